@@ -1,0 +1,137 @@
+"""The ASGI application."""
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+
+from pm_api import __version__
+from pm_api.bootstrap import build_platform, running
+from pm_api.core import telemetry
+from pm_api.core.http import RequestContextMiddleware
+from pm_api.core.openapi import build_openapi
+from pm_api.core.platform import Platform
+from pm_api.core.problem import install_error_handlers
+from pm_api.core.ratelimit import Policy
+from pm_api.core.settings import Settings
+from pm_api.identity.guards import Guard, Operator, Require, RequireAccount
+from pm_api.routers import DEVELOPMENT_ROUTERS, ROUTERS
+
+DESCRIPTION = (
+    "Workspaces, projects and AI credits for teams. Bodies are JSON in camelCase, times are RFC 3339 in UTC, money is "
+    "integer minor units with a currency, credits are integers. Errors are RFC 9457 problems with a stable `code`. "
+    "Lists are paged by `cursor`. Send an `Idempotency-Key` with every POST you may have to retry."
+)
+EXPOSED_HEADERS = (
+    "ETag",
+    "Location",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-Request-ID",
+    "Idempotent-Replayed",
+)
+
+
+def create_app(settings: Settings, platform: Platform | None = None) -> FastAPI:
+    """The application over a platform, which is connected when the application starts."""
+    parts = platform or build_platform(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with running(parts):
+            yield
+
+    app = FastAPI(
+        title="pm_api",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url="/docs",
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+    )
+    app.state.platform = parts
+    for router in ROUTERS if settings.is_production else (*ROUTERS, *DEVELOPMENT_ROUTERS):
+        app.include_router(router)
+    install_error_handlers(app)
+    app.add_middleware(
+        RequestContextMiddleware,
+        randomness=parts.randomness,
+        limiter=parts.limiter,
+        policy=Policy("address", settings.rate_limit_address),
+        hsts=settings.is_production,
+    )
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=list(EXPOSED_HEADERS),
+        max_age=600,
+    )
+    telemetry.configure_tracing(dict(os.environ), app, parts.database.engine)
+    _describe(app)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            statuses: dict[str, Iterable[int]] = {}
+            security: dict[str, list[Any]] = {}
+            for route in api_routes(app):
+                guard = guard_of(route)
+                if guard is not None and route.operation_id:
+                    statuses[route.operation_id] = _guard_statuses(guard)
+                    security[route.operation_id] = _security(guard)
+            app.openapi_schema = build_openapi(app, statuses, security)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def _guard_statuses(guard: Guard) -> set[int]:
+    if isinstance(guard, Operator):
+        return {401, 403}
+    if isinstance(guard, Require):
+        return {401, 403, 404, *([422] if guard.at else [])}
+    if isinstance(guard, RequireAccount):
+        return {401, 403, 404, 422}
+    return {401}
+
+
+def _security(guard: Guard) -> list[dict[str, list[str]]]:
+    return [{"bearer": []}, {"adminKey": []}] if isinstance(guard, Operator) else [{"bearer": []}]
+
+
+def api_routes(app: FastAPI) -> list[APIRoute]:
+    return [route for route in app.routes if isinstance(route, APIRoute)]
+
+
+def guards_of(route: APIRoute) -> list[Guard]:
+    """Every guard among a route's dependencies, nested ones included."""
+    found: list[Guard] = []
+
+    def walk(dependant: Dependant) -> None:
+        for one in dependant.dependencies:
+            if isinstance(one.call, Guard):
+                found.append(one.call)
+            walk(one)
+
+    walk(route.dependant)
+    return found
+
+
+def guard_of(route: APIRoute) -> Guard | None:
+    guards = guards_of(route)
+    return guards[0] if guards else None

@@ -1,0 +1,83 @@
+"""Puts one process together: the one place that chooses the parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from pm_api.core.clock import SystemClock
+from pm_api.core.crypto import KeyRing
+from pm_api.core.db import Database
+from pm_api.core.ids import SystemRandomness
+from pm_api.core.paging import Cursors
+from pm_api.core.platform import Platform
+from pm_api.core.ratelimit import RateLimiter
+from pm_api.core.settings import Settings
+from pm_api.core.signals import Signals
+from pm_api.core.tables import BusinessClock
+from pm_api.identity.guards import SessionCache
+from pm_api.identity.passwords import Passwords
+from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
+from pm_api.identity.tokens import AccessTokens
+
+CLOCK_CHANNEL = "pm_clock"
+
+
+def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> Platform:
+    """All parts of a process, connected to nothing yet."""
+    if settings.database_url is None:
+        raise ValueError("PM_DATABASE_URL is not set")
+    direct = settings.database_direct_url
+    database = Database(
+        settings.database_url.get_secret_value(),
+        direct_url=direct.get_secret_value() if direct else None,
+        pool_size=settings.database_pool_size,
+        pool_overflow=settings.database_pool_overflow,
+    )
+    keys = KeyRing(settings.secret_keys)
+    redis = settings.redis_url
+    platform = Platform(
+        settings=settings,
+        database=database,
+        clock=clock or SystemClock(),
+        randomness=SystemRandomness(),
+        keys=keys,
+        cursors=Cursors(keys),
+        signals=Signals(database),
+        limiter=RateLimiter(redis_url=redis.get_secret_value() if redis else None, enabled=settings.rate_limits),
+    )
+    platform.provide(AccessTokens(keys, platform.clock, settings.public_url))
+    platform.provide(Passwords())
+    platform.provide(SessionCache())
+    return platform
+
+
+@asynccontextmanager
+async def running(platform: Platform) -> AsyncIterator[Platform]:
+    """Connect the signals and keep the business clock in step; close everything at the end."""
+    sessions = platform.part(SessionCache)
+    platform.signals.on(SESSION_ENDED_CHANNEL, sessions.drop_session)
+    platform.signals.on_reset(sessions.clear)
+    platform.signals.on(CLOCK_CHANNEL, lambda payload: shift_clock(platform, payload))
+    try:
+        await platform.signals.start()
+        await read_clock(platform)
+        yield platform
+    finally:
+        await platform.signals.stop()
+        await platform.database.close()
+
+
+def shift_clock(platform: Platform, payload: str) -> None:
+    if not platform.settings.is_production:
+        platform.clock.shift_to(timedelta(seconds=float(payload)))
+
+
+async def read_clock(platform: Platform) -> None:
+    """Take over the installation's business time; production knows no other than the real one."""
+    if platform.settings.is_production:
+        return
+    async with platform.database.reading() as session:
+        shift = await session.scalar(select(BusinessClock.shift))
+    platform.clock.shift_to(shift or timedelta(0))

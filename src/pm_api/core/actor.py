@@ -1,0 +1,66 @@
+"""Who acts, and over what: the only things a service may learn about a caller.
+
+Every repository read takes a scope, so that "which tenant?" cannot be forgotten.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class ActorKind(StrEnum):
+    USER = "user"
+    ADMIN_KEY = "admin_key"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The authenticated caller. `user_id` and `session_id` are null for the operator's key and the system."""
+
+    kind: ActorKind
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    is_admin: bool = False
+
+    @property
+    def key(self) -> str:
+        """Stable text that namespaces this caller's idempotency keys and rate limits."""
+        return f"{self.kind}:{self.user_id}" if self.user_id else str(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class UserScope:
+    """A person over what is theirs alone."""
+
+    actor: Actor
+    user_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceScope:
+    """A member over one workspace, with the role the guard found."""
+
+    actor: Actor
+    workspace_id: UUID
+    user_id: UUID
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminScope:
+    """The operator: a user marked as admin, or the holder of the admin key."""
+
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScope:
+    """The service itself: jobs, webhooks and the command line only. `reason` is written into audit rows."""
+
+    reason: str
+    actor: Actor = Actor(ActorKind.SYSTEM)
+
+
+AccountScope = UserScope | WorkspaceScope
+"""Where credits and plans live: a person's own wallet, or a workspace's pool."""

@@ -1,0 +1,148 @@
+"""The database: one engine a process, one transaction a request, and the base of all tables.
+
+COMMIT happens before the answer leaves (the session dependency has function scope), and only here.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Any, Final, Protocol
+from uuid import UUID
+
+import asyncpg
+import orjson
+from fastapi import Depends, Request
+from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+BEFORE_COMMIT: Final = "before_commit"
+IDEMPOTENT_CALL: Final = "idempotent_call"
+
+BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
+
+
+class SessionOwner(Protocol):
+    """Whoever commits the request's session when it is not the session dependency itself."""
+
+    async def begin(self, database: "Database") -> AsyncSession: ...
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own declaration form
+        datetime: DateTime(timezone=True),
+        int: BigInteger,
+        UUID: Uuid(as_uuid=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+class Versioned:
+    """A row whose changes are counted; the count is the ETag."""
+
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+
+
+class Timestamped:
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Database:
+    """Owns the engine. `transaction()` commits on return and rolls back on any exception."""
+
+    def __init__(
+        self, url: str, *, direct_url: str | None = None, pool_size: int = 10, pool_overflow: int = 10
+    ) -> None:
+        self.url = make_url(url).set(drivername="postgresql+asyncpg")
+        self.direct_url = make_url(direct_url).set(drivername="postgresql+asyncpg") if direct_url else self.url
+        self.engine = create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_overflow,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+            connect_args={"server_settings": {"application_name": "pm_api", "timezone": "UTC"}},
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
+
+    def session(self) -> AsyncSession:
+        """A bare session; whoever takes it closes it. Prefer `transaction()`."""
+        return self._sessions()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        async with self._sessions() as session:
+            try:
+                yield session
+                await self.commit(session)
+            except BaseException:
+                await session.rollback()
+                raise
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A short session that never writes: guards, streams."""
+        async with self._sessions() as session:
+            try:
+                yield session
+            finally:
+                await session.rollback()
+
+    @staticmethod
+    async def commit(session: AsyncSession) -> None:
+        """Flush, run what was registered for the last moment, commit."""
+        await session.flush()
+        callbacks: dict[str, BeforeCommit] = session.info.pop(BEFORE_COMMIT, {})
+        for name in sorted(callbacks):
+            await callbacks[name](session)
+        await session.commit()
+
+    async def dedicated_connection(self) -> asyncpg.Connection:
+        """A connection outside the pool, for LISTEN, the worker and the ledger's writer."""
+        return await asyncpg.connect(
+            self.direct_url.set(drivername="postgresql").render_as_string(hide_password=False),
+            server_settings={"application_name": "pm_api", "timezone": "UTC"},
+        )
+
+    async def ping(self) -> None:
+        async with self.reading() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def before_commit(session: AsyncSession, name: str, callback: BeforeCommit) -> None:
+    """Run `callback` once as (nearly) the last thing before this session commits; names sort the order."""
+    session.info.setdefault(BEFORE_COMMIT, {})[name] = callback
+
+
+async def request_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """The request's session. Under an Idempotency-Key the route class owns the commit, because it must store
+    the answer in the same transaction; otherwise leaving this function commits.
+    """
+    database: Database = request.app.state.platform.database
+    owner: SessionOwner | None = getattr(request.state, IDEMPOTENT_CALL, None)
+    if owner is not None:
+        yield await owner.begin(database)
+        return
+    async with database.transaction() as session:
+        yield session
+
+
+SessionDep = Annotated[AsyncSession, Depends(request_session, scope="function")]

@@ -1,0 +1,151 @@
+"""HTTP manners shared by all routes: request context, security headers, ETags, created answers."""
+
+import re
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import structlog
+from fastapi import Header, Request, Response
+from starlette.datastructures import Headers, MutableHeaders, State
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pm_api.core import telemetry
+from pm_api.core.errors import ApiError, InternalError, PreconditionFailed, Unprocessable
+from pm_api.core.ids import Randomness
+from pm_api.core.problem import problem_response
+from pm_api.core.ratelimit import Policy, RateLimiter, Standing, client_address
+
+REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "cross-origin"),
+)
+PERSONAL = "private, no-store"
+UNMETERED = ("/healthz", "/readyz", "/metrics")
+
+_log = structlog.get_logger("pm_api.http")
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class InvalidIfMatch(Unprocessable):
+    """`If-Match` takes the ETag of the resource exactly as it was given, or `*`."""
+
+    code = "invalid_if_match"
+
+
+def entity_tag(version: int) -> str:
+    return f'"{version}"'
+
+
+def if_match(
+    if_match: Annotated[str | None, Header(description="ETag you read; 412 when it is stale.")] = None,
+) -> int | None:
+    """The version the caller believes in, or None when any will do (RFC 9110 §13.1.1)."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isdecimal() or len(text) > 18:
+        raise InvalidIfMatch
+    return int(text)
+
+
+def check_version(current: int, expected: int | None) -> None:
+    """Raises PreconditionFailed when the caller read an older version."""
+    if expected is not None and expected != current:
+        raise PreconditionFailed(f"The resource is at version {current}, not {expected}.")
+
+
+def conditional(handler: Handler) -> Handler:
+    """304 for a GET whose ETag the caller already has (RFC 9110 §13.1.2)."""
+
+    async def handle(request: Request) -> Response:
+        response = await handler(request)
+        tag = response.headers.get("etag")
+        wanted = request.headers.get("if-none-match")
+        if tag and wanted and response.status_code == 200:
+            known = {one.strip().removeprefix("W/") for one in wanted.split(",")}
+            if "*" in known or tag in known:
+                kept = {
+                    name: response.headers[name] for name in ("etag", "cache-control") if name in response.headers
+                }
+                return Response(status_code=304, headers=kept)
+        return response
+
+    return handle
+
+
+class RequestContextMiddleware:
+    """Outermost of ours: request id in and out, address limit, security headers, 500 as a problem, one log line."""
+
+    def __init__(
+        self, app: ASGIApp, *, randomness: Randomness, limiter: RateLimiter, policy: Policy, hsts: bool
+    ) -> None:
+        self._app = app
+        self._randomness = randomness
+        self._limiter = limiter
+        self._policy = policy
+        self._security_headers = [
+            *SECURITY_HEADERS,
+            *([("Strict-Transport-Security", "max-age=63072000; includeSubDomains")] if hsts else []),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if REQUEST_ID.match(given) else self._randomness.uuid().hex
+        telemetry.set_request_id(request_id)
+        state = scope.setdefault("state", {})
+        began = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(MutableHeaders(scope=message), request_id, state)
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, send_with_headers)
+        except Exception:
+            _log.exception("request_failed", method=scope["method"], path=scope["path"])
+            if status:
+                raise
+            await problem_response(InternalError())(scope, receive, send_with_headers)
+        finally:
+            self._record(scope, status or 499, time.perf_counter() - began)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] not in UNMETERED:
+            connection = HTTPConnection(scope)
+            try:
+                await self._limiter.hit_request(connection, self._policy, client_address(connection))
+            except ApiError as error:
+                await problem_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _add_headers(self, headers: MutableHeaders, request_id: str, state: dict[str, Any] | State) -> None:
+        headers["X-Request-ID"] = request_id
+        for name, value in self._security_headers:
+            headers.setdefault(name, value)
+        headers.setdefault("Cache-Control", PERSONAL)
+        standing = state.get("rate_limit") if isinstance(state, dict) else getattr(state, "rate_limit", None)
+        if isinstance(standing, Standing) and "RateLimit" not in headers:
+            headers.update(standing.headers())
+
+    @staticmethod
+    def _record(scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        method = scope["method"]
+        telemetry.HTTP_REQUESTS.labels(method, route, status).inc()
+        telemetry.HTTP_SECONDS.labels(method, route).observe(seconds)
+        if scope["path"] not in UNMETERED:
+            _log.info("request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 2))

@@ -1,0 +1,143 @@
+"""Errors to `application/problem+json` (RFC 9457), for every status, in one place."""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field
+from starlette.exceptions import HTTPException
+
+from pm_api.core import telemetry
+from pm_api.core.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    InternalError,
+    MalformedBody,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unprocessable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from pm_api.core.schema import ApiModel
+
+MEDIA_TYPE = "application/problem+json"
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: PayloadTooLarge,
+    415: UnsupportedMediaType,
+    422: Unprocessable,
+    429: TooManyRequests,
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class ProblemDetail(ApiModel):
+    pointer: str = Field(description="JSON pointer (RFC 6901) to the wrong field.", examples=["/amount"])
+    detail: str = Field(description="What is wrong with it.", examples=["Input should be greater than 0"])
+
+
+class Problem(ApiModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="Address of a page that explains it.", examples=["/problems/not_found"])
+    title: str = Field(description="Short name of the kind of problem.", examples=["Not found"])
+    status: int = Field(description="The HTTP status.", examples=[404])
+    detail: str = Field(description="What happened this time.")
+    instance: str = Field(description="The request id, for support.")
+    code: str = Field(description="Stable code for programs.", examples=["not_found"])
+    error: str = Field(description="Short text for people.")
+    details: list[ProblemDetail] | None = Field(None, description="The wrong fields, for validation.")
+
+
+def problem_body(error: ApiError, request_id: str) -> bytes:
+    body: dict[str, Any] = {
+        "type": f"/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": request_id,
+        "code": error.code,
+        "error": error.detail,
+    }
+    if error.details is not None:
+        body["details"] = error.details
+    body.update(error.extra)
+    return orjson.dumps(body, default=str)
+
+
+def problem_response(error: ApiError) -> Response:
+    return Response(
+        problem_body(error, telemetry.request_id()),
+        status_code=error.status,
+        media_type=MEDIA_TYPE,
+        headers=error.headers,
+    )
+
+
+def validation_problem(errors: Sequence[Any]) -> ApiError:
+    """pydantic's error list as one of our errors. The rejected input itself is never echoed."""
+    if any(one["type"] == "json_invalid" for one in errors):
+        return MalformedBody()
+    details = [
+        {"pointer": _pointer(one["loc"]), "detail": one["msg"].removeprefix("Value error, ")} for one in errors
+    ]
+    first = details[0]
+    return ValidationFailed(f"{first['pointer'] or 'The body'}: {first['detail']}", details=details[:100])
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    async def handle_api_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        return problem_response(error)
+
+    async def handle_validation(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(validation_problem(error.errors()))
+
+    async def handle_http(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = _BY_STATUS.get(error.status_code, InternalError)
+        answer = kind()
+        answer.headers |= dict(error.headers or {})
+        return problem_response(answer)
+
+    app.add_exception_handler(ApiError, handle_api_error)
+    app.add_exception_handler(RequestValidationError, handle_validation)
+    app.add_exception_handler(HTTPException, handle_http)
+
+
+def problem_page(code: str) -> str | None:
+    """A page for a person about one code, or None when there is no such problem."""
+    kind = ApiError.registry.get(code)
+    if kind is None:
+        return None
+    title, _, rest = kind.explanation().partition("\n")
+    return (
+        "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>{html.escape(kind.title)}</title>"
+        "<style>body{font:16px/1.5 system-ui;max-width:42rem;margin:4rem auto;padding:0 1rem}"
+        "code{background:#8882;padding:.1em .3em;border-radius:.2em}:root{color-scheme:light dark}</style>"
+        f"<h1>{html.escape(kind.title)}</h1><p>HTTP status <code>{kind.status}</code>,"
+        f" code <code>{html.escape(kind.code)}</code></p>"
+        f"<p>{html.escape(title)}</p><p>{html.escape(rest.strip())}</p>"
+    )

@@ -1,0 +1,73 @@
+"""The base of everything on the wire: camelCase outside, snake_case inside, unknown request fields refused."""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+
+def storable(text: str) -> str:
+    """Refuse what PostgreSQL cannot hold as text: NUL and lone surrogates."""
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("must be valid Unicode text") from None
+    return text
+
+
+def storable_json(value: Any) -> Any:
+    """The same rule for every text inside a JSON value; non-finite numbers and depth beyond 32 are refused too."""
+    _check_json(value, depth=0)
+    return value
+
+
+def _check_json(value: Any, depth: int) -> None:
+    if depth > 32:
+        raise ValueError("must not be nested deeper than 32 levels")
+    if isinstance(value, str):
+        storable(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("numbers must be finite")
+    elif isinstance(value, int) and abs(value) >= 1 << 63:
+        raise ValueError("integers must fit 64 bits")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            storable(key)
+            _check_json(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_json(item, depth + 1)
+
+
+def _format_utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Text = Annotated[str, AfterValidator(storable)]
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(_format_utc, return_type=str, when_used="json"),
+    Field(description="RFC 3339; any offset is accepted, UTC with Z is returned."),
+]
+
+
+class ApiModel(BaseModel):
+    """Answers."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        from_attributes=True,
+        frozen=True,
+    )
+
+
+class ApiRequest(BaseModel):
+    """Request bodies: a field we do not know is a typo the caller should see."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)

@@ -1,0 +1,102 @@
+"""Request ids, structured logs, metrics and traces: what an operator sees."""
+
+import logging
+import sys
+from contextvars import ContextVar
+
+import structlog
+from fastapi import FastAPI
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+HTTP_REQUESTS = Counter("pm_http_requests_total", "Requests answered.", ["method", "route", "status"])
+HTTP_SECONDS = Histogram(
+    "pm_http_request_seconds",
+    "Time from the first byte in to the answer's start.",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+JOBS = Counter("pm_jobs_total", "Jobs run.", ["job", "outcome"])
+LEDGER_BATCH = Histogram(
+    "pm_ledger_batch_commands",
+    "Commands in one ledger transaction.",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
+)
+LEDGER_QUEUE = Gauge("pm_ledger_queue_commands", "Commands waiting for the ledger's writer.")
+WEBHOOKS = Counter("pm_webhook_events_total", "Webhook events by outcome.", ["source", "outcome"])
+STREAMS = Gauge("pm_streams_open", "Open event streams.")
+
+
+def request_id() -> str:
+    """The id of the request (or job) being served, or an empty text outside one."""
+    return _request_id.get()
+
+
+def set_request_id(value: str) -> None:
+    _request_id.set(value)
+
+
+def _add_request_id(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    identifier = _request_id.get()
+    if identifier:
+        event.setdefault("request_id", identifier)
+    return event
+
+
+def configure_logging(*, level: str, as_json: bool) -> None:
+    """One line an event on stderr; JSON in production, readable otherwise. Library logs take the same road."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _add_request_id,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "pgqueuer"):
+        library = logging.getLogger(name)
+        library.handlers[:] = []
+        library.propagate = True
+    for name in ("uvicorn.access", "httpx", "pgqueuer", "stripe", "alembic.runtime.plugins"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def configure_tracing(environ: dict[str, str], app: FastAPI, engine: AsyncEngine) -> None:
+    """Traces leave when the standard `OTEL_EXPORTER_OTLP_*` variables name a collector."""
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    if not endpoint or environ.get("OTEL_SDK_DISABLED") == "true":
+        return
+    provider = TracerProvider(resource=Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME", "pm_api")}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls="healthz,readyz,metrics")
+    SQLAlchemyInstrumentor().instrument(engine=engine.sync_engine, tracer_provider=provider)

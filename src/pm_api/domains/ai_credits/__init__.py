@@ -1,0 +1,6 @@
+"""AI credits: accounts (a user's wallet, a workspace's pool), lots, and an append-only ledger.
+
+Promises: a command is applied exactly once under its key; a balance never goes below zero; every credit ever granted
+is available, held, spent, expired, voided or transferred, and `/verify` proves it from raw entries. The rules are the
+pure `engine`; the two doors are `ledger.apply` (the caller's transaction) and `writer.submit` (group commit).
+"""

@@ -1,0 +1,69 @@
+"""Refusals of identity."""
+
+from pm_api.core.errors import Conflict, Forbidden, NotFound, Unauthorized, Unprocessable
+
+
+class InvalidCredentials(Unauthorized):
+    """The e-mail address or the password is wrong."""
+
+    code = "invalid_credentials"
+
+
+class InvalidRefreshToken(Unauthorized):
+    """This refresh token is unknown, expired or was ended. Sign in again."""
+
+    code = "invalid_refresh_token"
+
+
+class RefreshTokenReused(Unauthorized):
+    """This refresh token was already exchanged, so the whole session has been ended for safety. Sign in again."""
+
+    code = "refresh_token_reused"
+
+
+class EmailTaken(Conflict):
+    """There is an account with this e-mail address already. Sign in, or reset the password."""
+
+    code = "email_taken"
+
+
+class WeakPassword(Unprocessable):
+    """This password is too short or stands on the lists that attackers try first. Choose a longer phrase."""
+
+    code = "weak_password"
+
+
+class SlugTaken(Conflict):
+    """Another workspace has this slug already."""
+
+    code = "slug_taken"
+
+
+class LastOwner(Conflict):
+    """A workspace keeps at least one owner. Make somebody else owner first."""
+
+    code = "last_owner"
+
+
+class RoleTooHigh(Forbidden):
+    """Nobody grants, changes or removes a role above or (below owner) equal to their own."""
+
+    code = "role_too_high"
+
+
+class WorkspaceNotFound(NotFound):
+    """No workspace with this id exists that you are a member of."""
+
+    code = "workspace_not_found"
+
+
+class InvalidTransition(Conflict):
+    """The workspace's present state does not allow this step."""
+
+    code = "invalid_transition"
+
+
+class OriginNotAllowed(Forbidden):
+    """A browser on an unknown site may not use the refresh cookie."""
+
+    code = "origin_not_allowed"

@@ -1,0 +1,241 @@
+"""The gate of every route: who calls, and may they? Exactly one guard a route, or a place in PUBLIC.
+
+A guard reads on a short connection of its own and hands back a frozen scope, so nothing is held while the route
+waits. 401 without a good token; 404 for what the caller may not know of; 403 for what their role does not allow.
+"""
+
+import hmac
+import time
+from collections import OrderedDict
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from fastapi import Request
+from starlette.requests import HTTPConnection
+
+from pm_api.core.actor import AccountScope, Actor, ActorKind, AdminScope, UserScope, WorkspaceScope
+from pm_api.core.errors import Forbidden, NotFound, Unauthorized, ValidationFailed
+from pm_api.core.platform import Platform, get_platform
+from pm_api.core.ratelimit import Policy, client_address
+from pm_api.identity import repository
+from pm_api.identity.errors import WorkspaceNotFound
+from pm_api.identity.permissions import allows
+from pm_api.identity.tokens import AccessTokens, InvalidAccessToken
+
+CACHE_S: Final = 5.0
+CACHE_ENTRIES: Final = 10_000
+
+
+class SessionCache:
+    """Tokens already checked, for at most 5 s; an ended session is dropped at once by its signal."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
+
+    def get(self, token: str) -> Actor | None:
+        found = self._entries.get(token)
+        if found is None or found[1] < time.monotonic():
+            return None
+        return found[0]
+
+    def put(self, token: str, actor: Actor, lifetime_s: float) -> None:
+        self._entries[token] = (actor, time.monotonic() + min(CACHE_S, lifetime_s))
+        self._entries.move_to_end(token)
+        while len(self._entries) > CACHE_ENTRIES:
+            self._entries.popitem(last=False)
+
+    def drop_session(self, session_id: str) -> None:
+        for token in [key for key, (actor, _) in self._entries.items() if str(actor.session_id) == session_id]:
+            del self._entries[token]
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+
+async def actor_of_token(platform: Platform, token: str) -> Actor:
+    """Raises Unauthorized."""
+    cache = platform.part(SessionCache)
+    actor = cache.get(token)
+    if actor is not None:
+        return actor
+    try:
+        claims = platform.part(AccessTokens).verify(token)
+    except InvalidAccessToken:
+        raise Unauthorized("The access token is invalid or has expired.") from None
+    async with platform.database.reading() as session:
+        found = await repository.live_session_user(session, claims.session_id, platform.clock.wall())
+    if found is None or found[0] != claims.user_id:
+        raise Unauthorized("This session has ended.")
+    actor = Actor(ActorKind.USER, claims.user_id, claims.session_id, is_admin=found[1])
+    cache.put(token, actor, claims.expires_at - platform.clock.wall().timestamp())
+    return actor
+
+
+async def authenticate(connection: HTTPConnection) -> Actor:
+    """The caller behind `Authorization: Bearer`; raises Unauthorized."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized
+    return await admit(connection, await actor_of_token(get_platform(connection), token.strip()))
+
+
+async def admit(connection: HTTPConnection, actor: Actor) -> Actor:
+    """Count the call against its caller, and leave the caller's name where Idempotency-Key is scoped by it."""
+    platform = get_platform(connection)
+    policy = Policy("caller", platform.settings.rate_limit_caller)
+    await platform.limiter.hit_request(connection, policy, actor.key)
+    connection.state.caller = actor.key
+    return actor
+
+
+class Guard:
+    """Base of all guards; `permission` and `table` are what the access matrix is generated from."""
+
+    permission: str | None = None
+    table: str | None = None
+
+
+class SignedIn(Guard):
+    """Any person with a live session, over what is theirs alone."""
+
+    async def __call__(self, request: Request) -> UserScope:
+        actor = await authenticate(request)
+        assert actor.user_id is not None
+        return UserScope(actor, actor.user_id)
+
+
+class Operator(Guard):
+    """A user marked as admin, or the holder of `x-admin-key`."""
+
+    async def __call__(self, request: Request) -> AdminScope:
+        platform = get_platform(request)
+        given = request.headers.get("x-admin-key")
+        if given is not None:
+            expected = platform.settings.admin_key
+            if expected is None or not hmac.compare_digest(given.encode(), expected.get_secret_value().encode()):
+                await platform.limiter.hit(
+                    Policy("admin-key", platform.settings.rate_limit_auth), client_address(request)
+                )
+                raise Unauthorized("The admin key is wrong.")
+            return AdminScope(await admit(request, Actor(ActorKind.ADMIN_KEY, is_admin=True)))
+        actor = await authenticate(request)
+        if not actor.is_admin:
+            raise Forbidden("Only an administrator of this installation may do this.")
+        return AdminScope(actor)
+
+
+class Require(Guard):
+    """A member of the row's workspace whose role has the permission.
+
+    The row's id comes from the path (`{workspace_id}` for `of="workspaces"`), or from a query parameter or body
+    field when `at` names one.
+    """
+
+    def __init__(self, permission: str, of: str, at: str | None = None, *, deleted: bool = False) -> None:
+        self.permission = permission
+        self.table = of
+        self.at = at
+        self.deleted = deleted
+
+    async def __call__(self, request: Request) -> WorkspaceScope:
+        actor = await authenticate(request)
+        row_id = await self._row_id(request)
+        return await workspace_scope(
+            get_platform(request), actor, self.table or "", row_id, self.permission or "", deleted=self.deleted
+        )
+
+    async def _row_id(self, request: Request) -> UUID:
+        if self.at is None:
+            return _path_id(request)
+        raw = await _named_value(request, self.at)
+        if raw is None:
+            raise ValidationFailed(
+                f"{self.at} is required", details=[{"pointer": f"/{self.at}", "detail": "Field required"}]
+            )
+        return _uuid(raw, self.at)
+
+
+class RequireAccount(Guard):
+    """The caller's own wallet, or with `workspaceId` (query or body) that workspace's pool; never the other."""
+
+    table = "workspaces"
+
+    def __init__(self, permission: str) -> None:
+        self.permission = permission
+
+    async def __call__(self, request: Request) -> AccountScope:
+        actor = await authenticate(request)
+        raw = await _named_value(request, "workspaceId")
+        if raw is None:
+            assert actor.user_id is not None
+            return UserScope(actor, actor.user_id)
+        workspace_id = _uuid(raw, "workspaceId")
+        return await workspace_scope(get_platform(request), actor, "workspaces", workspace_id, self.permission or "")
+
+
+async def workspace_scope(
+    platform: Platform, actor: Actor, table: str, row_id: UUID, permission: str, *, deleted: bool = False
+) -> WorkspaceScope:
+    """The caller's scope over the workspace that owns a row; raises NotFound or Forbidden."""
+    assert actor.user_id is not None
+    missing = WorkspaceNotFound if table == "workspaces" else NotFound
+    async with platform.database.reading() as session:
+        owner = (row_id, None) if table == "workspaces" else await repository.owner_of_row(session, table, row_id)
+        if owner is None:
+            raise missing
+        workspace_id, scope_id = owner
+        place = await repository.role_in(session, workspace_id, actor.user_id)
+        if place is None:
+            raise missing
+        role, deleted_at = place
+        if (deleted_at is not None) != deleted:
+            raise missing
+        if scope_id is not None and not await repository.sees_scope(session, scope_id, actor.user_id):
+            raise missing
+    if not allows(role, permission):
+        raise Forbidden(f"Your role here ({role}) does not include {permission}.")
+    return WorkspaceScope(actor, workspace_id, actor.user_id, role)
+
+
+def _path_id(request: Request) -> UUID:
+    last = list(request.path_params.values())[-1]
+    try:
+        return UUID(str(last))
+    except ValueError:
+        raise NotFound from None
+
+
+def _uuid(raw: Any, name: str) -> UUID:
+    try:
+        return UUID(raw)
+    except (ValueError, AttributeError, TypeError):
+        raise ValidationFailed(
+            f"{name} is not an id", details=[{"pointer": f"/{name}", "detail": "Input should be a valid UUID"}]
+        ) from None
+
+
+async def _named_value(request: Request, name: str) -> Any:
+    """A query parameter, else a field of the JSON body (which the framework has read already)."""
+    if name in request.query_params:
+        return request.query_params[name]
+    if request.method in ("GET", "HEAD", "DELETE"):
+        return None
+    body = await request.body()
+    try:
+        content = orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return None
+    return content.get(name) if isinstance(content, dict) else None
+
+
+signed_in = SignedIn()
+operator = Operator()
+
+
+def require(permission: str, *, of: str, at: str | None = None, deleted: bool = False) -> Require:
+    return Require(permission, of, at, deleted=deleted)
+
+
+def require_account(permission: str) -> RequireAccount:
+    return RequireAccount(permission)

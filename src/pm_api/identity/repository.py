@@ -1,0 +1,211 @@
+"""Queries of identity."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.db import Base
+from pm_api.identity.models import Member, RefreshToken, ScopeMember, User, UserSession, Workspace
+
+# --- users -----------------------------------------------------------------------------------------------------
+
+
+async def user_by_email(session: AsyncSession, email: str) -> User | None:
+    return await session.scalar(select(User).where(User.email == email))
+
+
+async def user_by_id(session: AsyncSession, user_id: UUID) -> User | None:
+    return await session.scalar(select(User).where(User.id == user_id))
+
+
+# --- sessions --------------------------------------------------------------------------------------------------
+
+
+async def refresh_token(session: AsyncSession, token_hash: bytes) -> RefreshToken | None:
+    """Locks the session row first, so that rotations and endings of one family queue up."""
+    family = await session.scalar(select(RefreshToken.session_id).where(RefreshToken.token_hash == token_hash))
+    if family is None:
+        return None
+    await session.execute(select(UserSession.id).where(UserSession.id == family).with_for_update())
+    return await session.scalar(select(RefreshToken).where(RefreshToken.token_hash == token_hash))
+
+
+async def session_by_id(session: AsyncSession, session_id: UUID) -> UserSession | None:
+    return await session.scalar(select(UserSession).where(UserSession.id == session_id))
+
+
+async def live_session_user(session: AsyncSession, session_id: UUID, now: datetime) -> tuple[UUID, bool] | None:
+    """(user id, is admin) of a session that is neither ended nor expired."""
+    row = (
+        await session.execute(
+            select(User.id, User.is_admin)
+            .join(UserSession, UserSession.user_id == User.id)
+            .where(UserSession.id == session_id, UserSession.revoked_at.is_(None), UserSession.expires_at > now)
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def live_sessions(session: AsyncSession, user_id: UUID, now: datetime) -> Sequence[UserSession]:
+    rows = await session.scalars(
+        select(UserSession)
+        .where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None), UserSession.expires_at > now)
+        .order_by(UserSession.id.desc())
+        .limit(200)
+    )
+    return rows.all()
+
+
+async def end_sessions(
+    session: AsyncSession, *, now: datetime, reason: str, user_id: UUID, session_id: UUID | None = None
+) -> list[UUID]:
+    """Ends one live session of a user, or all; returns the ended ids."""
+    statement = update(UserSession).where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None))
+    if session_id is not None:
+        statement = statement.where(UserSession.id == session_id)
+    rows = await session.scalars(statement.values(revoked_at=now, revoked_reason=reason).returning(UserSession.id))
+    return list(rows)
+
+
+async def delete_dead_sessions(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Forget sessions that ended or expired before a moment; their tokens go with them."""
+    dead = (
+        select(UserSession.id)
+        .where(or_(UserSession.expires_at < before, UserSession.revoked_at < before))
+        .order_by(UserSession.id)
+        .limit(limit)
+    )
+    rows = await session.scalars(delete(UserSession).where(UserSession.id.in_(dead)).returning(UserSession.id))
+    return len(rows.all())
+
+
+# --- workspaces and members ------------------------------------------------------------------------------------
+
+
+def _living_membership(user_id: UUID) -> Select[Workspace, Member]:
+    return select(Workspace, Member).join(
+        Member, and_(Member.workspace_id == Workspace.id, Member.user_id == user_id)
+    )
+
+
+async def membership(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> tuple[Workspace, Member] | None:
+    """The workspace and the user's place in it, deleted workspaces included."""
+    row = (await session.execute(_living_membership(user_id).where(Workspace.id == workspace_id))).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def role_in(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> tuple[str, datetime | None] | None:
+    """(role, deleted at) of a member: what a guard needs."""
+    row = (
+        await session.execute(
+            select(Member.role, Workspace.deleted_at)
+            .join(Workspace, Workspace.id == Member.workspace_id)
+            .where(Member.workspace_id == workspace_id, Member.user_id == user_id)
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def workspaces_of(
+    session: AsyncSession,
+    user_id: UUID,
+    *,
+    limit: int,
+    after: UUID | None = None,
+    archived: bool | None = None,
+    deleted: bool = False,
+) -> Sequence[tuple[Workspace, Member]]:
+    """A page of the user's workspaces by id, newest first."""
+    statement = _living_membership(user_id)
+    statement = statement.where(Workspace.deleted_at.is_not(None) if deleted else Workspace.deleted_at.is_(None))
+    if archived is not None:
+        statement = statement.where(
+            Workspace.archived_at.is_not(None) if archived else Workspace.archived_at.is_(None)
+        )
+    if after is not None:
+        statement = statement.where(Workspace.id < after)
+    rows = await session.execute(statement.order_by(Workspace.id.desc()).limit(limit))
+    return [(row[0], row[1]) for row in rows]
+
+
+async def lock_workspace(session: AsyncSession, workspace_id: UUID) -> Workspace | None:
+    """First in the order of locks."""
+    await session.execute(select(Workspace.id).where(Workspace.id == workspace_id).with_for_update())
+    return await session.scalar(
+        select(Workspace).where(Workspace.id == workspace_id).execution_options(populate_existing=True)
+    )
+
+
+async def count_owners(session: AsyncSession, workspace_id: UUID) -> int:
+    return (
+        await session.scalar(
+            select(func.count())
+            .select_from(Member)
+            .where(Member.workspace_id == workspace_id, Member.role == "OWNER")
+        )
+    ) or 0
+
+
+async def member_by_id(session: AsyncSession, workspace_id: UUID, member_id: UUID) -> tuple[Member, User] | None:
+    row = (
+        await session.execute(
+            select(Member, User)
+            .join(User, User.id == Member.user_id)
+            .where(Member.id == member_id, Member.workspace_id == workspace_id)
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def members_of(
+    session: AsyncSession,
+    workspace_id: UUID,
+    *,
+    limit: int,
+    after: UUID | None,
+    prefix: str | None,
+    role: str | None,
+) -> Sequence[tuple[Member, User]]:
+    """A page of members by id; `prefix` matches name or address from the start."""
+    statement = select(Member, User).join(User, User.id == Member.user_id).where(Member.workspace_id == workspace_id)
+    if prefix:
+        pattern = prefix.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        statement = statement.where(or_(func.lower(User.name).like(pattern), User.email.like(pattern)))
+    if role:
+        statement = statement.where(Member.role == role)
+    if after is not None:
+        statement = statement.where(Member.id > after)
+    rows = await session.execute(statement.order_by(Member.id).limit(limit))
+    return [(row[0], row[1]) for row in rows]
+
+
+# --- sight -----------------------------------------------------------------------------------------------------
+
+
+def visible_scope(column: ColumnElement[UUID | None], user_id: UUID) -> ColumnElement[bool]:
+    """The one predicate of sight: rows without a scope are for all members, the others for the scope's own."""
+    return or_(
+        column.is_(None),
+        exists().where(ScopeMember.scope_id == column, ScopeMember.user_id == user_id),
+    )
+
+
+async def owner_of_row(session: AsyncSession, table_name: str, row_id: UUID) -> tuple[UUID, UUID | None] | None:
+    """(workspace id, scope id) of a row in any table that carries a workspace: what a guard needs."""
+    table = Base.metadata.tables[table_name]
+    workspace = table.c.id if table_name == "workspaces" else table.c.workspace_id
+    scope = table.c.get("scope_id")
+    columns = [workspace] if scope is None else [workspace, scope]
+    row = (await session.execute(select(*columns).where(table.c.id == row_id))).one_or_none()
+    if row is None:
+        return None
+    return row[0], (row[1] if scope is not None else None)
+
+
+async def sees_scope(session: AsyncSession, scope_id: UUID, user_id: UUID) -> bool:
+    return bool(
+        await session.scalar(select(exists().where(ScopeMember.scope_id == scope_id, ScopeMember.user_id == user_id)))
+    )

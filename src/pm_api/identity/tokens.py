@@ -1,0 +1,108 @@
+"""Access tokens (RFC 7519 JWT, EdDSA) and refresh tokens (opaque, rotated).
+
+Signing keys derive from `PM_SECRET_KEYS`: put a new key in front and old tokens stay valid until they run out.
+"""
+
+import copy
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OKPKey
+from joserfc.jws import JWSRegistry
+
+from pm_api.core.clock import Clock
+from pm_api.core.crypto import KeyRing, encode_url
+
+ACCESS_LIFETIME: Final = timedelta(minutes=15)
+REFRESH_LIFETIME: Final = timedelta(days=30)
+REUSE_GRACE: Final = timedelta(seconds=30)
+AUDIENCE: Final = "pm_api"
+SIGNING: Final = "access-token"
+REFRESH: Final = "refresh-token"
+ALGORITHM: Final = "EdDSA"
+
+
+# RFC 9864 renames this algorithm to Ed25519, and the library warns at each use of the old name; the old name is
+# the one that clients' libraries know today.
+_ALGORITHM = copy.copy(JWSRegistry.algorithms[ALGORITHM])
+_ALGORITHM.security_warning = None
+
+
+class _Registry(JWSRegistry):
+    algorithms = {ALGORITHM: _ALGORITHM}  # noqa: RUF012  the library's own declaration form
+
+
+class InvalidAccessToken(Exception):
+    """The token is malformed, forged, expired or meant for somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    user_id: UUID
+    session_id: UUID
+    expires_at: float
+
+
+class AccessTokens:
+    def __init__(self, keys: KeyRing, clock: Clock, issuer: str) -> None:
+        self._clock = clock
+        self._issuer = issuer
+        self._signing_id = keys.primary_id
+        self._keys = {key_id: _signing_key(keys, key_id) for key_id in keys.key_ids()}
+        self._set = KeySet(list(self._keys.values()))
+        self._registry = _Registry(algorithms=[ALGORITHM])
+
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
+        now = int(self._clock.wall().timestamp())
+        claims = {
+            "iss": self._issuer,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "iat": now,
+            "exp": now + int(ACCESS_LIFETIME.total_seconds()),
+        }
+        header = {"alg": ALGORITHM, "kid": self._signing_id, "typ": "JWT"}
+        return jwt.encode(header, claims, self._keys[self._signing_id], registry=self._registry)
+
+    def verify(self, token: str) -> Claims:
+        """Raises InvalidAccessToken."""
+        try:
+            claims = jwt.decode(token, self._set, registry=self._registry).claims
+            expires_at = float(claims["exp"])
+            good = (
+                claims["iss"] == self._issuer
+                and claims["aud"] == AUDIENCE
+                and expires_at > self._clock.wall().timestamp()
+            )
+            if not good:
+                raise InvalidAccessToken
+            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidAccessToken from error
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """The JWKS (RFC 7517 §5)."""
+        return [dict(key.as_dict(private=False)) for key in self._keys.values()]
+
+
+def _signing_key(keys: KeyRing, key_id: str) -> OKPKey:
+    private = Ed25519PrivateKey.from_private_bytes(keys.derive(key_id, SIGNING))
+    return OKPKey.import_key(private, {"kid": key_id, "use": "sig", "alg": ALGORITHM})
+
+
+def successor(keys: KeyRing, token: str) -> str:
+    """The one token that follows `token`. It is derived, so two tabs that refresh at once get the same one from
+    any process, and nothing that opens a session is stored.
+    """
+    return encode_url(hmac.digest(keys.derive(keys.primary_id, REFRESH), token.encode(), "sha256"))
+
+
+def refresh_expiry(now: datetime) -> datetime:
+    return now + REFRESH_LIFETIME

@@ -1,0 +1,108 @@
+"""Routes of the operator, and what anybody may see of the installation."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from pm_api.core.actor import AdminScope
+from pm_api.core.db import SessionDep
+from pm_api.core.errors import NotFound
+from pm_api.core.idempotency import api_router
+from pm_api.core.platform import PlatformDep
+from pm_api.core.problem import problem_page
+from pm_api.identity.guards import operator
+from pm_api.migrate import head
+from pm_api.operations import service
+from pm_api.operations.schemas import (
+    ClockAnswer,
+    ClockMove,
+    Health,
+    HeldJobs,
+    PublicConfig,
+    PublicConfigAnswer,
+    Readiness,
+    ReleasedJob,
+    ReleasedJobAnswer,
+)
+
+PUBLIC_CACHE = "public, max-age=300"
+
+probes = APIRouter(tags=["operations"])
+router = api_router(tag="operations")
+development = api_router(tag="development")
+
+_HEAD = head()
+
+
+@probes.get("/healthz", operation_id="getHealth")
+async def get_health() -> Health:
+    """The process is alive."""
+    return Health(status="ok")
+
+
+@probes.get("/readyz", operation_id="getReadiness", responses={503: {"model": Readiness}})
+async def get_readiness(platform: PlatformDep, response: Response) -> Readiness:
+    """A request could be served: database, migrations, queue and signals are as they should be."""
+    found = await service.readiness(platform, _HEAD)
+    if found.status != "ok":
+        response.status_code = 503
+    return found
+
+
+@probes.get("/metrics", operation_id="getMetrics", response_class=Response, include_in_schema=False)
+async def get_metrics() -> Response:
+    """Prometheus metrics of this process."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@probes.get("/problems/{code}", operation_id="getProblem", response_class=HTMLResponse)
+async def get_problem(code: str) -> HTMLResponse:
+    """What an error code means, for a person."""
+    page = problem_page(code)
+    if page is None:
+        raise NotFound("No problem has this code.")
+    return HTMLResponse(page, headers={"Cache-Control": PUBLIC_CACHE})
+
+
+@router.get("/config", operation_id="getConfig")
+async def get_config(platform: PlatformDep, response: Response) -> PublicConfigAnswer:
+    """What the single-page app needs before anybody signs in."""
+    settings = platform.settings
+    response.headers["Cache-Control"] = PUBLIC_CACHE
+    return PublicConfigAnswer(
+        config=PublicConfig(
+            environment=settings.env,
+            api_url=settings.public_url,
+            site_url=settings.site_url,
+            stripe_publishable_key=settings.stripe.publishable_key or None,
+        )
+    )
+
+
+@router.get("/admin/jobs", operation_id="listHeldJobs")
+async def list_held_jobs(
+    _scope: Annotated[AdminScope, Depends(operator)],
+    session: SessionDep,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most jobs to show.")] = 50,
+) -> HeldJobs:
+    """Jobs that failed for good and wait for a person, newest first."""
+    return HeldJobs(jobs=await service.list_held_jobs(session, limit))
+
+
+@router.post("/admin/jobs/{job_id}/release", operation_id="releaseHeldJob")
+async def release_held_job(
+    _scope: Annotated[AdminScope, Depends(operator)], session: SessionDep, job_id: int
+) -> ReleasedJobAnswer:
+    """Put a held job back into the queue, with its attempts forgotten."""
+    await service.release_held_job(session, job_id)
+    return ReleasedJobAnswer(job=ReleasedJob(id=job_id))
+
+
+@development.post("/dev/clock", operation_id="moveClock")
+async def move_clock(
+    _scope: Annotated[AdminScope, Depends(operator)], platform: PlatformDep, move: ClockMove
+) -> ClockAnswer:
+    """Move business time and run what became due. This route does not exist in production."""
+    return ClockAnswer(clock=await service.move_clock(platform, move))

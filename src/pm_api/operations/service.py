@@ -1,0 +1,88 @@
+"""What the operator's routes do."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import orjson
+from pgqueuer.domain.models import Job as QueuedJob
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core import jobs, signals
+from pm_api.core.errors import NotFound, Unprocessable
+from pm_api.core.platform import Platform
+from pm_api.core.tables import BusinessClock
+from pm_api.operations.schemas import ClockMove, ClockState, HeldJob, Readiness
+
+CLOCK_CHANNEL: Final = "pm_clock"
+PROBE_TIMEOUT_S: Final = 3.0
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class ClockMoveInvalid(Unprocessable):
+    """Send either `now` or `advanceS`, and stay between the years 2000 and 9000."""
+
+    code = "clock_move_invalid"
+
+
+async def readiness(platform: Platform, expected_revision: str) -> Readiness:
+    """Whether a request could be served now: database, migrations, queue and signals."""
+    checks = {"database": "ok", "migrations": "ok", "queue": "ok", "signals": "ok"}
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), platform.database.reading() as session:
+            revision = await session.scalar(text("SELECT version_num FROM alembic_version"))
+            if revision != expected_revision:
+                checks["migrations"] = f"at {revision}, this code expects {expected_revision}"
+            await session.execute(text("SELECT 1 FROM pgqueuer LIMIT 1"))
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        checks["database"] = type(error).__name__
+        checks["migrations"] = checks["queue"] = "unknown"
+    if not platform.signals.connected:
+        checks["signals"] = "not connected"
+    good = all(state == "ok" for state in checks.values())
+    return Readiness(status="ok" if good else "failing", checks=checks)
+
+
+def held_job(queued: QueuedJob) -> HeldJob:
+    return HeldJob(
+        id=queued.id,
+        name=queued.entrypoint,
+        payload=orjson.loads(queued.payload) if queued.payload else None,
+        created_at=queued.created,
+        attempts=queued.attempts,
+    )
+
+
+async def list_held_jobs(session: AsyncSession, limit: int) -> list[HeldJob]:
+    return [held_job(one) for one in await jobs.list_held(session, limit)]
+
+
+async def release_held_job(session: AsyncSession, job_id: int) -> None:
+    """Put a held job back into the queue; raises NotFound."""
+    if not any(one.id == job_id for one in await jobs.list_held(session, 10_000)):
+        raise NotFound("No held job has this id.")
+    await jobs.release_held(session, [job_id])
+
+
+async def move_clock(platform: Platform, move: ClockMove) -> ClockState:
+    """Shift business time for every process of this installation and run what became due. Not in production."""
+    if (move.now is None) == (move.advance_s is None):
+        raise ClockMoveInvalid
+    clock = platform.clock
+    shift = move.now - clock.wall() if move.now is not None else clock.offset + timedelta(seconds=move.advance_s or 0)
+    if not EARLIEST < clock.wall() + shift < LATEST:
+        raise ClockMoveInvalid
+    async with platform.database.transaction() as session:
+        await session.execute(
+            insert(BusinessClock)
+            .values(id=1, shift=shift)
+            .on_conflict_do_update(index_elements=[BusinessClock.id], set_={"shift": shift})
+        )
+        await signals.publish(session, CLOCK_CHANNEL, str(shift.total_seconds()))
+    clock.shift_to(shift)
+    sweeps = await jobs.run_all_sweeps(platform)
+    return ClockState(now=clock.now(), offset_s=shift.total_seconds(), sweeps=sweeps)

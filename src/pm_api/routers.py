@@ -1,0 +1,41 @@
+"""The one list of routers, and the short lists of routes that are exceptions."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from pm_api.identity.routers import auth, team, workspaces
+from pm_api.operations import router as operations
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    operations.probes,
+    operations.router,
+    auth.router,
+    auth.well_known,
+    workspaces.router,
+    team.router,
+)
+
+DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
+"""Mounted outside production only."""
+
+PUBLIC: Final = frozenset(
+    {
+        "getHealth",
+        "getReadiness",
+        "getMetrics",
+        "getProblem",
+        "getConfig",
+        "getJwks",
+        "login",
+        "refresh",
+    }
+)
+"""Operations without a guard: everybody may call them."""
+
+KEY_EXEMPT: Final[dict[str, str]] = {
+    "login": "public: no caller to scope a key to",
+    "refresh": "public: rotation has its own grace",
+    "moveClock": "development only",
+}
+"""POST operations whose Idempotency-Key is not kept by the route class, and why."""

@@ -1,0 +1,1 @@
+"""What tests share: a movable clock, settings, real servers and processes."""

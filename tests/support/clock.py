@@ -1,0 +1,27 @@
+"""A clock that stands where a test puts it."""
+
+from datetime import UTC, datetime, timedelta
+
+from pm_api.core.clock import SystemClock
+
+
+class MovableClock(SystemClock):
+    """Runs with real time until moved; both business and wall time move together unless told otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wall_shift = timedelta(0)
+
+    def wall(self) -> datetime:
+        return super().wall() + self._wall_shift
+
+    def advance(self, **duration: float) -> None:
+        """Move wall and business time alike: `clock.advance(days=30)`."""
+        self._wall_shift += timedelta(**duration)
+
+    def move_to(self, moment: datetime) -> None:
+        self._wall_shift = moment.astimezone(UTC) - super().wall()
+
+    def reset(self) -> None:
+        self._wall_shift = timedelta(0)
+        self.shift_to(timedelta(0))

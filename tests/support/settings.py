@@ -1,0 +1,46 @@
+"""Settings of a test process: complete, none of them a development default."""
+
+import base64
+from typing import Any
+
+from pm_api.core.settings import Settings
+
+SECRET_KEYS = "test:" + base64.b64encode(b"only for tests, thirty-two bytes or more").decode()
+ADMIN_KEY = "test-admin-key"
+WEBHOOK_SECRET = "whsec_test"
+STRIPE_KEY = "sk_test_tests"
+
+
+def environment_for(database_url: str, **overrides: str) -> dict[str, str]:
+    """The same as environment variables, for processes of their own."""
+    return {
+        "PM_ENV": "test",
+        "PM_DATABASE_URL": database_url,
+        "PM_SECRET_KEYS": SECRET_KEYS,
+        "PM_ADMIN_KEY": ADMIN_KEY,
+        "PM_STRIPE_SECRET_KEY": STRIPE_KEY,
+        "PM_STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "PM_PUBLIC_URL": "http://test.local",
+        "PM_SITE_URL": "http://site.local",
+        "PM_RATE_LIMITS": "false",
+        "PM_LOG_LEVEL": "WARNING",
+        "PM_WORKER_HEARTBEAT_TIMEOUT_S": "2",
+        **overrides,
+    }
+
+
+def settings_for(database_url: str, **overrides: Any) -> Settings:
+    values: dict[str, Any] = {
+        "env": "test",
+        "database_url": database_url,
+        "secret_keys": SECRET_KEYS,
+        "admin_key": ADMIN_KEY,
+        "stripe": {"secret_key": STRIPE_KEY, "webhook_secret": WEBHOOK_SECRET},
+        "public_url": "http://test.local",
+        "site_url": "http://site.local",
+        "rate_limits": False,
+        "log_level": "WARNING",
+        "worker_heartbeat_timeout_s": 2,
+        **overrides,
+    }
+    return Settings(**values)
