@@ -16,6 +16,10 @@ from pm_api.core.ratelimit import RateLimiter
 from pm_api.core.settings import Settings
 from pm_api.core.signals import Signals
 from pm_api.core.tables import BusinessClock
+from pm_api.domains.ai_credits.catalogue import Catalogue
+from pm_api.domains.ai_credits.writer import LedgerWriter
+from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
+from pm_api.domains.changes.repository import CHANGES_CHANNEL
 from pm_api.identity.guards import SessionCache
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
@@ -50,6 +54,9 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
     platform.provide(AccessTokens(keys, platform.clock, settings.public_url))
     platform.provide(Passwords())
     platform.provide(SessionCache())
+    platform.provide(StreamHub(platform))
+    platform.provide(Catalogue(platform))
+    platform.provide(LedgerWriter(platform))
     return platform
 
 
@@ -60,11 +67,20 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     platform.signals.on(SESSION_ENDED_CHANNEL, sessions.drop_session)
     platform.signals.on_reset(sessions.clear)
     platform.signals.on(CLOCK_CHANNEL, lambda payload: shift_clock(platform, payload))
+    streams = platform.part(StreamHub)
+    platform.signals.on(SESSION_ENDED_CHANNEL, streams.on_session_ended)
+    platform.signals.on(CHANGES_CHANNEL, streams.on_changes)
+    platform.signals.on(BALANCE_CHANNEL, streams.on_balances)
+    platform.signals.on_reset(streams.on_reset)
     try:
         await platform.signals.start()
         await read_clock(platform)
+        streams.start()
+        await platform.part(LedgerWriter).start()
         yield platform
     finally:
+        await platform.part(LedgerWriter).stop()
+        await streams.stop()
         await platform.signals.stop()
         await platform.database.close()
 

@@ -1,7 +1,9 @@
 """Every module with tables or jobs, imported once, so that Alembic and the worker know them all."""
 
 from pm_api.core import tables as core_tables
+from pm_api.domains.ai_credits import jobs as ai_credits_jobs
 from pm_api.domains.ai_credits import models as ai_credits_models
+from pm_api.domains.changes import jobs as changes_jobs
 from pm_api.domains.changes import models as changes_models
 from pm_api.domains.payments import models as payments_models
 from pm_api.identity import jobs as identity_jobs
@@ -9,7 +11,9 @@ from pm_api.identity import models as identity_models
 
 MODULES = (
     core_tables,
+    ai_credits_jobs,
     ai_credits_models,
+    changes_jobs,
     changes_models,
     payments_models,
     identity_jobs,

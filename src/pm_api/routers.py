@@ -4,6 +4,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from pm_api.domains.ai_credits import router as ai_credits
+from pm_api.domains.changes import router as changes
 from pm_api.identity.routers import auth, team, workspaces
 from pm_api.operations import router as operations
 
@@ -14,6 +16,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     auth.well_known,
     workspaces.router,
     team.router,
+    ai_credits.router,
+    changes.router,
 )
 
 DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
@@ -26,6 +30,7 @@ PUBLIC: Final = frozenset(
         "getMetrics",
         "getProblem",
         "getConfig",
+        "listCreditPacks",
         "getJwks",
         "login",
         "refresh",
@@ -37,5 +42,7 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "login": "public: no caller to scope a key to",
     "refresh": "public: rotation has its own grace",
     "moveClock": "development only",
+    "spendCredits": "the ledger's own command record",
+    "grantCredits": "the ledger's own command record",
 }
 """POST operations whose Idempotency-Key is not kept by the route class, and why."""

@@ -290,9 +290,29 @@ def test_an_owner_killed_at_any_moment_does_not_hinder_the_next(
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         "cluster",
         "owner.json",
+        "server.lock",
         "server.log",
         "server.previous.log",
     ]
+
+
+@pytest.mark.kill
+def test_the_next_owner_waits_for_the_initdb_of_a_killed_one(
+    tmp_path: Path, owners: list[subprocess.Popen[str]]
+) -> None:
+    owner = start_owner(owners, sys.executable, "-c", OWNER, str(tmp_path / "data"))
+    wait_for((tmp_path / "data" / "cluster.new" / "PG_VERSION").exists)
+    (initdb,) = children_of(owner.pid)
+    os.kill(initdb, signal.SIGSTOP)
+    owner.kill()
+    owner.wait()
+    following = start_owner(owners, sys.executable, "-c", OWNER, str(tmp_path / "data"))
+    wait_for(lambda: str(following.pid) in (tmp_path / "data" / "owner.json").read_text())
+    time.sleep(0.3)
+    assert running_url(tmp_path / "data") is None
+    os.killpg(initdb, signal.SIGCONT)
+    assert query(first_line(following), "SELECT 1") == 1
+    assert is_gone(initdb)
 
 
 @pytest.mark.kill
@@ -309,7 +329,7 @@ def test_control_c_leaves_nothing(
     os.killpg(owner.pid, signal.SIGINT)
     owner.communicate(timeout=10)
     if is_first_start:
-        assert sorted(path.name for path in folder.iterdir()) == ["owner.json", "server.log"]
+        assert sorted(path.name for path in folder.iterdir()) == ["owner.json", "server.lock", "server.log"]
     else:
         assert is_gone(pid)
         assert not socket_directory(url).exists()

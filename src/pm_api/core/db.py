@@ -107,9 +107,9 @@ class Database:
     async def commit(session: AsyncSession) -> None:
         """Flush, run what was registered for the last moment, commit."""
         await session.flush()
-        callbacks: dict[str, BeforeCommit] = session.info.pop(BEFORE_COMMIT, {})
-        for name in sorted(callbacks):
-            await callbacks[name](session)
+        callbacks: dict[str, BeforeCommit] = session.info.get(BEFORE_COMMIT, {})
+        while callbacks:  # one may register another, which must not be lost
+            await callbacks.pop(min(callbacks))(session)
         await session.commit()
 
     async def dedicated_connection(self) -> asyncpg.Connection:

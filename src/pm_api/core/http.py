@@ -102,13 +102,14 @@ class RequestContextMiddleware:
         request_id = given if REQUEST_ID.match(given) else self._randomness.uuid().hex
         telemetry.set_request_id(request_id)
         state = scope.setdefault("state", {})
-        began = time.perf_counter()
+        began = answered = time.perf_counter()
         status = 0
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
                 status = message["status"]
+                answered = time.perf_counter()
                 self._add_headers(MutableHeaders(scope=message), request_id, state)
             await send(message)
 
@@ -120,7 +121,8 @@ class RequestContextMiddleware:
                 raise
             await problem_response(InternalError())(scope, receive, send_with_headers)
         finally:
-            self._record(scope, status or 499, time.perf_counter() - began)
+            # To the answer's start: a stream's length is not how long it took to answer.
+            self._record(scope, status or 499, (answered if status else time.perf_counter()) - began)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in UNMETERED:

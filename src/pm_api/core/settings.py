@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     worker_heartbeat_timeout_s: float = Field(
         30.0, ge=1.0, description="A job whose worker has been silent for so long is taken by another."
     )
+    streams_per_process: int = Field(5000, ge=1, description="Event streams one process keeps open; beyond it 503.")
+    streams_per_user: int = Field(20, ge=1, description="Event streams one person may have open on one process.")
     ledger_queue_size: int = Field(10_000, ge=1, description="Spends that may wait; beyond it 503.")
     ledger_batch_size: int = Field(500, ge=1, le=2000, description="Commands of one ledger transaction.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

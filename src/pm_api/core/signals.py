@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.db import Database
 
 MAX_PAYLOAD_BYTES = 7900
+PROBE_EVERY_S = 30.0
+PROBE_TIMEOUT_S = 5.0
 RECONNECT_DELAYS_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 Listener = Callable[[str], None]
@@ -74,6 +76,8 @@ class Signals:
             attempt = 0
             try:
                 await self._listen(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                _log.warning("signals_connection_failed", error=repr(error))
             finally:
                 self._ready.clear()
                 connection.terminate()
@@ -86,7 +90,11 @@ class Signals:
         for callback in self._resets:
             callback()
         self._ready.set()
-        await closed.wait()
+        while not closed.is_set():
+            try:
+                await asyncio.wait_for(closed.wait(), PROBE_EVERY_S)
+            except TimeoutError:  # a peer that vanished without a word is noticed by asking only
+                await connection.execute("SELECT 1", timeout=PROBE_TIMEOUT_S)
         _log.warning("signals_connection_lost")
 
     def _dispatch(self, _connection: object, _pid: int, channel: str, payload: object) -> None:

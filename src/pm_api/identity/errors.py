@@ -1,6 +1,6 @@
 """Refusals of identity."""
 
-from pm_api.core.errors import Conflict, Forbidden, NotFound, Unauthorized, Unprocessable
+from pm_api.core.errors import Conflict, Forbidden, Gone, NotFound, Unauthorized, Unprocessable
 
 
 class InvalidCredentials(Unauthorized):
@@ -46,9 +46,21 @@ class LastOwner(Conflict):
 
 
 class RoleTooHigh(Forbidden):
-    """Nobody grants, changes or removes a role above or (below owner) equal to their own."""
+    """Nobody grants a role above their own, and only an owner changes or removes somebody of their own rank."""
 
     code = "role_too_high"
+
+
+class AlreadyMember(Conflict):
+    """This person belongs to the workspace already."""
+
+    code = "already_member"
+
+
+class RestoreExpired(Gone):
+    """The workspace was deleted more than 30 days ago and can no longer be restored."""
+
+    code = "restore_expired"
 
 
 class WorkspaceNotFound(NotFound):

@@ -32,6 +32,7 @@ class SessionCache:
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
+        self._ended: OrderedDict[str, float] = OrderedDict()
 
     def get(self, token: str) -> Actor | None:
         found = self._entries.get(token)
@@ -40,12 +41,21 @@ class SessionCache:
         return found[0]
 
     def put(self, token: str, actor: Actor, lifetime_s: float) -> None:
+        # A check that was under way while the session ended has seen it alive.
+        if self._ended.get(str(actor.session_id), 0.0) > time.monotonic():
+            return
         self._entries[token] = (actor, time.monotonic() + min(CACHE_S, lifetime_s))
         self._entries.move_to_end(token)
         while len(self._entries) > CACHE_ENTRIES:
             self._entries.popitem(last=False)
 
     def drop_session(self, session_id: str) -> None:
+        """Forget a session that has ended (or is about to), and take in no token of it for the next seconds."""
+        now = time.monotonic()
+        self._ended.pop(session_id, None)
+        self._ended[session_id] = now + CACHE_S
+        while next(iter(self._ended.values())) < now:
+            self._ended.popitem(last=False)
         for token in [key for key, (actor, _) in self._entries.items() if str(actor.session_id) == session_id]:
             del self._entries[token]
 

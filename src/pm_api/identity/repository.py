@@ -1,14 +1,25 @@
 """Queries of identity."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.db import Base
-from pm_api.identity.models import Member, RefreshToken, ScopeMember, User, UserSession, Workspace
+from pm_api.core.paging import Page
+from pm_api.identity.models import Member, RefreshToken, Scope, ScopeMember, User, UserSession, Workspace
+
+AnyRow = TypeVar("AnyRow")
+
+
+def _page(rows: Sequence[AnyRow], limit: int, row_id: Callable[[AnyRow], UUID]) -> Page[AnyRow]:
+    """A page out of `limit + 1` rows: the one too many only tells that there is a next page."""
+    kept = rows[:limit]
+    return Page(kept, (row_id(kept[-1]),) if len(rows) > limit else None)
+
 
 # --- users -----------------------------------------------------------------------------------------------------
 
@@ -33,6 +44,11 @@ async def refresh_token(session: AsyncSession, token_hash: bytes) -> RefreshToke
     return await session.scalar(select(RefreshToken).where(RefreshToken.token_hash == token_hash))
 
 
+async def known_tokens(session: AsyncSession, token_hashes: Sequence[bytes]) -> Sequence[RefreshToken]:
+    rows = await session.scalars(select(RefreshToken).where(RefreshToken.token_hash.in_(token_hashes)))
+    return rows.all()
+
+
 async def session_by_id(session: AsyncSession, session_id: UUID) -> UserSession | None:
     return await session.scalar(select(UserSession).where(UserSession.id == session_id))
 
@@ -49,14 +65,17 @@ async def live_session_user(session: AsyncSession, session_id: UUID, now: dateti
     return (row[0], row[1]) if row else None
 
 
-async def live_sessions(session: AsyncSession, user_id: UUID, now: datetime) -> Sequence[UserSession]:
-    rows = await session.scalars(
-        select(UserSession)
-        .where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None), UserSession.expires_at > now)
-        .order_by(UserSession.id.desc())
-        .limit(200)
+async def live_sessions(
+    session: AsyncSession, user_id: UUID, now: datetime, *, limit: int, after: UUID | None
+) -> Page[UserSession]:
+    """A page of the user's live sessions by id, newest first."""
+    statement = select(UserSession).where(
+        UserSession.user_id == user_id, UserSession.revoked_at.is_(None), UserSession.expires_at > now
     )
-    return rows.all()
+    if after is not None:
+        statement = statement.where(UserSession.id < after)
+    rows = await session.scalars(statement.order_by(UserSession.id.desc()).limit(limit + 1))
+    return _page(rows.all(), limit, lambda row: row.id)
 
 
 async def end_sessions(
@@ -117,7 +136,7 @@ async def workspaces_of(
     after: UUID | None = None,
     archived: bool | None = None,
     deleted: bool = False,
-) -> Sequence[tuple[Workspace, Member]]:
+) -> Page[tuple[Workspace, Member]]:
     """A page of the user's workspaces by id, newest first."""
     statement = _living_membership(user_id)
     statement = statement.where(Workspace.deleted_at.is_not(None) if deleted else Workspace.deleted_at.is_(None))
@@ -127,8 +146,12 @@ async def workspaces_of(
         )
     if after is not None:
         statement = statement.where(Workspace.id < after)
-    rows = await session.execute(statement.order_by(Workspace.id.desc()).limit(limit))
-    return [(row[0], row[1]) for row in rows]
+    rows = await session.execute(statement.order_by(Workspace.id.desc()).limit(limit + 1))
+    return _page([(row[0], row[1]) for row in rows], limit, lambda row: row[0].id)
+
+
+async def workspace_by_id(session: AsyncSession, workspace_id: UUID) -> Workspace | None:
+    return await session.scalar(select(Workspace).where(Workspace.id == workspace_id))
 
 
 async def lock_workspace(session: AsyncSession, workspace_id: UUID) -> Workspace | None:
@@ -149,12 +172,22 @@ async def count_owners(session: AsyncSession, workspace_id: UUID) -> int:
     ) or 0
 
 
+async def member_by_user(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> Member | None:
+    """A member as committed now: what a service reads under the workspace's lock."""
+    return await session.scalar(
+        select(Member)
+        .where(Member.workspace_id == workspace_id, Member.user_id == user_id)
+        .execution_options(populate_existing=True)
+    )
+
+
 async def member_by_id(session: AsyncSession, workspace_id: UUID, member_id: UUID) -> tuple[Member, User] | None:
     row = (
         await session.execute(
             select(Member, User)
             .join(User, User.id == Member.user_id)
             .where(Member.id == member_id, Member.workspace_id == workspace_id)
+            .execution_options(populate_existing=True)
         )
     ).one_or_none()
     return (row[0], row[1]) if row else None
@@ -168,7 +201,7 @@ async def members_of(
     after: UUID | None,
     prefix: str | None,
     role: str | None,
-) -> Sequence[tuple[Member, User]]:
+) -> Page[tuple[Member, User]]:
     """A page of members by id; `prefix` matches name or address from the start."""
     statement = select(Member, User).join(User, User.id == Member.user_id).where(Member.workspace_id == workspace_id)
     if prefix:
@@ -178,18 +211,28 @@ async def members_of(
         statement = statement.where(Member.role == role)
     if after is not None:
         statement = statement.where(Member.id > after)
-    rows = await session.execute(statement.order_by(Member.id).limit(limit))
-    return [(row[0], row[1]) for row in rows]
+    rows = await session.execute(statement.order_by(Member.id).limit(limit + 1))
+    return _page([(row[0], row[1]) for row in rows], limit, lambda row: row[0].id)
 
 
 # --- sight -----------------------------------------------------------------------------------------------------
 
 
-def visible_scope(column: ColumnElement[UUID | None], user_id: UUID) -> ColumnElement[bool]:
+def visible_scope(
+    column: SQLColumnExpression[UUID | None] | SQLColumnExpression[UUID], user_id: UUID | SQLColumnExpression[UUID]
+) -> ColumnElement[bool]:
     """The one predicate of sight: rows without a scope are for all members, the others for the scope's own."""
     return or_(
         column.is_(None),
         exists().where(ScopeMember.scope_id == column, ScopeMember.user_id == user_id),
+    )
+
+
+async def leave_scopes(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> None:
+    """Take a person out of every smaller circle of a workspace."""
+    circles = select(Scope.id).where(Scope.workspace_id == workspace_id)
+    await session.execute(
+        delete(ScopeMember).where(ScopeMember.user_id == user_id, ScopeMember.scope_id.in_(circles))
     )
 
 

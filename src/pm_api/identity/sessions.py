@@ -15,11 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core import signals
 from pm_api.core.crypto import digest_token
 from pm_api.core.platform import Platform
+from pm_api.core.paging import Page, PageRequest
 from pm_api.identity import repository
 from pm_api.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
+from pm_api.identity.guards import SessionCache
 from pm_api.identity.models import RefreshToken, User, UserSession
 from pm_api.identity.passwords import Passwords
-from pm_api.identity.tokens import REUSE_GRACE, refresh_expiry, successor
+from pm_api.identity.tokens import REUSE_GRACE, refresh_expiry, successor, successors
 
 SESSION_ENDED_CHANNEL: Final = "pm_session_ended"
 DEAD_SESSIONS_KEPT: Final = timedelta(days=30)
@@ -57,6 +59,25 @@ async def check_password(platform: Platform, email: str, password: str) -> UUID:
             if current is not None and current.password_hash == user.password_hash:
                 current.password_hash = updated
     return user.id
+
+
+async def sign_in(platform: Platform, email: str, password: str, device: Device) -> Grant:
+    """Check the password, then open a session; raises InvalidCredentials."""
+    user_id = await check_password(platform, email, password)
+    async with platform.database.transaction() as session:
+        user = await repository.user_by_id(session, user_id)
+        if user is None:
+            raise InvalidCredentials
+        return await open_session(session, platform, user, device)
+
+
+async def refresh(platform: Platform, token: str) -> Grant:
+    """Exchange a refresh token in a transaction of its own; raises InvalidRefreshToken or RefreshTokenReused."""
+    async with platform.database.transaction() as session:
+        outcome = await rotate(session, platform, token)
+    if isinstance(outcome, RefreshTokenReused):
+        raise outcome
+    return outcome
 
 
 async def open_session(session: AsyncSession, platform: Platform, user: User, device: Device) -> Grant:
@@ -101,6 +122,8 @@ async def rotate(session: AsyncSession, platform: Platform, token: str) -> Grant
     elif now - row.rotated_at > REUSE_GRACE:
         await end(session, platform, user_id=user.id, session_id=family.id, reason="refresh token reused")
         return RefreshTokenReused()
+    else:
+        next_token = await _newest(session, platform, token)
     return Grant(user, family.id, next_token)
 
 
@@ -112,8 +135,33 @@ async def end(
         session, now=platform.clock.wall(), reason=reason, user_id=user_id, session_id=session_id
     )
     for identifier in ended:
+        # Here already, because this process may serve the next request before its own signal comes back.
+        platform.part(SessionCache).drop_session(str(identifier))
         await signals.publish(session, SESSION_ENDED_CHANNEL, str(identifier))
     return ended
+
+
+async def list_live(
+    session: AsyncSession, platform: Platform, user_id: UUID, page: PageRequest
+) -> tuple[Page[UserSession], str | None]:
+    """A page of the user's live sessions, newest first, and the cursor of the next one."""
+    key = platform.cursors.decode(page.cursor, of="sessions", user=user_id)
+    found = await repository.live_sessions(
+        session, user_id, platform.clock.wall(), limit=page.limit, after=UUID(key[0]) if key else None
+    )
+    return found, platform.cursors.encode(found.next_key, of="sessions", user=user_id)
+
+
+async def _newest(session: AsyncSession, platform: Platform, token: str) -> str:
+    """The living end of a rotated token's chain: in the grace a third rotation may have happened already."""
+    while True:
+        options = {digest_token(one): one for one in successors(platform.keys, token)}
+        known = await repository.known_tokens(session, list(options))
+        if not known:
+            raise InvalidRefreshToken
+        token = options[known[0].token_hash]
+        if known[0].rotated_at is None:
+            return token
 
 
 async def _store_token(session: AsyncSession, platform: Platform, session_id: UUID, token: str) -> None:

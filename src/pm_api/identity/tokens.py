@@ -101,7 +101,14 @@ def successor(keys: KeyRing, token: str) -> str:
     """The one token that follows `token`. It is derived, so two tabs that refresh at once get the same one from
     any process, and nothing that opens a session is stored.
     """
-    return encode_url(hmac.digest(keys.derive(keys.primary_id, REFRESH), token.encode(), "sha256"))
+    return successors(keys, token)[0]
+
+
+def successors(keys: KeyRing, token: str) -> list[str]:
+    """What the successor is under each configured key: a token rotated before a key roll was derived by the old."""
+    return [
+        encode_url(hmac.digest(keys.derive(key_id, REFRESH), token.encode(), "sha256")) for key_id in keys.key_ids()
+    ]
 
 
 def refresh_expiry(now: datetime) -> datetime:

@@ -50,7 +50,7 @@ class EmbeddedPostgresError(Exception):
 class EmbeddedPostgres:
     """One server over one folder, reachable only through a socket in a private directory, with one owner.
 
-    The folder holds `cluster/`, `server.log` and `owner.json` (the owner's lock, and the address for others).
+    The folder holds `cluster/`, its log, and `owner.json`: the owner's lock, and the address for others.
     When the owner ends, however it ends, the server stops by itself; the next owner waits for that.
     """
 
@@ -188,8 +188,8 @@ class EmbeddedPostgres:
         self._write_owner({"pid": os.getpid()})
 
     def _await_earlier_server(self) -> None:
-        # A lock of its own, on the folder itself: initdb and the watchdog hold on to it when the owner dies.
-        self._server_lock = lock = os.open(self.data_dir, os.O_RDONLY)
+        # A lock of its own, because initdb and the watchdog hold on to it when the owner dies.
+        self._server_lock = lock = os.open(self.data_dir / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
         if not _wait(lambda: _locked(lock, fcntl.LOCK_EX), STOP_TIMEOUT_S):
             raise EmbeddedPostgresError(f"The server of an earlier owner is still stopping; see {self._log}.")
 

@@ -4,11 +4,12 @@ Commands, entries and allocations carry no foreign keys: checking one costs as m
 ledger's store writes them (under the account's lock), and `/verify` proves that nothing dangles.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
@@ -102,7 +103,7 @@ class CreditCommand(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[bytes]
     status: Mapped[str]
-    result: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime]
 
 
@@ -124,7 +125,7 @@ class CreditEntry(Base):
     quantity: Mapped[int | None] = mapped_column(Integer)
     price_version: Mapped[int | None] = mapped_column(Integer)
     description: Mapped[str]
-    details: Mapped[dict[str, Any]] = mapped_column("metadata")
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     command_key: Mapped[str]
     reverses_seq: Mapped[int | None]
     request_id: Mapped[str]
@@ -176,6 +177,19 @@ class CreditHoldLot(Base):
     hold_id: Mapped[UUID] = mapped_column(primary_key=True)
     grant_id: Mapped[UUID] = mapped_column(primary_key=True)
     amount: Mapped[int]
+
+
+class CreditUsageDay(Base):
+    """A day's usage by service and person, added up in the transaction of each spend."""
+
+    __tablename__ = "credit_usage_days"
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    service: Mapped[str] = mapped_column(primary_key=True)
+    actor_user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    credits: Mapped[int]
+    entries: Mapped[int]
 
 
 class CreditPriceRule(Base):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pm_api.core.db import Base
@@ -18,12 +18,25 @@ class Feed(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str]
     position: Mapped[int] = mapped_column(default=0, server_default="0")
+    pruned_to: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Change(Base):
-    """One thing that changed. `position` is commit order within the feed."""
+    """One thing that changed. `position` is commit order within the feed; it rises, but may leave gaps.
+
+    `event_id` is set when a domain event caused the change, so that its second delivery writes nothing.
+    """
 
     __tablename__ = "changes"
+    __table_args__ = (
+        Index(
+            "ix_changes_feed_id_event_id",
+            "feed_id",
+            "event_id",
+            unique=True,
+            postgresql_where=text("event_id IS NOT NULL"),
+        ),
+    )
 
     feed_id: Mapped[UUID] = mapped_column(ForeignKey("feeds.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
@@ -33,7 +46,8 @@ class Change(Base):
     version: Mapped[int]
     scope_id: Mapped[UUID | None]
     actor_user_id: Mapped[UUID | None]
-    created_at: Mapped[datetime]
+    event_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class StreamTicket(Base):

@@ -58,7 +58,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
-        sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("status IN ('APPLIED', 'REFUSED')", name=op.f("ck_credit_commands_status_known")),
         sa.PrimaryKeyConstraint("account_id", "key", name=op.f("pk_credit_commands")),
@@ -77,7 +77,7 @@ def upgrade() -> None:
         sa.Column("quantity", sa.Integer(), nullable=True),
         sa.Column("price_version", sa.Integer(), nullable=True),
         sa.Column("description", sa.String(), nullable=False),
-        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("command_key", sa.String(), nullable=False),
         sa.Column("reverses_seq", sa.BigInteger(), nullable=True),
         sa.Column("request_id", sa.String(), nullable=False),
@@ -114,10 +114,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("service", "version", name=op.f("pk_credit_price_rules")),
     )
     op.create_table(
+        "credit_usage_days",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("service", sa.String(), nullable=False),
+        sa.Column("actor_user_id", sa.Uuid(), nullable=False),
+        sa.Column("credits", sa.BigInteger(), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "day", "service", "actor_user_id", name=op.f("pk_credit_usage_days")),
+    )
+    op.create_table(
         "feeds",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("position", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("pruned_to", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("kind IN ('WORKSPACE', 'USER')", name=op.f("ck_feeds_kind_known")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feeds")),
     )
@@ -237,9 +248,18 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("scope_id", sa.Uuid(), nullable=True),
         sa.Column("actor_user_id", sa.Uuid(), nullable=True),
+        sa.Column("event_id", sa.Uuid(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["feed_id"], ["feeds.id"], name=op.f("fk_changes_feed_id")),
         sa.PrimaryKeyConstraint("feed_id", "position", name=op.f("pk_changes")),
+    )
+    op.create_index(op.f("ix_changes_created_at"), "changes", ["created_at"], unique=False)
+    op.create_index(
+        "ix_changes_feed_id_event_id",
+        "changes",
+        ["feed_id", "event_id"],
+        unique=True,
+        postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_table(
         "credit_accounts",
@@ -479,6 +499,10 @@ def downgrade() -> None:
         postgresql_where=sa.text("next_reset_at IS NOT NULL"),
     )
     op.drop_table("credit_accounts")
+    op.drop_index(
+        "ix_changes_feed_id_event_id", table_name="changes", postgresql_where=sa.text("event_id IS NOT NULL")
+    )
+    op.drop_index(op.f("ix_changes_created_at"), table_name="changes")
     op.drop_table("changes")
     op.drop_index("ix_audit_entries_workspace_id_id", table_name="audit_entries")
     op.drop_table("audit_entries")
@@ -493,6 +517,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_idempotency_keys_created_at"), table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
     op.drop_table("feeds")
+    op.drop_table("credit_usage_days")
     op.drop_table("credit_price_rules")
     op.drop_table("credit_plan_grants")
     op.drop_table("credit_packs")

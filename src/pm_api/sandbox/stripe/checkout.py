@@ -80,6 +80,7 @@ def expire_due(sandbox: Sandbox) -> None:
         "checkout.session",
         conditions=[
             field_is("status", "open"),
+            Condition("NOT frozen"),
             Condition("json_extract(body, '$.expires_at') <= ?", (sandbox.now(),)),
         ],
         limit=EXPIRY_BATCH,

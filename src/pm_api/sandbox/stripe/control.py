@@ -97,14 +97,17 @@ def sandbox_of(request: Request) -> Sandbox:
 
 @router.put("/objects")
 async def put_object(request: Request, body: dict[str, Any]) -> Json:
-    """Store any object as it is, by its `object` and `id`. Line items embedded in a session become its own."""
+    """Store any object as it is, by its `object` and `id`. Line items embedded in a session become its own.
+
+    Such a session neither expires by itself nor has a payment page.
+    """
     for name in ("id", "object"):
         if not isinstance(body.get(name), str) or not body[name]:
             raise ControlError(422, f"The object needs a text `{name}`.")
     sandbox = sandbox_of(request)
     items = body.pop("line_items", None) if body["object"] == "checkout.session" else None
     with sandbox.store.transaction():
-        sandbox.store.save(body)
+        sandbox.store.save(body, frozen=True)
         if isinstance(items, dict):
             sandbox.store.delete_children(body["id"])
             for item in items["data"]:

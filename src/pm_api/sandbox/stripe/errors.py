@@ -110,10 +110,9 @@ class RateLimited(ApiError):
 class InjectedFailure(ApiError):
     """A failure that a fault switch asked for."""
 
-    error_type = "api_error"
-
     def __init__(self, status: int) -> None:
         super().__init__("An unknown error occurred. The sandbox was told to fail this request.")
         self.status = status
+        self.error_type = "api_error" if status >= 500 else "invalid_request_error"
         # A server error is an answer of the endpoint; what stands before the endpoint is never stored.
         self.remembered = status >= 500

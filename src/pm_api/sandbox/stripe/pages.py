@@ -34,7 +34,9 @@ def shown_money(amount: int | None, currency: str | None) -> str:
     return f"{figure} {currency.upper()}"
 
 
-def shown_moment(seconds: int) -> str:
+def shown_moment(seconds: int | None) -> str:
+    if seconds is None:
+        return "—"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -179,7 +181,7 @@ def _form(
 
 def _closed(session: Json | None) -> HTMLResponse:
     if session is None:
-        return _message("No such page", "This checkout session does not exist.", status=404)
+        return _message("No such page", "No checkout session has its payment page here.", status=404)
     if session["status"] == "expired":
         text = "This checkout session is no longer open."
         return _message("Expired", text, status=410, address=session["cancel_url"])
@@ -197,7 +199,7 @@ def _return_address(session: Json) -> str:
 
 def _session(sandbox: Sandbox, session_id: str) -> Json | None:
     expire_due(sandbox)
-    return sandbox.store.find(session_id, "checkout.session")
+    return None if sandbox.store.is_frozen(session_id) else sandbox.store.find(session_id, "checkout.session")
 
 
 def _newest(sandbox: Sandbox, object_name: str, after: str | None) -> tuple[list[Json], str | None]:

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS objects (
     object TEXT NOT NULL,
     created INTEGER NOT NULL,
     parent TEXT,
+    frozen INTEGER NOT NULL DEFAULT 0,
     body TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS objects_newest ON objects (object, created, sequence);
@@ -150,17 +151,18 @@ class Store:
 
     # Objects
 
-    def save(self, body: Json, *, parent: str | None = None) -> Json:
+    def save(self, body: Json, *, parent: str | None = None, frozen: bool = False) -> Json:
         """Insert, or replace the body in place: an object keeps its rank in lists and its parent.
 
+        A frozen object was put here as it is, and time does not change it.
         A body without `created` (a line item, a deleted object) ranks as it did before.
         """
         self._connection.execute(
-            "INSERT INTO objects (id, object, created, parent, body) VALUES (?, ?, ?, ?, ?) "
+            "INSERT INTO objects (id, object, created, parent, frozen, body) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET object = excluded.object, "
             "created = coalesce(nullif(excluded.created, 0), created), "
-            "parent = coalesce(excluded.parent, parent), body = excluded.body",
-            (body["id"], body["object"], int(body.get("created") or 0), parent, json.dumps(body)),
+            "parent = coalesce(excluded.parent, parent), frozen = max(excluded.frozen, frozen), body = excluded.body",
+            (body["id"], body["object"], int(body.get("created") or 0), parent, frozen, json.dumps(body)),
         )
         return body
 
@@ -169,6 +171,9 @@ class Store:
             "SELECT body FROM objects WHERE id = ? AND object = coalesce(?, object)", (object_id, object_name)
         )
         return None if row is None else _decoded(row["body"])
+
+    def is_frozen(self, object_id: str) -> bool:
+        return self._one("SELECT 1 FROM objects WHERE id = ? AND frozen", (object_id,)) is not None
 
     def children(self, parent: str) -> list[Json]:
         """In the order in which they were added."""

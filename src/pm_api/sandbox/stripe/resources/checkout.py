@@ -97,10 +97,10 @@ def list_line_items(call: ApiCall) -> Json:
 def expire_session(call: ApiCall) -> Json:
     call.params.refuse_unknown(())
     session = _session(call)
-    if session["status"] != "open":
+    if session.get("status") != "open":
         raise InvalidRequest(
             'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a '
-            f"status of {session['status']}."
+            f"status of {session.get('status')}."
         )
     return expire(call.sandbox, session, origin=call.origin)
 

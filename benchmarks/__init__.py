@@ -1,0 +1,1 @@
+"""Benchmarks: ratios within one run, on the embedded server. `make bench` prints them."""

@@ -1,0 +1,462 @@
+"""The rules of the ledger as pure functions: no session, no clock, no I/O.
+
+`apply(state, commands, now, new_id)` returns the new state, the entries to write and one result a command. Both doors
+of the ledger run exactly this, and it can be property-tested without a database.
+
+Burn-down order, total: service-limited lots first, then priority, earliest expiry (none last), promotional before
+paid, effective_at, id.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from pm_api.domains.ai_credits.enums import EntryType, LotKind
+
+MAX_AMOUNT: Final = 1_000_000_000
+NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+PAID_KINDS: Final = frozenset({LotKind.PURCHASE, LotKind.SUBSCRIPTION_GRANT, LotKind.ROLLOVER})
+PRIORITY: Final[dict[LotKind, int]] = {
+    LotKind.FREE_TIER: 10,
+    LotKind.SUBSCRIPTION_GRANT: 10,
+    LotKind.ROLLOVER: 20,
+    LotKind.LEAD: 30,
+    LotKind.REFUND: 40,
+    LotKind.GIFT: 50,
+    LotKind.REFERRAL: 50,
+    LotKind.BONUS: 60,
+    LotKind.ADMIN_ADJUSTMENT: 60,
+    LotKind.PURCHASE: 70,
+}
+"""What runs out by itself is spent before what was paid for and never expires."""
+
+
+class Refusal(StrEnum):
+    INSUFFICIENT_CREDITS = "insufficient_credits"
+    BALANCE_LIMIT_EXCEEDED = "balance_limit_exceeded"
+
+
+@dataclass(slots=True)
+class Lot:
+    id: UUID
+    kind: LotKind
+    priority: int
+    amount: int
+    remaining: int
+    held: int
+    service: str | None
+    effective_at: datetime
+    expires_at: datetime | None
+
+    def order(self) -> tuple[bool, int, datetime, bool, datetime, UUID]:
+        return (
+            self.service is None,
+            self.priority,
+            self.expires_at or NEVER,
+            self.kind in PAID_KINDS,
+            self.effective_at,
+            self.id,
+        )
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+    def available(self, now: datetime) -> int:
+        """What anything may be spent from it now, service limits aside."""
+        if self.effective_at > now or self.expired(now):
+            return 0
+        return self.remaining - self.held
+
+
+@dataclass(slots=True)
+class AccountState:
+    """An account under lock: its totals and every lot that still has credits."""
+
+    id: UUID
+    seq: int = 0
+    balance: int = 0
+    held: int = 0
+    debt: int = 0
+    granted: int = 0
+    spent: int = 0
+    expired: int = 0
+    voided: int = 0
+    transferred_out: int = 0
+    last_hash: bytes = b""
+    period_started_at: datetime | None = None
+    next_reset_at: datetime | None = None
+    lots: list[Lot] = field(default_factory=list)
+
+    def available(self, now: datetime) -> int:
+        return sum(lot.available(now) for lot in self.lots)
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who gave a command, in which request."""
+
+    kind: str
+    user_id: UUID | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Take `amount` credits, whole or not at all."""
+
+    account_id: UUID
+    key: str
+    fingerprint: bytes
+    by: By
+    amount: int
+    description: str
+    details: bytes
+    service: str | None = None
+    quantity: int | None = None
+    price_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LotDraft:
+    """A lot to be made. `source_type` and `source_ref` are unique in the account for ever."""
+
+    kind: LotKind
+    amount: int
+    source_type: str
+    source_ref: str
+    expires_at: datetime | None = None
+    service: str | None = None
+    cost_minor: int | None = None
+    cost_currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Bring credits, in one or more lots; `period` (start, next reset) begins a new plan period."""
+
+    account_id: UUID
+    key: str
+    fingerprint: bytes
+    by: By
+    lots: tuple[LotDraft, ...]
+    description: str
+    details: bytes = b"{}"
+    period: tuple[datetime, datetime] | None = None
+
+
+Command = Spend | Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """How an entry moved one lot: negative takes, positive puts."""
+
+    lot_id: UUID
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    account_id: UUID
+    seq: int
+    id: UUID
+    type: str
+    amount: int
+    balance_after: int
+    by: By
+    service: str | None
+    quantity: int | None
+    price_version: int | None
+    description: str
+    details: bytes
+    command_key: str
+    reverses_seq: int | None
+    created_at: datetime
+    allocations: tuple[Allocation, ...]
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A command that went through. The figures are those right after it, and are what every retry gets again."""
+
+    entries: tuple[Entry, ...]
+    available: int
+    held: int
+    debt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command that was turned down for good under its key."""
+
+    reason: Refusal
+    facts: dict[str, Any]
+
+
+Result = Applied | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class NewLot:
+    lot: Lot
+    draft: LotDraft
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything a batch did to one account."""
+
+    state: AccountState
+    entries: list[Entry]
+    results: list[Result]
+    new_lots: list[NewLot]
+    touched_lots: dict[UUID, Lot]
+
+
+def apply(state: AccountState, commands: Sequence[Command], now: datetime, new_id: Callable[[], UUID]) -> Outcome:
+    """Run commands in order against one account. The given state is left as it was."""
+    book = _Book(state, now, new_id)
+    book.expire_due()
+    results = [book.run(command) for command in commands]
+    return Outcome(book.state, book.entries, results, book.new_lots, book.touched)
+
+
+class _Book:
+    """The working copy of one account while a batch runs."""
+
+    def __init__(self, state: AccountState, now: datetime, new_id: Callable[[], UUID]) -> None:
+        self.state = replace(state, lots=sorted((replace(lot) for lot in state.lots), key=Lot.order))
+        self.now = now
+        self.new_id = new_id
+        self.entries: list[Entry] = []
+        self.new_lots: list[NewLot] = []
+        self.touched: dict[UUID, Lot] = {}
+
+    def run(self, command: Command) -> Result:
+        return self._spend(command) if isinstance(command, Spend) else self._grant(command)
+
+    def expire_due(self) -> None:
+        """Post what has already run out, so that balances in the book are those of this moment."""
+        for lot in self.state.lots:
+            gone = lot.remaining - lot.held
+            if gone > 0 and lot.expired(self.now):
+                lot.remaining -= gone
+                self.state.expired += gone
+                self._post(
+                    EntryType.EXPIRY,
+                    -gone,
+                    (Allocation(lot.id, -gone),),
+                    by=SYSTEM,
+                    key=f"s:expire:{lot.id}",
+                    description="Credits expired",
+                )
+                self.touched[lot.id] = lot
+        self.state.lots = [lot for lot in self.state.lots if lot.remaining > 0]
+
+    def _spend(self, command: Spend) -> Result:
+        service = command.service
+        missing = command.amount
+        taken: list[tuple[Lot, int]] = []
+        for lot in self.state.lots:
+            if lot.service is not None and lot.service != service:
+                continue
+            usable = lot.available(self.now)
+            if usable <= 0:
+                continue
+            part = min(missing, usable)
+            taken.append((lot, part))
+            missing -= part
+            if missing == 0:
+                break
+        if missing:
+            return Refused(
+                Refusal.INSUFFICIENT_CREDITS,
+                {"needed": command.amount, "available": command.amount - missing},
+            )
+        emptied = False
+        for lot, part in taken:
+            lot.remaining -= part
+            self.touched[lot.id] = lot
+            emptied = emptied or lot.remaining == 0
+        if emptied:
+            self.state.lots = [lot for lot in self.state.lots if lot.remaining > 0]
+        self.state.spent += command.amount
+        entry = self._post(
+            EntryType.USAGE,
+            -command.amount,
+            tuple([Allocation(lot.id, -part) for lot, part in taken]),
+            by=command.by,
+            key=command.key,
+            description=command.description,
+            details=command.details,
+            service=service,
+            quantity=command.quantity,
+            price_version=command.price_version,
+        )
+        return self._applied((entry,))
+
+    def _grant(self, command: Grant) -> Result:
+        total = sum(draft.amount for draft in command.lots)
+        if self.state.balance + total > MAX_AMOUNT * 1000:
+            return Refused(Refusal.BALANCE_LIMIT_EXCEEDED, {"limit": MAX_AMOUNT * 1000})
+        entries = []
+        for draft in command.lots:
+            lot = Lot(
+                id=self.new_id(),
+                kind=draft.kind,
+                priority=PRIORITY[draft.kind],
+                amount=draft.amount,
+                remaining=draft.amount,
+                held=0,
+                service=draft.service,
+                effective_at=self.now,
+                expires_at=draft.expires_at,
+            )
+            self.new_lots.append(NewLot(lot, draft))
+            self.state.lots.append(lot)
+            self.state.granted += draft.amount
+            entries.append(
+                self._post(
+                    EntryType(draft.kind),
+                    draft.amount,
+                    (Allocation(lot.id, draft.amount),),
+                    by=command.by,
+                    key=command.key,
+                    description=command.description,
+                    details=command.details,
+                    service=draft.service,
+                )
+            )
+        self.state.lots.sort(key=Lot.order)
+        if command.period is not None:
+            self.state.period_started_at, self.state.next_reset_at = command.period
+        return self._applied(tuple(entries))
+
+    def _applied(self, entries: tuple[Entry, ...]) -> Applied:
+        return Applied(entries, self.state.available(self.now), self.state.held, self.state.debt)
+
+    def _post(
+        self,
+        type: EntryType,
+        amount: int,
+        allocations: tuple[Allocation, ...],
+        *,
+        by: By,
+        key: str,
+        description: str,
+        details: bytes = b"{}",
+        service: str | None = None,
+        quantity: int | None = None,
+        price_version: int | None = None,
+    ) -> Entry:
+        state = self.state
+        state.seq += 1
+        state.balance += amount
+        identifier = self.new_id()
+        state.last_hash = chain_hash(
+            state.last_hash,
+            account_id=state.id,
+            seq=state.seq,
+            id=identifier,
+            type=type,
+            amount=amount,
+            balance_after=state.balance,
+            by=by,
+            service=service,
+            quantity=quantity,
+            price_version=price_version,
+            description=description,
+            details=details,
+            command_key=key,
+            reverses_seq=None,
+            created_at=self.now,
+            allocations=allocations,
+        )
+        entry = Entry(
+            state.id,
+            state.seq,
+            identifier,
+            type,
+            amount,
+            state.balance,
+            by,
+            service,
+            quantity,
+            price_version,
+            description,
+            details,
+            key,
+            None,
+            self.now,
+            allocations,
+            state.last_hash,
+        )
+        self.entries.append(entry)
+        return entry
+
+
+SYSTEM: Final = By("system", None, "")
+
+
+def chain_hash(
+    previous: bytes,
+    *,
+    account_id: UUID,
+    seq: int,
+    id: UUID,
+    type: str,
+    amount: int,
+    balance_after: int,
+    by: By,
+    service: str | None,
+    quantity: int | None,
+    price_version: int | None,
+    description: str,
+    details: bytes,
+    command_key: str,
+    reverses_seq: int | None,
+    created_at: datetime,
+    allocations: Sequence[Allocation],
+) -> bytes:
+    """SHA-256 over the hash before, the entry and its allocations; `details` is canonical JSON already."""
+    line = orjson.dumps(
+        [
+            account_id,
+            seq,
+            id,
+            type,
+            amount,
+            balance_after,
+            by.kind,
+            by.user_id,
+            by.request_id,
+            service,
+            quantity,
+            price_version,
+            description,
+            orjson.Fragment(details),
+            command_key,
+            reverses_seq,
+            created_at,
+            [[one.lot_id, one.amount] for one in allocations],
+        ],
+        default=str,  # the driver's own UUID type
+    )
+    return hashlib.sha256(previous + line).digest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value: keys sorted, no white space."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def fingerprint(*content: Any) -> bytes:
+    """What makes two commands the same; kept beside the key."""
+    return hashlib.blake2b(canonical_json(content), digest_size=16).digest()

@@ -1,0 +1,161 @@
+"""Routes of AI credits."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Response
+from pydantic import AwareDatetime
+
+from pm_api.core.actor import AccountScope, AdminScope
+from pm_api.core.db import SessionDep
+from pm_api.core.errors import IdempotencyKeyRequired
+from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, api_router
+from pm_api.core.openapi import raises
+from pm_api.core.paging import InvalidCursor, PageRequest, page_request
+from pm_api.core.platform import PlatformDep
+from pm_api.domains.ai_credits import balances, service, verification
+from pm_api.domains.ai_credits.catalogue import Catalogue
+from pm_api.domains.ai_credits.enums import EntryType, Service
+from pm_api.domains.ai_credits.errors import (
+    AccountNotFound,
+    BalanceLimitExceeded,
+    InsufficientCredits,
+    LedgerBusy,
+    UnknownService,
+)
+from pm_api.domains.ai_credits.schemas import (
+    BalanceAnswer,
+    CreditOverview,
+    EntryAnswer,
+    GrantRequest,
+    History,
+    Packs,
+    SpendRequest,
+    VerificationAnswer,
+)
+from pm_api.identity.guards import operator, require_account
+
+PUBLIC_CACHE = "public, max-age=60"
+
+router = api_router(tag="ai credits")
+
+IdempotencyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="One text per intention, the same for its retries. Required here or as `idempotencyKey`.",
+    ),
+]
+WorkspaceParameter = Annotated[
+    UUID | None, Query(alias="workspaceId", description="The workspace's pool; absent: your own wallet.")
+]
+LEDGER_PROBLEMS = (IdempotencyKeyRequired, IdempotencyKeyReused, InvalidIdempotencyKey, LedgerBusy)
+
+
+@router.post(
+    "/credits/spend",
+    operation_id="spendCredits",
+    openapi_extra=raises(InsufficientCredits, UnknownService, *LEDGER_PROBLEMS),
+)
+async def spend_credits(
+    scope: Annotated[AccountScope, Depends(require_account("credits.spend"))],
+    platform: PlatformDep,
+    body: SpendRequest,
+    response: Response,
+    idempotency_key: IdempotencyHeader = None,
+) -> EntryAnswer:
+    """Take credits exactly once: from your own wallet, or with `workspaceId` from that workspace's pool."""
+    key = service.ledger_key(idempotency_key, body.idempotency_key)
+    answer, replayed = await service.spend(platform, scope, body, key)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+@router.post(
+    "/credits/grant",
+    operation_id="grantCredits",
+    openapi_extra=raises(AccountNotFound, BalanceLimitExceeded, *LEDGER_PROBLEMS),
+)
+async def grant_credits(
+    scope: Annotated[AdminScope, Depends(operator)],
+    platform: PlatformDep,
+    body: GrantRequest,
+    response: Response,
+    idempotency_key: IdempotencyHeader = None,
+) -> EntryAnswer:
+    """Bring credits by an operator's hand, exactly once."""
+    key = service.ledger_key(idempotency_key, body.idempotency_key)
+    answer, replayed = await service.grant(platform, scope, body, key)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+@router.get("/credits/balance", operation_id="getCreditBalance")
+async def get_credit_balance(
+    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    platform: PlatformDep,
+    session: SessionDep,
+    _workspace_id: WorkspaceParameter = None,
+) -> BalanceAnswer:
+    """What an account has, lot by lot, and where every credit it ever got is now."""
+    return BalanceAnswer(balance=await balances.balance(session, platform, scope))
+
+
+@router.get("/ai/credits", operation_id="getCreditOverview")
+async def get_credit_overview(
+    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    platform: PlatformDep,
+    session: SessionDep,
+    _workspace_id: WorkspaceParameter = None,
+) -> CreditOverview:
+    """Everything the credits page shows: balance, this month's usage, prices."""
+    return await balances.overview(session, platform, scope)
+
+
+@router.get("/credits/history", operation_id="listCreditHistory", openapi_extra=raises(InvalidCursor))
+async def list_credit_history(
+    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    platform: PlatformDep,
+    session: SessionDep,
+    page: Annotated[PageRequest, Depends(page_request)],
+    _workspace_id: WorkspaceParameter = None,
+    service_name: Annotated[Service | None, Query(alias="service", description="Only this service.")] = None,
+    entry_type: Annotated[EntryType | None, Query(alias="type", description="Only this kind of entry.")] = None,
+    member_id: Annotated[UUID | None, Query(alias="memberId", description="Only what this user did.")] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="From here on, included.")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="Up to here, not included.")] = None,
+) -> History:
+    """The account's book, newest line first."""
+    return await balances.history(
+        session,
+        platform,
+        scope,
+        page,
+        service=service_name,
+        type=entry_type,
+        member_id=member_id,
+        since=since,
+        until=until,
+    )
+
+
+@router.get("/credits/verify", operation_id="verifyCredits")
+async def verify_credits(
+    scope: Annotated[AccountScope, Depends(require_account("credits.verify"))],
+    platform: PlatformDep,
+    session: SessionDep,
+    _workspace_id: WorkspaceParameter = None,
+) -> VerificationAnswer:
+    """Prove the account's book from its raw lines: the hash chain, the sums, and every lot."""
+    return VerificationAnswer(verification=await verification.verify(session, platform, scope))
+
+
+@router.get("/credits/packs", operation_id="listCreditPacks")
+async def list_credit_packs(platform: PlatformDep, response: Response) -> Packs:
+    """Packs on offer, smallest first."""
+    response.headers["Cache-Control"] = PUBLIC_CACHE
+    return Packs(packs=balances.offers(await platform.part(Catalogue).packs()))

@@ -1,0 +1,168 @@
+"""Moving credits: spend and grant, through the group-commit writer."""
+
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from pm_api.core.actor import AccountScope, AdminScope, WorkspaceScope
+from pm_api.core.errors import IdempotencyKeyRequired
+from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, check_key
+from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import ledger, repository
+from pm_api.domains.ai_credits.catalogue import Catalogue
+from pm_api.domains.ai_credits.engine import (
+    MAX_AMOUNT,
+    Applied,
+    Entry,
+    Grant,
+    LotDraft,
+    Refusal,
+    Refused,
+    Spend,
+    canonical_json,
+    fingerprint,
+)
+from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
+from pm_api.domains.ai_credits.errors import AccountNotFound, BalanceLimitExceeded, InsufficientCredits
+from pm_api.domains.ai_credits.schemas import (
+    BalanceAfter,
+    CreditEntryRead,
+    EntryAnswer,
+    GrantRequest,
+    SpendRequest,
+)
+from pm_api.domains.ai_credits.store import Answer, KeyReused, Order
+from pm_api.domains.ai_credits.writer import LedgerWriter
+from pm_api.identity import repository as identity
+
+SPEND_OPERATION: Final = "spendCredits"
+GRANT_OPERATION: Final = "grantCredits"
+
+
+def ledger_key(header: str | None, field: str | None) -> str:
+    """The one Idempotency-Key of a ledger route, from the header or the body; raises when there is none or two."""
+    if header is not None and field is not None and header != field:
+        raise InvalidIdempotencyKey("The Idempotency-Key header and idempotencyKey in the body differ.")
+    key = header if header is not None else field
+    if key is None:
+        raise IdempotencyKeyRequired
+    return check_key(key)
+
+
+def client_key(actor_key: str, operation: str, key: str) -> str:
+    """How a caller's key is stored: nobody can claim another's, nor one of the system's."""
+    return f"c:{actor_key}:{operation}:{key}"
+
+
+async def spend(platform: Platform, scope: AccountScope, request: SpendRequest, key: str) -> tuple[EntryAnswer, bool]:
+    """Take credits exactly once under the key; (answer, replayed).
+
+    Raises InsufficientCredits (kept with the key), IdempotencyKeyReused, UnknownService, LedgerBusy.
+    """
+    amount, price_version = request.amount or 0, None
+    quantity = (request.quantity or 1) if request.service else None
+    if request.service is not None:
+        price = await platform.part(Catalogue).price_of(request.service)
+        amount, price_version = price.cost * (quantity or 1), price.version
+    command = Spend(
+        account_id=repository.account_id_of(scope),
+        key=client_key(scope.actor.key, SPEND_OPERATION, key),
+        fingerprint=fingerprint(
+            SPEND_OPERATION, request.amount, request.service, quantity, request.description, request.metadata
+        ),
+        by=ledger.by(scope.actor),
+        amount=min(amount, MAX_AMOUNT),
+        description=request.description or (f"{request.service} × {quantity}" if request.service else "Spend"),
+        details=canonical_json(request.metadata),
+        service=request.service,
+        quantity=quantity,
+        price_version=price_version,
+    )
+    kind = AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
+    answer = await platform.part(LedgerWriter).submit(Order(kind, command))
+    return _answer(platform, answer), answer.replayed
+
+
+async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, key: str) -> tuple[EntryAnswer, bool]:
+    """Bring credits by an operator's hand, exactly once under the key; (answer, replayed).
+
+    Raises AccountNotFound, IdempotencyKeyReused, BalanceLimitExceeded, LedgerBusy.
+    """
+    kind, account_id = await _account_of(platform, request.user_id, request.workspace_id)
+    stored_key = client_key(scope.actor.key, GRANT_OPERATION, key)
+    expires_at = request.expires_at
+    command = Grant(
+        account_id=account_id,
+        key=stored_key,
+        fingerprint=fingerprint(GRANT_OPERATION, request.amount, request.reason, expires_at),
+        by=ledger.by(scope.actor),
+        lots=(
+            LotDraft(
+                kind=LotKind.ADMIN_ADJUSTMENT,
+                amount=request.amount,
+                source_type="admin",
+                source_ref=stored_key,
+                expires_at=expires_at,
+            ),
+        ),
+        description=request.reason,
+    )
+    answer = await platform.part(LedgerWriter).submit(Order(kind, command))
+    return _answer(platform, answer), answer.replayed
+
+
+async def _account_of(
+    platform: Platform, user_id: UUID | None, workspace_id: UUID | None
+) -> tuple[AccountKind, UUID]:
+    async with platform.database.reading() as session:
+        if user_id is not None and await identity.user_by_id(session, user_id) is not None:
+            return AccountKind.USER, user_id
+        if workspace_id is not None and await identity.workspace_by_id(session, workspace_id) is not None:
+            return AccountKind.WORKSPACE, workspace_id
+    raise AccountNotFound
+
+
+def _answer(platform: Platform, answer: Answer) -> EntryAnswer:
+    result = answer.result
+    headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+    if isinstance(result, KeyReused):
+        raise IdempotencyKeyReused
+    if isinstance(result, Refused):
+        raise _refusal(platform, result, headers)
+    return EntryAnswer(entry=read_entry(result.entries[0]), balance=_balance_after(result))
+
+
+def _refusal(platform: Platform, refused: Refused, headers: dict[str, str]) -> Exception:
+    if refused.reason is Refusal.BALANCE_LIMIT_EXCEEDED:
+        return BalanceLimitExceeded(headers=headers, **refused.facts)
+    needed, available = refused.facts["needed"], refused.facts["available"]
+    return InsufficientCredits(
+        f"This needs {needed} credits; {available} are available.",
+        headers=headers,
+        buyUrl=f"{platform.settings.site_url.rstrip('/')}/credits",
+        **refused.facts,
+    )
+
+
+def _balance_after(result: Applied) -> BalanceAfter:
+    return BalanceAfter(current=result.available, held=result.held, debt=result.debt)
+
+
+def read_entry(entry: Entry) -> CreditEntryRead:
+    """A line of the book as it goes out."""
+    return CreditEntryRead(
+        id=entry.id,
+        account_id=entry.account_id,
+        seq=entry.seq,
+        type=EntryType(entry.type),
+        amount=entry.amount,
+        balance_after=entry.balance_after,
+        service=Service(entry.service) if entry.service else None,
+        quantity=entry.quantity,
+        price_version=entry.price_version,
+        description=entry.description,
+        metadata=orjson.loads(entry.details),
+        actor_user_id=entry.by.user_id,
+        created_at=entry.created_at,
+    )

@@ -1,0 +1,517 @@
+"""Between the engine and the tables: lock, load, run, write, with one bulk statement per table.
+
+Works over any connection that can run SQL: the writer's own, or a caller's session. The account rows are locked in id
+order; what they protect is read in the statements after.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import asyncpg
+import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.signals import MAX_PAYLOAD_BYTES
+from pm_api.domains.ai_credits import engine
+from pm_api.domains.ai_credits.engine import AccountState, Applied, By, Command, Entry, Lot, Outcome, Refusal, Refused
+from pm_api.domains.ai_credits.enums import AccountKind, CommandStatus, EntryType, LotKind
+
+BALANCE_CHANNEL: Final = "pm_balance"
+
+
+class Statements(Protocol):
+    """A connection inside a transaction."""
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]: ...
+
+    async def execute(self, sql: str, *arguments: object) -> None: ...
+
+
+class ConnectionStatements:
+    """The writer's dedicated connection."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
+        return await self._connection.fetch(sql, *arguments)  # type: ignore[return-value]  # a Record is a mapping
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        await self._connection.execute(sql, *arguments)
+
+
+class SessionStatements:
+    """A caller's session: through SQLAlchemy's connection, so that its lazy BEGIN has happened."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
+        connection = await self._session.connection()
+        result = await connection.exec_driver_sql(sql, arguments)
+        return result.mappings().all()  # type: ignore[return-value]  # a RowMapping is a Mapping[str, Any]
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        connection = await self._session.connection()
+        await connection.exec_driver_sql(sql, arguments)
+
+
+class KeyConflict(Exception):
+    """Some keys of the batch were used before: run it again, asking for them first."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The key belongs to another command of the same caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command ended; `replayed` when it had ended so before."""
+
+    result: Applied | Refused | KeyReused
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command and whose account it is for: an account is opened when it is first needed."""
+
+    kind: AccountKind
+    command: Command
+
+
+_LOCK = """
+SELECT id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
+       period_started_at, next_reset_at
+FROM credit_accounts WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+"""
+_OPEN = """
+INSERT INTO credit_accounts (id, user_id, workspace_id, created_at, updated_at)
+SELECT id, CASE WHEN kind = 'USER' THEN id END, CASE WHEN kind = 'WORKSPACE' THEN id END, $3, $3
+FROM unnest($1::uuid[], $2::text[]) AS missing(id, kind) ORDER BY id
+ON CONFLICT DO NOTHING
+"""
+_LOTS = """
+SELECT account_id, id, kind, priority, amount, remaining, held, service, effective_at, expires_at
+FROM credit_grants WHERE account_id = ANY($1::uuid[]) AND remaining > 0
+"""
+_CLAIM = """
+INSERT INTO credit_commands (account_id, key, fingerprint, status, result, created_at)
+SELECT account_id, key, fingerprint, status, result, $6
+FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::json[])
+     AS claimed(account_id, key, fingerprint, status, result)
+ON CONFLICT DO NOTHING RETURNING account_id, key
+"""
+_SETTLE = """
+UPDATE credit_commands SET status = settled.status, result = settled.result
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[]) AS settled(account_id, key, status, result)
+WHERE credit_commands.account_id = settled.account_id AND credit_commands.key = settled.key
+"""
+_STORED = """
+SELECT account_id, key, fingerprint, status, result
+FROM credit_commands JOIN unnest($1::uuid[], $2::text[]) AS asked(account_id, key) USING (account_id, key)
+"""
+_ENTRIES = """
+INSERT INTO credit_entries (account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id,
+                            service, quantity, price_version, description, metadata, command_key, reverses_seq, hash,
+                            created_at)
+SELECT *, $18 FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
+                          $8::uuid[], $9::text[], $10::text[], $11::int[], $12::int[], $13::text[], $14::json[],
+                          $15::text[], $16::bigint[], $17::bytea[])
+"""
+_ALLOCATIONS = """
+INSERT INTO credit_allocations (account_id, entry_seq, grant_id, amount)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[])
+"""
+_NEW_LOTS = """
+INSERT INTO credit_grants (account_id, id, kind, priority, amount, remaining, held, service, cost_minor,
+                           cost_currency, source_type, source_ref, effective_at, expires_at, created_at)
+SELECT *, $15 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
+                          $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[],
+                          $13::timestamptz[], $14::timestamptz[])
+"""
+_UPDATE_LOTS = """
+UPDATE credit_grants SET remaining = moved.remaining, held = moved.held
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS moved(account_id, id, remaining, held)
+WHERE credit_grants.account_id = moved.account_id AND credit_grants.id = moved.id
+"""
+_UPDATE_ACCOUNTS = """
+UPDATE credit_accounts
+SET seq = n.seq, balance = n.balance, held = n.held, debt = n.debt, granted = n.granted, spent = n.spent,
+    expired = n.expired, voided = n.voided, transferred_out = n.transferred_out, last_hash = n.last_hash,
+    period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = $14
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[], $12::timestamptz[], $13::timestamptz[])
+     AS n(id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
+          period_started_at, next_reset_at)
+WHERE credit_accounts.id = n.id
+"""
+_USAGE = """
+INSERT INTO credit_usage_days AS d (account_id, day, service, actor_user_id, credits, entries)
+SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[])
+ON CONFLICT (account_id, day, service, actor_user_id)
+DO UPDATE SET credits = d.credits + excluded.credits, entries = d.entries + excluded.entries
+"""
+_READ_ENTRIES = """
+SELECT account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id, service, quantity,
+       price_version, description, metadata, command_key, reverses_seq, hash, created_at
+FROM credit_entries JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq) USING (account_id, seq)
+"""
+_NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
+
+NO_SERVICE: Final = ""
+NOBODY: Final = UUID(int=0)
+
+_Key = tuple[UUID, str]
+
+
+async def run(
+    statements: Statements,
+    orders: Sequence[Order],
+    now: datetime,
+    new_id: Callable[[], UUID],
+    *,
+    optimistic: bool,
+    sweep: Iterable[UUID] = (),
+) -> list[Answer]:
+    """Apply commands in the transaction behind `statements`, and post what has run out on the `sweep` accounts.
+
+    Optimistic: keys are claimed together with their results, in one insert; raises KeyConflict when one of them was
+    used before, and the caller must roll back. Otherwise keys are claimed first and settled after.
+    """
+    first: dict[_Key, Order] = {}
+    for order in orders:
+        first.setdefault((order.command.account_id, order.command.key), order)
+    states = await _lock_and_load(statements, first.values(), sweep, now)
+    replayed: dict[_Key, Answer] = {}
+    if not optimistic:
+        replayed = await _claim_first(statements, first, now)
+    fresh = {key: order for key, order in first.items() if key not in replayed}
+    by_account: dict[UUID, list[Command]] = {account_id: [] for account_id in states}
+    for (account_id, _), order in fresh.items():
+        by_account[account_id].append(order.command)
+    outcomes = {
+        account_id: engine.apply(states[account_id], commands, now, new_id)
+        for account_id, commands in by_account.items()
+    }
+    results: dict[_Key, Applied | Refused] = {}
+    for account_id, outcome in outcomes.items():
+        for command, result in zip(by_account[account_id], outcome.results, strict=True):
+            results[account_id, command.key] = result
+    await _write_commands(statements, fresh, results, now, optimistic=optimistic)
+    await _write(statements, list(outcomes.values()), now)
+    answered: set[_Key] = set()
+    return [_answer(order, first, results, replayed, answered) for order in orders]
+
+
+def _answer(
+    order: Order,
+    first: Mapping[_Key, Order],
+    results: Mapping[_Key, Applied | Refused],
+    replayed: Mapping[_Key, Answer],
+    answered: set[_Key],
+) -> Answer:
+    key = (order.command.account_id, order.command.key)
+    if key in replayed:
+        stored = replayed[key]
+        if order.command.fingerprint != first[key].command.fingerprint:
+            return Answer(KeyReused(), replayed=True)
+        return stored
+    if order.command.fingerprint != first[key].command.fingerprint:
+        return Answer(KeyReused(), replayed=True)
+    repeated = key in answered
+    answered.add(key)
+    return Answer(results[key], replayed=repeated)
+
+
+async def _lock_and_load(
+    statements: Statements, orders: Iterable[Order], sweep: Iterable[UUID], now: datetime
+) -> dict[UUID, AccountState]:
+    kinds = {order.command.account_id: order.kind for order in orders}
+    wanted = sorted(kinds.keys() | set(sweep))
+    rows = await statements.fetch(_LOCK, wanted)
+    missing = sorted(kinds.keys() - {row["id"] for row in rows})
+    if missing:
+        await statements.execute(_OPEN, missing, [str(kinds[one]) for one in missing], now)
+        rows = [*rows, *await statements.fetch(_LOCK, missing)]
+    states = {row["id"]: AccountState(**{**row, "id": _plain(row["id"])}) for row in rows}
+    for row in await statements.fetch(_LOTS, wanted):
+        values = dict(row)
+        account_id = values.pop("account_id")
+        values["id"] = _plain(values["id"])
+        values["kind"] = LotKind(values["kind"])
+        if account_id in states:
+            states[account_id].lots.append(Lot(**values))
+    return states
+
+
+async def _claim_first(statements: Statements, orders: Mapping[_Key, Order], now: datetime) -> dict[_Key, Answer]:
+    """Claim every key; answer the ones that were used before with what they ended in."""
+    keys = list(orders)
+    claimed = {
+        (row["account_id"], row["key"])
+        for row in await statements.fetch(
+            _CLAIM,
+            [account_id for account_id, _ in keys],
+            [key for _, key in keys],
+            [orders[key].command.fingerprint for key in keys],
+            [CommandStatus.REFUSED] * len(keys),
+            ["{}"] * len(keys),
+            now,
+        )
+    }
+    known = [key for key in keys if key not in claimed]
+    if not known:
+        return {}
+    stored = await statements.fetch(_STORED, [account_id for account_id, _ in known], [key for _, key in known])
+    return await _stored_answers(statements, stored, orders)
+
+
+async def _stored_answers(
+    statements: Statements, rows: Sequence[Mapping[str, Any]], orders: Mapping[_Key, Order]
+) -> dict[_Key, Answer]:
+    answers: dict[_Key, Answer] = {}
+    wanted: list[tuple[UUID, int]] = []
+    for row in rows:
+        key = (row["account_id"], row["key"])
+        if bytes(row["fingerprint"]) != orders[key].command.fingerprint:
+            answers[key] = Answer(KeyReused(), replayed=True)
+        elif row["status"] == CommandStatus.APPLIED:
+            result = _json(row["result"])
+            wanted += [(row["account_id"], seq) for seq in range(result["seq"], result["seq"] + result["entries"])]
+    entries = await read_entries(statements, wanted)
+    for row in rows:
+        key = (row["account_id"], row["key"])
+        if key in answers:
+            continue
+        result = _json(row["result"])
+        if row["status"] == CommandStatus.APPLIED:
+            answers[key] = Answer(_applied(row["account_id"], result, entries), replayed=True)
+        else:
+            reason = Refusal(result.pop("reason"))
+            answers[key] = Answer(Refused(reason, result), replayed=True)
+    return answers
+
+
+def _applied(account_id: UUID, result: Mapping[str, Any], entries: Mapping[tuple[UUID, int], Entry]) -> Applied:
+    found = tuple(entries[account_id, seq] for seq in range(result["seq"], result["seq"] + result["entries"]))
+    return Applied(found, result["available"], result["held"], result["debt"])
+
+
+async def read_entries(statements: Statements, wanted: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], Entry]:
+    """Entries by (account, seq), without their allocations."""
+    if not wanted:
+        return {}
+    rows = await statements.fetch(_READ_ENTRIES, [account_id for account_id, _ in wanted], [seq for _, seq in wanted])
+    return {(row["account_id"], row["seq"]): entry_from(row) for row in rows}
+
+
+def entry_from(row: Mapping[str, Any]) -> Entry:
+    return Entry(
+        account_id=row["account_id"],
+        seq=row["seq"],
+        id=row["id"],
+        type=EntryType(row["type"]),
+        amount=row["amount"],
+        balance_after=row["balance_after"],
+        by=By(row["actor_kind"], row["actor_user_id"], row["request_id"]),
+        service=row["service"],
+        quantity=row["quantity"],
+        price_version=row["price_version"],
+        description=row["description"],
+        details=engine.canonical_json(_json(row["metadata"])),
+        command_key=row["command_key"],
+        reverses_seq=row["reverses_seq"],
+        created_at=row["created_at"],
+        allocations=(),
+        hash=bytes(row["hash"]),
+    )
+
+
+def _plain(identifier: UUID) -> UUID:
+    """The driver has a UUID type of its own, which the hash's serializer only takes on a slow path."""
+    return UUID(int=identifier.int)
+
+
+def _json(value: Any) -> dict[str, Any]:
+    """The writer's connection gives JSON as text, a session gives it parsed."""
+    parsed: dict[str, Any] = orjson.loads(value) if isinstance(value, str | bytes) else dict(value)
+    return parsed
+
+
+def _stored_form(result: Applied | Refused) -> tuple[str, str]:
+    if isinstance(result, Refused):
+        return CommandStatus.REFUSED, json.dumps({"reason": result.reason, **result.facts})
+    return CommandStatus.APPLIED, (
+        f'{{"seq":{result.entries[0].seq},"entries":{len(result.entries)},'
+        f'"available":{result.available},"held":{result.held},"debt":{result.debt}}}'
+    )
+
+
+async def _write_commands(
+    statements: Statements,
+    orders: Mapping[_Key, Order],
+    results: Mapping[_Key, Applied | Refused],
+    now: datetime,
+    *,
+    optimistic: bool,
+) -> None:
+    if not orders:
+        return
+    keys = list(orders)
+    forms = [_stored_form(results[key]) for key in keys]
+    accounts = [account_id for account_id, _ in keys]
+    names = [key for _, key in keys]
+    status = [form[0] for form in forms]
+    stored = [form[1] for form in forms]
+    if not optimistic:
+        await statements.execute(_SETTLE, accounts, names, status, stored)
+        return
+    fingerprints = [order.command.fingerprint for order in orders.values()]
+    claimed = await statements.fetch(_CLAIM, accounts, names, fingerprints, status, stored, now)
+    if len(claimed) != len(keys):
+        raise KeyConflict
+
+
+async def _write(statements: Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
+    entries = [entry for outcome in outcomes for entry in outcome.entries]
+    if not entries:
+        return
+    await _write_new_lots(statements, outcomes, now)
+    await statements.execute(
+        _ENTRIES,
+        [one.account_id for one in entries],
+        [one.seq for one in entries],
+        [one.id for one in entries],
+        [one.type for one in entries],
+        [one.amount for one in entries],
+        [one.balance_after for one in entries],
+        [one.by.kind for one in entries],
+        [one.by.user_id for one in entries],
+        [one.by.request_id for one in entries],
+        [one.service for one in entries],
+        [one.quantity for one in entries],
+        [one.price_version for one in entries],
+        [one.description for one in entries],
+        [one.details.decode() for one in entries],
+        [one.command_key for one in entries],
+        [one.reverses_seq for one in entries],
+        [one.hash for one in entries],
+        now,
+    )
+    moves = [(entry, move) for entry in entries for move in entry.allocations]
+    await statements.execute(
+        _ALLOCATIONS,
+        [entry.account_id for entry, _ in moves],
+        [entry.seq for entry, _ in moves],
+        [move.lot_id for _, move in moves],
+        [move.amount for _, move in moves],
+    )
+    await _write_moved_lots(statements, outcomes)
+    await _write_accounts(statements, [outcome.state for outcome in outcomes if outcome.entries], now)
+    await _write_usage(statements, entries, now)
+    payloads = balance_payloads([outcome.state for outcome in outcomes if outcome.entries], now)
+    await statements.execute(_NOTIFY, BALANCE_CHANNEL, payloads)
+
+
+async def _write_new_lots(statements: Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
+    made = [(outcome.state.id, one.lot, one.draft) for outcome in outcomes for one in outcome.new_lots]
+    if not made:
+        return
+    await statements.execute(
+        _NEW_LOTS,
+        [account_id for account_id, _, _ in made],
+        [lot.id for _, lot, _ in made],
+        [lot.kind for _, lot, _ in made],
+        [lot.priority for _, lot, _ in made],
+        [lot.amount for _, lot, _ in made],
+        [lot.remaining for _, lot, _ in made],
+        [lot.held for _, lot, _ in made],
+        [lot.service for _, lot, _ in made],
+        [draft.cost_minor for _, _, draft in made],
+        [draft.cost_currency for _, _, draft in made],
+        [draft.source_type for _, _, draft in made],
+        [draft.source_ref for _, _, draft in made],
+        [lot.effective_at for _, lot, _ in made],
+        [lot.expires_at for _, lot, _ in made],
+        now,
+    )
+
+
+async def _write_moved_lots(statements: Statements, outcomes: Sequence[Outcome]) -> None:
+    made = {one.lot.id for outcome in outcomes for one in outcome.new_lots}
+    moved = [
+        (outcome.state.id, lot) for outcome in outcomes for lot in outcome.touched_lots.values() if lot.id not in made
+    ]
+    if moved:
+        await statements.execute(
+            _UPDATE_LOTS,
+            [account_id for account_id, _ in moved],
+            [lot.id for _, lot in moved],
+            [lot.remaining for _, lot in moved],
+            [lot.held for _, lot in moved],
+        )
+
+
+async def _write_accounts(statements: Statements, states: Sequence[AccountState], now: datetime) -> None:
+    await statements.execute(
+        _UPDATE_ACCOUNTS,
+        [one.id for one in states],
+        [one.seq for one in states],
+        [one.balance for one in states],
+        [one.held for one in states],
+        [one.debt for one in states],
+        [one.granted for one in states],
+        [one.spent for one in states],
+        [one.expired for one in states],
+        [one.voided for one in states],
+        [one.transferred_out for one in states],
+        [one.last_hash for one in states],
+        [one.period_started_at for one in states],
+        [one.next_reset_at for one in states],
+        now,
+    )
+
+
+async def _write_usage(statements: Statements, entries: Sequence[Entry], now: datetime) -> None:
+    """Fold the batch into the day's sums: what statistics read instead of entries."""
+    sums: dict[tuple[UUID, str, UUID], tuple[int, int]] = {}
+    for entry in entries:
+        if entry.type == EntryType.USAGE:
+            key = (entry.account_id, entry.service or NO_SERVICE, entry.by.user_id or NOBODY)
+            spent, count = sums.get(key, (0, 0))
+            sums[key] = (spent - entry.amount, count + 1)
+    if not sums:
+        return
+    ordered = sorted(sums.items())
+    await statements.execute(
+        _USAGE,
+        [key[0] for key, _ in ordered],
+        [now.date()] * len(ordered),
+        [key[1] for key, _ in ordered],
+        [key[2] for key, _ in ordered],
+        [spent for _, (spent, _) in ordered],
+        [count for _, (_, count) in ordered],
+    )
+
+
+def balance_payloads(states: Sequence[AccountState], now: datetime) -> list[str]:
+    """`[[account, available, seq], …]` in as few notifications as fit; one per account and commit."""
+    payloads: list[str] = []
+    part: list[str] = []
+    size = 2
+    for state in states:
+        item = f'["{state.id}",{state.available(now)},{state.seq}]'
+        if part and size + len(item) + 1 > MAX_PAYLOAD_BYTES:
+            payloads.append(f"[{','.join(part)}]")
+            part, size = [], 2
+        part.append(item)
+        size += len(item) + 1
+    if part:
+        payloads.append(f"[{','.join(part)}]")
+    return payloads

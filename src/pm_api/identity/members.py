@@ -1,0 +1,185 @@
+"""Members: who belongs to a workspace, and in which role.
+
+Every change takes the workspace's lock first and reads roles again under it, so that two changes at once can neither
+act on a role that was just taken away nor remove the last owner.
+"""
+
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.actor import Actor, WorkspaceScope
+from pm_api.core.errors import NotFound
+from pm_api.core.events import emit
+from pm_api.core.http import check_version
+from pm_api.core.paging import Page, PageRequest
+from pm_api.core.platform import Platform
+from pm_api.identity import audit, repository
+from pm_api.identity.errors import AlreadyMember, LastOwner, RoleTooHigh, WorkspaceNotFound
+from pm_api.identity.events import MemberChanged
+from pm_api.identity.models import Member, User, Workspace
+from pm_api.identity.permissions import Role, may_manage
+
+Person = tuple[Member, User]
+
+
+async def list_of(
+    session: AsyncSession,
+    platform: Platform,
+    scope: WorkspaceScope,
+    page: PageRequest,
+    *,
+    prefix: str | None = None,
+    role: Role | None = None,
+) -> tuple[Page[Person], str | None]:
+    """A page of the workspace's members in the order they joined, and the cursor of the next one."""
+    filters = {"workspace": scope.workspace_id, "prefix": prefix, "role": role}
+    key = platform.cursors.decode(page.cursor, of="members", **filters)
+    found = await repository.members_of(
+        session,
+        scope.workspace_id,
+        limit=page.limit,
+        after=UUID(key[0]) if key else None,
+        prefix=prefix,
+        role=role,
+    )
+    return found, platform.cursors.encode(found.next_key, of="members", **filters)
+
+
+async def add(
+    session: AsyncSession, platform: Platform, actor: Actor, workspace_id: UUID, user_id: UUID, role: Role
+) -> Member:
+    """Take a user in; raises WorkspaceNotFound, NotFound or AlreadyMember. Whether the actor may is the caller's to
+    know.
+    """
+    workspace = await repository.lock_workspace(session, workspace_id)
+    if workspace is None or workspace.deleted_at is not None:
+        raise WorkspaceNotFound
+    if await repository.user_by_id(session, user_id) is None:
+        raise NotFound("No user has this id.")
+    member = await insert_member(session, platform, workspace_id, user_id, role)
+    _touch(workspace, platform)
+    await announce(session, platform, actor, member, "added", role=role)
+    return member
+
+
+async def change_role(
+    session: AsyncSession,
+    platform: Platform,
+    scope: WorkspaceScope,
+    member_id: UUID,
+    role: Role,
+    expected_version: int | None,
+) -> Person:
+    """Give a member another role; raises NotFound, PreconditionFailed, RoleTooHigh or LastOwner."""
+    workspace, caller, (member, user) = await _locked(session, scope, member_id)
+    check_version(member.version, expected_version)
+    if not may_manage(caller.role, member.role, role):
+        raise RoleTooHigh
+    if member.role != role:
+        await _keep_an_owner(session, member)
+        await set_role(session, platform, scope.actor, member, role)
+        _touch(workspace, platform)
+    return member, user
+
+
+async def remove(
+    session: AsyncSession,
+    platform: Platform,
+    scope: WorkspaceScope,
+    member_id: UUID,
+    expected_version: int | None,
+) -> None:
+    """End a membership, one's own included; raises NotFound, PreconditionFailed, RoleTooHigh or LastOwner."""
+    workspace, caller, (member, _) = await _locked(session, scope, member_id)
+    check_version(member.version, expected_version)
+    if member.id != caller.id and not may_manage(caller.role, member.role):
+        raise RoleTooHigh
+    await _keep_an_owner(session, member)
+    await repository.leave_scopes(session, scope.workspace_id, member.user_id)
+    await session.delete(member)
+    _touch(workspace, platform)
+    await announce(session, platform, scope.actor, member, "removed", role=member.role)
+
+
+async def insert_member(
+    session: AsyncSession, platform: Platform, workspace_id: UUID, user_id: UUID, role: Role
+) -> Member:
+    """The row alone; raises AlreadyMember."""
+    member = await session.scalar(
+        insert(Member)
+        .values(
+            id=platform.randomness.uuid(),
+            workspace_id=workspace_id,
+            user_id=user_id,
+            role=role,
+            joined_at=platform.clock.now(),
+        )
+        .on_conflict_do_nothing(index_elements=[Member.workspace_id, Member.user_id])
+        .returning(Member)
+    )
+    if member is None:
+        raise AlreadyMember
+    return member
+
+
+async def set_role(session: AsyncSession, platform: Platform, actor: Actor, member: Member, role: Role) -> None:
+    """Write, record and announce a role that was found to be allowed. The caller holds the workspace's lock."""
+    if member.role == role:
+        return
+    before, member.role = member.role, role
+    member.version += 1
+    await announce(session, platform, actor, member, "role_changed", role=role, before=before)
+
+
+async def announce(
+    session: AsyncSession, platform: Platform, actor: Actor, member: Member, action: str, **details: object
+) -> None:
+    """Record a change of membership and tell the floors above."""
+    audit.record(
+        session,
+        platform,
+        actor,
+        f"member.{action}",
+        subject=("member", member.id),
+        workspace_id=member.workspace_id,
+        user_id=str(member.user_id),
+        **details,
+    )
+    await emit(
+        session,
+        MemberChanged(
+            id=platform.randomness.uuid(),
+            workspace_id=member.workspace_id,
+            member_id=member.id,
+            user_id=member.user_id,
+            action=action,
+            version=member.version,
+            actor_user_id=actor.user_id,
+        ),
+    )
+
+
+async def _locked(
+    session: AsyncSession, scope: WorkspaceScope, member_id: UUID
+) -> tuple[Workspace, Member, Person]:
+    """The workspace under its lock, the caller and the member as they are now; raises NotFound."""
+    workspace = await repository.lock_workspace(session, scope.workspace_id)
+    caller = await repository.member_by_user(session, scope.workspace_id, scope.user_id)
+    person = await repository.member_by_id(session, scope.workspace_id, member_id)
+    if workspace is None or workspace.deleted_at is not None or caller is None or person is None:
+        raise NotFound
+    return workspace, caller, person
+
+
+async def _keep_an_owner(session: AsyncSession, leaving: Member) -> None:
+    """Raises LastOwner when this owner is the only one. The workspace's lock is held."""
+    if leaving.role == Role.OWNER and await repository.count_owners(session, leaving.workspace_id) == 1:
+        raise LastOwner
+
+
+def _touch(workspace: Workspace, platform: Platform) -> None:
+    """The workspace's body shows the reader's role, so its ETag must not survive a change of roles."""
+    workspace.version += 1
+    workspace.updated_at = platform.clock.now()

@@ -1,0 +1,200 @@
+"""Shapes of identity on the wire."""
+
+from typing import Annotated
+from uuid import UUID
+
+import email_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable
+from pm_api.identity.passwords import MAXIMUM_LENGTH
+from pm_api.identity.permissions import Role
+
+
+def normalised_email(text: str) -> str:
+    """The one spelling under which an address is stored and looked up; raises ValueError."""
+    try:
+        found = email_validator.validate_email(storable(text).strip(), check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        raise ValueError("is not an e-mail address") from None
+    return found.normalized.lower()
+
+
+def _not_null(value: object) -> object:
+    if value is None:
+        raise ValueError("must not be null; leave the field out to keep it as it is")
+    return value
+
+
+Email = Annotated[
+    str,
+    Field(max_length=320, description="E-mail address; case and outer blanks do not count.", examples=["ann@acme.dev"]),
+    AfterValidator(normalised_email),
+]
+Password = Annotated[
+    Text, Field(max_length=MAXIMUM_LENGTH, description="Password.", examples=["correct horse battery staple"])
+]
+PersonName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    AfterValidator(storable),
+]
+WorkspaceName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    AfterValidator(storable),
+]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9])*$", min_length=2, max_length=60)]
+Description = Annotated[Text, StringConstraints(max_length=2000)]
+
+_SLUG_TEXT = "Short name in addresses: lower-case letters, digits and single hyphens."
+
+
+class UserRead(ApiModel):
+    """A person, as they see themselves."""
+
+    id: UUID = Field(description="The person's id.")
+    email: str = Field(description="E-mail address, normalised.", examples=["ann@acme.dev"])
+    name: str = Field(description="Name shown to others.", examples=["Ann Archer"])
+    is_admin: bool = Field(description="Administrator of this installation.", examples=[False])
+    email_verified_at: Timestamp | None = Field(description="When the address was proved; null before.")
+    locale: str = Field(description="BCP 47 language tag.", examples=["en"])
+    time_zone: str = Field(description="IANA time zone.", examples=["Europe/Berlin"])
+    created_at: Timestamp = Field(description="When the account was opened.")
+    version: int = Field(description="Counts changes.", examples=[1])
+
+
+class SignIn(ApiRequest):
+    email: Email
+    password: Password
+
+
+class SignInAnswer(ApiModel):
+    """A live session."""
+
+    user: UserRead
+    access_token: str = Field(description="JWT for `Authorization: Bearer`.")
+    expires_in: int = Field(description="Seconds the access token lives.", examples=[900])
+    refresh_token: str | None = Field(
+        None,
+        exclude_if=lambda token: token is None,
+        description="Continues the session once. Browsers (requests with `Origin`) get it as a cookie only.",
+    )
+
+
+class RefreshRequest(ApiRequest):
+    refresh_token: Text | None = Field(None, max_length=200, description="Unset: the cookie is used.")
+
+
+class MembershipRead(ApiModel):
+    """A workspace the caller belongs to."""
+
+    id: UUID = Field(description="The workspace's id.")
+    name: str = Field(description="The workspace's name.", examples=["Acme"])
+    slug: str = Field(description="The workspace's slug.", examples=["acme"])
+    role: Role = Field(description="The caller's role there.", examples=["OWNER"])
+
+
+class MeAnswer(ApiModel):
+    user: UserRead
+    workspaces: list[MembershipRead] = Field(
+        description="Newest first, at most 200; `GET /api/workspaces` lists all of them."
+    )
+
+
+class SessionRead(ApiModel):
+    """One sign-in on one device."""
+
+    id: UUID = Field(description="The session's id.")
+    created_at: Timestamp = Field(description="When the person signed in.")
+    last_used_at: Timestamp = Field(description="When it was last refreshed.")
+    expires_at: Timestamp = Field(description="When it ends if it is not refreshed.")
+    user_agent: str = Field(description="What the device said it was.", examples=["Mozilla/5.0"])
+    address: str = Field(description="Network address of the sign-in.", examples=["203.0.113.7"])
+    current: bool = Field(description="The session of this request.", examples=[True])
+
+
+class SessionsAnswer(ApiModel):
+    sessions: list[SessionRead] = Field(description="Live sessions, newest first.")
+    next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
+
+
+class JsonWebKey(ApiModel):
+    """RFC 7517, RFC 8037."""
+
+    kty: str = Field(description="Key type.", examples=["OKP"])
+    crv: str = Field(description="Curve.", examples=["Ed25519"])
+    x: str = Field(description="The public key, base64url.")
+    kid: str = Field(description="Key id, as in the token's header.", examples=["key1"])
+    use: str = Field(description="What the key is for.", examples=["sig"])
+    alg: str = Field(description="Algorithm.", examples=["EdDSA"])
+
+
+class JsonWebKeys(ApiModel):
+    keys: list[JsonWebKey] = Field(description="Every key whose tokens are accepted.")
+
+
+class WorkspaceCreate(ApiRequest):
+    name: WorkspaceName = Field(description="Name of the workspace.", examples=["Acme"])
+    slug: Slug | None = Field(None, description=f"{_SLUG_TEXT} Unset: made from the name.", examples=["acme"])
+    description: Description | None = Field(None, description="What the workspace is for.")
+
+
+class WorkspaceUpdate(ApiRequest):
+    """Only the fields sent are changed."""
+
+    name: Annotated[WorkspaceName | None, BeforeValidator(_not_null)] = Field(None, description="New name.")
+    slug: Annotated[Slug | None, BeforeValidator(_not_null)] = Field(None, description=f"New slug. {_SLUG_TEXT}")
+    description: Description | None = Field(None, description="New description; null clears it.")
+
+
+class WorkspaceTransfer(ApiRequest):
+    user_id: UUID = Field(description="The member who becomes owner.")
+
+
+class WorkspaceRead(ApiModel):
+    id: UUID = Field(description="The workspace's id.")
+    name: str = Field(description="Name of the workspace.", examples=["Acme"])
+    slug: str = Field(description=_SLUG_TEXT, examples=["acme"])
+    description: str | None = Field(description="What the workspace is for.")
+    role: Role = Field(description="The caller's role here.", examples=["OWNER"])
+    archived_at: Timestamp | None = Field(description="When it was archived; null while it is in use.")
+    deleted_at: Timestamp | None = Field(description="When it was deleted; it can be restored for 30 days.")
+    created_at: Timestamp = Field(description="When it was made.")
+    updated_at: Timestamp = Field(description="When it last changed.")
+    version: int = Field(description="Counts changes of the workspace and of its membership.", examples=[1])
+
+
+class WorkspaceAnswer(ApiModel):
+    workspace: WorkspaceRead
+
+
+class WorkspacesAnswer(ApiModel):
+    workspaces: list[WorkspaceRead] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
+
+
+class MemberUpdate(ApiRequest):
+    role: Role = Field(description="The member's new role.", examples=["MEMBER"])
+
+
+class MemberRead(ApiModel):
+    """A person's place in a workspace."""
+
+    id: UUID = Field(description="The membership's id, used by the team routes.")
+    workspace_id: UUID = Field(description="The workspace.")
+    user_id: UUID = Field(description="The person.")
+    name: str = Field(description="The person's name.", examples=["Ann Archer"])
+    email: str = Field(description="The person's address.", examples=["ann@acme.dev"])
+    role: Role = Field(description="OWNER > ADMIN > MEMBER > VIEWER.", examples=["MEMBER"])
+    joined_at: Timestamp = Field(description="When the person joined.")
+    version: int = Field(description="Counts changes.", examples=[1])
+
+
+class MemberAnswer(ApiModel):
+    member: MemberRead
+
+
+class MembersAnswer(ApiModel):
+    members: list[MemberRead] = Field(description="In the order they joined.")
+    next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
