@@ -18,13 +18,13 @@ from pm_api.core.openapi import build_openapi
 from pm_api.core.platform import Platform
 from pm_api.core.problem import install_error_handlers
 from pm_api.core.ratelimit import Policy
-from pm_api.core.settings import Settings
+from pm_api.core.settings import Settings, load_settings
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount
 from pm_api.routers import DEVELOPMENT_ROUTERS, ROUTERS
 
 DESCRIPTION = (
-    "Workspaces, projects and AI credits for teams. Bodies are JSON in camelCase, times are RFC 3339 in UTC, money is "
-    "integer minor units with a currency, credits are integers. Errors are RFC 9457 problems with a stable `code`. "
+    "Workspaces, projects and AI credits for teams. Bodies are JSON in camelCase, times are RFC 3339 in UTC, money "
+    "is integer minor units with a currency, credits are integers. Errors are RFC 9457 problems with a stable `code`. "
     "Lists are paged by `cursor`. Send an `Idempotency-Key` with every POST you may have to retry."
 )
 EXPOSED_HEADERS = (
@@ -36,6 +36,13 @@ EXPOSED_HEADERS = (
     "X-Request-ID",
     "Idempotent-Replayed",
 )
+
+
+def from_environment() -> FastAPI:
+    """What `pm-api serve` runs: settings and logging from the environment."""
+    settings = load_settings()
+    telemetry.configure_logging(level=settings.log_level, as_json=settings.is_production)
+    return create_app(settings)
 
 
 def create_app(settings: Settings, platform: Platform | None = None) -> FastAPI:
@@ -124,8 +131,9 @@ def guards_of(route: APIRoute) -> list[Guard]:
 
     def walk(dependant: Dependant) -> None:
         for one in dependant.dependencies:
-            if isinstance(one.call, Guard):
-                found.append(one.call)
+            call: object = one.call
+            if isinstance(call, Guard):
+                found.append(call)
             walk(one)
 
     walk(route.dependant)

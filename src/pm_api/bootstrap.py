@@ -24,6 +24,7 @@ from pm_api.identity.guards import SessionCache
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
 from pm_api.identity.tokens import AccessTokens
+from pm_api.integrations.stripe import StripeDoor
 
 CLOCK_CHANNEL = "pm_clock"
 
@@ -57,6 +58,7 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
     platform.provide(StreamHub(platform))
     platform.provide(Catalogue(platform))
     platform.provide(LedgerWriter(platform))
+    platform.provide(StripeDoor(settings.stripe))
     return platform
 
 
@@ -80,6 +82,7 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
         yield platform
     finally:
         await platform.part(LedgerWriter).stop()
+        await platform.part(StripeDoor).close()
         await streams.stop()
         await platform.signals.stop()
         await platform.database.close()

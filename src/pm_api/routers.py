@@ -8,6 +8,7 @@ from pm_api.domains.ai_credits import router as ai_credits
 from pm_api.domains.changes import router as changes
 from pm_api.identity.routers import auth, team, workspaces
 from pm_api.operations import router as operations
+from pm_api.webhooks import router as webhooks
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     operations.probes,
@@ -17,6 +18,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     workspaces.router,
     team.router,
     ai_credits.router,
+    webhooks.router,
     changes.router,
 )
 
@@ -31,6 +33,8 @@ PUBLIC: Final = frozenset(
         "getProblem",
         "getConfig",
         "listCreditPacks",
+        "receiveStripeEvent",
+        "receiveBillingEvent",
         "getJwks",
         "login",
         "refresh",
@@ -42,6 +46,8 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "login": "public: no caller to scope a key to",
     "refresh": "public: rotation has its own grace",
     "moveClock": "development only",
+    "receiveStripeEvent": "signed by Stripe; the inbox is its record",
+    "receiveBillingEvent": "signed by Stripe; the inbox is its record",
     "spendCredits": "the ledger's own command record",
     "grantCredits": "the ledger's own command record",
 }

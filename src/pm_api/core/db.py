@@ -96,12 +96,10 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """A short session that never writes: guards, streams."""
+        """A short session that never writes: guards, streams. What was read stays readable after it."""
+        # Closing rolls back; a rollback of our own would also expire every row that was read.
         async with self._sessions() as session:
-            try:
-                yield session
-            finally:
-                await session.rollback()
+            yield session
 
     @staticmethod
     async def commit(session: AsyncSession) -> None:

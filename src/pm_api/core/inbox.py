@@ -6,7 +6,6 @@ provider is asked; before writing, the holder proves under lock that the lease i
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -30,7 +29,7 @@ class Arrival:
     type: str
     subject: str
     object_id: str
-    payload: dict[str, Any]
+    body: str
     created_at: datetime
 
 
@@ -46,7 +45,7 @@ async def store(session: AsyncSession, platform: Platform, arrival: Arrival, *, 
             subject=arrival.subject,
             object_id=arrival.object_id,
             status=PENDING if known_type else IGNORED,
-            payload=arrival.payload,
+            body=arrival.body,
             event_created_at=arrival.created_at,
             received_at=platform.clock.now(),
         )
@@ -128,3 +127,18 @@ async def stuck_subjects(
         .limit(limit)
     )
     return list(rows)
+
+
+async def get(session: AsyncSession, event: UUID, *, lock: bool = False) -> InboxEvent | None:
+    statement = select(InboxEvent).where(InboxEvent.id == event)
+    return await session.scalar(statement.with_for_update() if lock else statement)
+
+
+async def listed(session: AsyncSession, *, limit: int, before: UUID | None, status: str | None) -> list[InboxEvent]:
+    """A page of the inbox, newest first."""
+    statement = select(InboxEvent)
+    if before is not None:
+        statement = statement.where(InboxEvent.id < before)
+    if status is not None:
+        statement = statement.where(InboxEvent.status == status)
+    return list(await session.scalars(statement.order_by(InboxEvent.id.desc()).limit(limit)))

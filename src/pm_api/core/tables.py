@@ -1,7 +1,6 @@
 """Tables of the floor itself."""
 
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, Interval, SmallInteger, UniqueConstraint, text
@@ -57,7 +56,7 @@ class InboxEvent(Base):
     subject: Mapped[str]
     object_id: Mapped[str]
     status: Mapped[str]
-    payload: Mapped[dict[str, Any]]
+    body: Mapped[str]
     outcome: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     event_created_at: Mapped[datetime]

@@ -161,9 +161,7 @@ async def announce(
     )
 
 
-async def _locked(
-    session: AsyncSession, scope: WorkspaceScope, member_id: UUID
-) -> tuple[Workspace, Member, Person]:
+async def _locked(session: AsyncSession, scope: WorkspaceScope, member_id: UUID) -> tuple[Workspace, Member, Person]:
     """The workspace under its lock, the caller and the member as they are now; raises NotFound."""
     workspace = await repository.lock_workspace(session, scope.workspace_id)
     caller = await repository.member_by_user(session, scope.workspace_id, scope.user_id)

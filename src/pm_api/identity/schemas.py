@@ -28,7 +28,9 @@ def _not_null(value: object) -> object:
 
 Email = Annotated[
     str,
-    Field(max_length=320, description="E-mail address; case and outer blanks do not count.", examples=["ann@acme.dev"]),
+    Field(
+        max_length=320, description="E-mail address; case and outer blanks do not count.", examples=["ann@acme.dev"]
+    ),
     AfterValidator(normalised_email),
 ]
 Password = Annotated[

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import signals
 from pm_api.core.crypto import digest_token
-from pm_api.core.platform import Platform
 from pm_api.core.paging import Page, PageRequest
+from pm_api.core.platform import Platform
 from pm_api.identity import repository
 from pm_api.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
 from pm_api.identity.guards import SessionCache

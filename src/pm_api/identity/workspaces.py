@@ -233,9 +233,7 @@ async def _announce(
     )
 
 
-async def _insert(
-    session: AsyncSession, platform: Platform, wanted: WorkspaceCreate, slug: str
-) -> Workspace | None:
+async def _insert(session: AsyncSession, platform: Platform, wanted: WorkspaceCreate, slug: str) -> Workspace | None:
     """None when the slug is in use, also by a request that commits at the same moment."""
     now = platform.clock.now()
     return await session.scalar(

@@ -4,6 +4,7 @@ For grants that must commit together with something else: a webhook's effect, a 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -121,3 +122,52 @@ async def renew_free_tier(session: AsyncSession, platform: Platform, limit: int 
     if orders:
         await apply(session, platform, orders)
     return len(orders)
+
+
+class UnknownPack(Exception):
+    """No such version of a pack was ever on offer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A pack that was paid for. The checkout session at Stripe is what makes it one purchase."""
+
+    account_kind: str
+    account_id: UUID
+    pack: str
+    pack_version: int
+    checkout_session: str
+    cost_minor: int | None
+    cost_currency: str | None
+
+
+async def grant_purchase(session: AsyncSession, platform: Platform, purchase: Purchase) -> int:
+    """Bring what a pack holds, once for ever for one checkout session. What was bought and what came on top are two
+    lots; neither ever expires. Returns the credits granted now, 0 when they were granted before; raises UnknownPack.
+    """
+    pack = await repository.pack(session, purchase.pack, purchase.pack_version)
+    if pack is None:
+        raise UnknownPack(f"pack {purchase.pack} version {purchase.pack_version} is unknown")
+    reference = purchase.checkout_session
+    bought = LotDraft(
+        kind=LotKind.PURCHASE,
+        amount=pack.credits,
+        source_type="stripe_checkout",
+        source_ref=reference,
+        cost_minor=purchase.cost_minor,
+        cost_currency=purchase.cost_currency,
+    )
+    bonus = LotDraft(
+        kind=LotKind.BONUS, amount=pack.bonus, source_type="stripe_checkout", source_ref=f"{reference}:bonus"
+    )
+    command = Grant(
+        account_id=purchase.account_id,
+        key=f"s:stripe:checkout:{reference}",
+        fingerprint=fingerprint("stripe checkout", reference),
+        by=by_system(),
+        lots=(bought, bonus) if pack.bonus else (bought,),
+        description=f"{pack.name} credit pack",
+        details=canonical_json({"pack": pack.name, "packVersion": pack.version, "checkoutSession": reference}),
+    )
+    [answer] = await apply(session, platform, [Order(AccountKind(purchase.account_kind), command)])
+    return 0 if answer.replayed else pack.credits + pack.bonus

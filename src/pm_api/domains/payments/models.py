@@ -11,18 +11,6 @@ from pm_api.core.db import Base
 ACCOUNT_KIND_CHECK = "account_kind IN ('USER', 'WORKSPACE')"
 
 
-class StripeCustomer(Base):
-    """The one Stripe customer of an account; nobody else stores this id."""
-
-    __tablename__ = "stripe_customers"
-    __table_args__ = (CheckConstraint(ACCOUNT_KIND_CHECK, name="account_kind_known"),)
-
-    account_id: Mapped[UUID] = mapped_column(primary_key=True)
-    account_kind: Mapped[str]
-    stripe_customer_id: Mapped[str] = mapped_column(unique=True)
-    created_at: Mapped[datetime]
-
-
 class CheckoutSession(Base):
     """What somebody set out to buy: the catalogue version they saw, and how it ended."""
 

@@ -153,7 +153,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("object_id", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
-        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("event_created_at", sa.DateTime(timezone=True), nullable=False),
@@ -179,18 +179,6 @@ def upgrade() -> None:
         sa.Column("holder", sa.Uuid(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("source", "subject", name=op.f("pk_inbox_leases")),
-    )
-    op.create_table(
-        "stripe_customers",
-        sa.Column("account_id", sa.Uuid(), nullable=False),
-        sa.Column("account_kind", sa.String(), nullable=False),
-        sa.Column("stripe_customer_id", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "account_kind IN ('USER', 'WORKSPACE')", name=op.f("ck_stripe_customers_account_kind_known")
-        ),
-        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_stripe_customers")),
-        sa.UniqueConstraint("stripe_customer_id", name=op.f("uq_stripe_customers_stripe_customer_id")),
     )
     op.create_table(
         "users",
@@ -508,7 +496,6 @@ def downgrade() -> None:
     op.drop_table("audit_entries")
     op.drop_table("workspaces")
     op.drop_table("users")
-    op.drop_table("stripe_customers")
     op.drop_table("inbox_leases")
     op.drop_index(
         "ix_inbox_events_pending", table_name="inbox_events", postgresql_where=sa.text("status = 'PENDING'")

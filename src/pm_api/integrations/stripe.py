@@ -1,0 +1,178 @@
+"""The door to Stripe: the official SDK with a pinned API version, our timeouts, our errors.
+
+Nothing here opens a database session, and nothing that has one open may call here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import stripe
+
+from pm_api.core.errors import BadRequest, Unavailable
+from pm_api.core.settings import StripeSettings
+
+API_VERSION: Final = "2026-10-28.endive"
+TOLERANCE_S: Final = 300
+MAX_ID_LENGTH: Final = 255
+NOT_MODELLED: Final = "unknown"
+
+
+class PaymentProviderUnavailable(Unavailable):
+    """Stripe does not answer just now. Nothing was charged; try again in a moment."""
+
+    code = "payment_provider_unavailable"
+
+
+class InvalidWebhook(BadRequest):
+    """This is not an event that Stripe signed for us just now."""
+
+    code = "invalid_webhook"
+
+
+class StripeObjectMissing(Exception):
+    """Stripe knows no object with this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class StripeEvent:
+    """What an event says about itself. Its object is fetched afresh, never taken from here."""
+
+    id: str
+    type: str
+    created_at: datetime
+    object_id: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCheckout:
+    """A checkout session as Stripe has it now. Amounts are minor units; `currency` is upper case."""
+
+    id: str
+    status: str
+    payment_status: str
+    client_reference_id: str | None
+    customer_id: str | None
+    payment_intent_id: str | None
+    amount_total: int | None
+    currency: str | None
+    metadata: Mapping[str, str]
+
+    @property
+    def is_paid(self) -> bool:
+        return self.status == "complete" and self.payment_status == "paid"
+
+
+class StripeDoor:
+    """One client for one event loop."""
+
+    def __init__(self, settings: StripeSettings) -> None:
+        self._settings = settings
+        self._transport = stripe.HTTPXClient(
+            timeout=settings.timeout_s,
+            verify_ssl_certs=urlsplit(settings.api_base).scheme != "http",
+        )
+        self._client = stripe.StripeClient(
+            settings.secret_key.get_secret_value() or "sk_unset",
+            http_client=self._transport,
+            base_addresses={"api": settings.api_base.rstrip("/")} if settings.api_base else {},
+            stripe_version=API_VERSION,
+            max_network_retries=1,
+        )
+
+    async def close(self) -> None:
+        await self._transport.close_async()  # type: ignore[no-untyped-call]  # untyped in the SDK
+
+    async def checkout(self, session_id: str) -> StripeCheckout:
+        """A checkout session; raises StripeObjectMissing or PaymentProviderUnavailable."""
+        try:
+            found = await self._client.v1.checkout.sessions.retrieve_async(session_id)
+        except stripe.InvalidRequestError as error:
+            if error.http_status == 404:
+                raise StripeObjectMissing(session_id) from error
+            raise
+        except (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError) as error:
+            raise PaymentProviderUnavailable from error
+        return StripeCheckout(
+            id=found.id,
+            status=found.status or NOT_MODELLED,
+            payment_status=found.payment_status,
+            client_reference_id=found.client_reference_id,
+            customer_id=_id_of(found.customer),
+            payment_intent_id=_id_of(found.payment_intent),
+            amount_total=found.amount_total,
+            currency=found.currency.upper() if found.currency else None,
+            metadata=dict(found.metadata.to_dict()) if found.metadata else {},
+        )
+
+
+def _id_of(reference: object) -> str | None:
+    """Stripe gives an id, or the whole object when it was expanded."""
+    if reference is None or isinstance(reference, str):
+        return reference
+    return str(getattr(reference, "id"))  # noqa: B009  every expandable object has one
+
+
+def verify_event(
+    body: bytes, header: str | None, secrets: Sequence[str], *, now: datetime, livemode: bool
+) -> StripeEvent:
+    """Check signature, age (both ways: the SDK accepts the future) and mode; raises InvalidWebhook.
+
+    Thin events carry no object: they come out with an empty `object_id`.
+    """
+    _verify_signature(body, header or "", secrets, now)
+    try:
+        content = json.loads(body)
+        event_id, event_type = content["id"], content["type"]
+    except (ValueError, KeyError, TypeError):
+        raise InvalidWebhook("The body is not an event.") from None
+    if content.get("livemode") is not livemode:
+        raise InvalidWebhook("The event is of the other mode (live or test).")
+    data = content.get("data")
+    subject_object = data.get("object") if isinstance(data, dict) else None
+    found = subject_object if isinstance(subject_object, dict) else {}
+    object_id = found.get("id") or ""
+    customer = object_id if found.get("object") == "customer" else _id_in(found.get("customer"))
+    texts = (event_id, event_type, object_id, customer or object_id or event_id)
+    if not all(isinstance(one, str) and len(one) <= MAX_ID_LENGTH and one.isascii() for one in texts):
+        raise InvalidWebhook("The body is not an event.")
+    return StripeEvent(
+        id=event_id,
+        type=event_type,
+        created_at=_moment(content.get("created"), now),
+        object_id=object_id,
+        subject=texts[3],
+    )
+
+
+def _verify_signature(body: bytes, header: str, secrets: Sequence[str], now: datetime) -> None:
+    pairs = [part.strip().partition("=") for part in header.split(",")]
+    stamps = [value for name, _, value in pairs if name == "t"]
+    signatures = [value for name, _, value in pairs if name == "v1"]
+    if len(stamps) != 1 or not stamps[0].isdecimal() or len(stamps[0]) > 12 or not signatures:
+        raise InvalidWebhook("The Stripe-Signature header is missing or malformed.")
+    if abs(now.timestamp() - int(stamps[0])) > TOLERANCE_S:
+        raise InvalidWebhook("The signature is too old, or from the future.")
+    for secret in secrets:
+        try:
+            stripe.WebhookSignature.verify_header(body, header, secret, tolerance=None)
+        except (stripe.SignatureVerificationError, UnicodeError):
+            continue
+        return
+    raise InvalidWebhook("No signature fits.")
+
+
+def _id_in(reference: Any) -> str | None:
+    if isinstance(reference, dict):
+        reference = reference.get("id")
+    return reference if isinstance(reference, str) else None
+
+
+def _moment(created: Any, now: datetime) -> datetime:
+    if isinstance(created, int) and 0 < created < 1 << 33:
+        return datetime.fromtimestamp(created, UTC)
+    return now

@@ -1,0 +1,86 @@
+"""Working the inbox off, one subject at a time."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel
+
+from pm_api.core import inbox, telemetry
+from pm_api.core.inbox import HANDLED, HELD
+from pm_api.core.jobs import JobContext, TryAgain, enqueue, job, periodic
+from pm_api.core.platform import Platform
+from pm_api.core.tables import InboxEvent
+from pm_api.domains.billing.stripe_events import EventNotUnderstood
+from pm_api.integrations.stripe import StripeDoor, StripeObjectMissing
+from pm_api.webhooks.handlers import STRIPE
+
+SOURCE: Final = "stripe"
+BUSY_DELAY_S: Final = 1.0
+STUCK_AFTER: Final = timedelta(minutes=5)
+
+_log = structlog.get_logger(__name__)
+
+
+class DrainSubject(BaseModel):
+    subject: str
+
+
+@job("webhooks.drain_stripe", DrainSubject)
+async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
+    """Apply everything that waits for one customer, in order, under its lease."""
+    platform = context.platform
+    holder = platform.randomness.uuid()
+    subject = payload.subject
+    if not await _claim(platform, subject, holder):
+        raise TryAgain("another worker is at this customer's events", delay_s=BUSY_DELAY_S)
+    try:
+        while True:
+            async with platform.database.reading() as session:
+                waiting = await inbox.pending(session, SOURCE, subject)
+            if not waiting:
+                return
+            for event in waiting:
+                # Each event gets a full lease of its own, however long the ones before it took.
+                if not await _claim(platform, subject, holder):
+                    return
+                await _apply(platform, event, holder)
+    except inbox.LeaseLost:
+        _log.warning("webhook_lease_lost", subject=subject)
+    finally:
+        async with platform.database.transaction() as session:
+            await inbox.release(session, SOURCE, subject, holder, platform.clock.wall())
+
+
+async def _claim(platform: Platform, subject: str, holder: UUID) -> bool:
+    async with platform.database.transaction() as session:
+        return await inbox.claim(session, platform, SOURCE, subject, holder)
+
+
+async def _apply(platform: Platform, event: InboxEvent, holder: UUID) -> None:
+    handler = STRIPE[event.type]
+    status, outcome = HANDLED, ""
+    try:
+        found = await handler.fetch(platform.part(StripeDoor), event.object_id)
+        async with platform.database.transaction() as session:
+            await inbox.prove_lease(session, SOURCE, event.subject, holder)
+            outcome = await handler.apply(session, platform, found)
+            await inbox.settle(session, event.id, status=status, outcome=outcome, now=platform.clock.now())
+    except (EventNotUnderstood, StripeObjectMissing) as problem:
+        status, outcome = HELD, f"{type(problem).__name__}: {problem}"
+        _log.error("webhook_event_held", event_id=event.event_id, type=event.type, reason=outcome)
+        async with platform.database.transaction() as session:
+            await inbox.prove_lease(session, SOURCE, event.subject, holder)
+            await inbox.settle(session, event.id, status=status, outcome=outcome, now=platform.clock.now())
+    telemetry.WEBHOOKS.labels(SOURCE, status.lower()).inc()
+
+
+@periodic("webhooks.requeue_stuck", "*/5 * * * *")
+async def requeue_stuck(context: JobContext) -> None:
+    """A second chance for events whose job was lost or held: Stripe may have been away longer than its retries."""
+    platform = context.platform
+    async with platform.database.transaction() as session:
+        subjects = await inbox.stuck_subjects(session, SOURCE, platform.clock.now() - STUCK_AFTER)
+        for subject in subjects:
+            await enqueue(session, drain_stripe, DrainSubject(subject=subject), dedupe_key=f"stripe-stuck:{subject}")

@@ -1,0 +1,81 @@
+"""Where providers knock, and where an operator looks at what came in."""
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Request
+
+from pm_api.core.actor import AdminScope
+from pm_api.core.db import SessionDep
+from pm_api.core.idempotency import api_router
+from pm_api.core.openapi import raises
+from pm_api.core.paging import InvalidCursor, PageRequest, page_request
+from pm_api.core.platform import PlatformDep
+from pm_api.identity.guards import operator
+from pm_api.integrations.stripe import InvalidWebhook
+from pm_api.webhooks import service
+from pm_api.webhooks.schemas import Receipt, WebhookEventAnswer, WebhookEvents
+from pm_api.webhooks.service import EventNotReplayable, WebhooksClosed
+
+router = api_router(tag="webhooks")
+
+Signature = Annotated[str | None, Header(alias="Stripe-Signature", description="t=…,v1=… over the raw body.")]
+_PROBLEMS = raises(InvalidWebhook, WebhooksClosed)
+
+
+class InboxStatus(StrEnum):
+    PENDING = "PENDING"
+    HANDLED = "HANDLED"
+    IGNORED = "IGNORED"
+    HELD = "HELD"
+
+
+@router.post("/webhooks/stripe", operation_id="receiveStripeEvent", openapi_extra=_PROBLEMS)
+async def receive_stripe_event(
+    request: Request, platform: PlatformDep, stripe_signature: Signature = None
+) -> Receipt:
+    """Stripe's events: verified over the raw bytes, stored once, answered at once."""
+    await service.receive_stripe(platform, await request.body(), stripe_signature)
+    return Receipt(received=True)
+
+
+@router.post("/billing/webhooks", operation_id="receiveBillingEvent", openapi_extra=_PROBLEMS)
+async def receive_billing_event(
+    request: Request, platform: PlatformDep, stripe_signature: Signature = None
+) -> Receipt:
+    """The same door under its older address."""
+    await service.receive_stripe(platform, await request.body(), stripe_signature)
+    return Receipt(received=True)
+
+
+@router.get("/admin/webhooks", operation_id="listWebhookEvents", openapi_extra=raises(InvalidCursor))
+async def list_webhook_events(
+    _scope: Annotated[AdminScope, Depends(operator)],
+    platform: PlatformDep,
+    session: SessionDep,
+    page: Annotated[PageRequest, Depends(page_request)],
+    status: Annotated[InboxStatus | None, Query(description="Only events in this state.")] = None,
+) -> WebhookEvents:
+    """The inbox, newest first."""
+    return await service.list_events(session, platform, page, status=status)
+
+
+@router.get("/admin/webhooks/{event_id}", operation_id="getWebhookEvent")
+async def get_webhook_event(
+    _scope: Annotated[AdminScope, Depends(operator)], session: SessionDep, event_id: UUID
+) -> WebhookEventAnswer:
+    """One event of the inbox."""
+    return WebhookEventAnswer(event=await service.get_event(session, event_id))
+
+
+@router.post(
+    "/admin/webhooks/{event_id}/replay",
+    operation_id="replayWebhookEvent",
+    openapi_extra=raises(EventNotReplayable),
+)
+async def replay_webhook_event(
+    scope: Annotated[AdminScope, Depends(operator)], platform: PlatformDep, session: SessionDep, event_id: UUID
+) -> WebhookEventAnswer:
+    """Apply an event again, from what Stripe says now; nothing is granted twice."""
+    return WebhookEventAnswer(event=await service.replay_event(session, platform, scope, event_id))
