@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from pm_api import __version__
 from pm_api.bootstrap import build_platform, running
@@ -24,7 +24,7 @@ from pm_api.routers import DEVELOPMENT_ROUTERS, ROUTERS
 
 DESCRIPTION = (
     "Workspaces, projects and AI credits for teams. Bodies are JSON in camelCase, times are RFC 3339 in UTC, money "
-    "is integer minor units with a currency, credits are integers. Errors are RFC 9457 problems with a stable `code`. "
+    "is integer minor units with a currency, credits are integers. Errors are RFC 9457 problems with a `code`. "
     "Lists are paged by `cursor`. Send an `Idempotency-Key` with every POST you may have to retry."
 )
 EXPOSED_HEADERS = (
@@ -45,12 +45,15 @@ def from_environment() -> FastAPI:
     return create_app(settings)
 
 
-def create_app(settings: Settings, platform: Platform | None = None) -> FastAPI:
-    """The application over a platform, which is connected when the application starts."""
+def create_app(settings: Settings, platform: Platform | None = None, *, connect: bool = True) -> FastAPI:
+    """The application over a platform, which is connected when the application starts unless somebody else does."""
     parts = platform or build_platform(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if not connect:
+            yield
+            return
         async with running(parts):
             yield
 
@@ -62,7 +65,6 @@ def create_app(settings: Settings, platform: Platform | None = None) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
         separate_input_output_schemas=False,
         redirect_slashes=False,
     )
@@ -75,6 +77,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> FastAPI:
         randomness=parts.randomness,
         limiter=parts.limiter,
         policy=Policy("address", settings.rate_limit_address),
+        max_body_bytes=settings.max_body_bytes,
         hsts=settings.is_production,
     )
     app.add_middleware(
@@ -122,7 +125,9 @@ def _security(guard: Guard) -> list[dict[str, list[str]]]:
 
 
 def api_routes(app: FastAPI) -> list[APIRoute]:
-    return [route for route in app.routes if isinstance(route, APIRoute)]
+    """Every route, those of included routers too (FastAPI keeps those behind one entry a router)."""
+    found = (context.original_route for context in iter_route_contexts(app.routes))
+    return [route for route in found if isinstance(route, APIRoute)]
 
 
 def guards_of(route: APIRoute) -> list[Guard]:

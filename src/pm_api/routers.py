@@ -4,6 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from pm_api.domains.account import router as account
 from pm_api.domains.ai_credits import router as ai_credits
 from pm_api.domains.changes import router as changes
 from pm_api.identity.routers import auth, team, workspaces
@@ -15,6 +16,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     operations.router,
     auth.router,
     auth.well_known,
+    account.router,
     workspaces.router,
     team.router,
     ai_credits.router,
@@ -36,6 +38,7 @@ PUBLIC: Final = frozenset(
         "receiveStripeEvent",
         "receiveBillingEvent",
         "getJwks",
+        "register",
         "login",
         "refresh",
     }
@@ -43,6 +46,7 @@ PUBLIC: Final = frozenset(
 """Operations without a guard: everybody may call them."""
 
 KEY_EXEMPT: Final[dict[str, str]] = {
+    "register": "public: no caller to scope a key to; the address is unique",
     "login": "public: no caller to scope a key to",
     "refresh": "public: rotation has its own grace",
     "moveClock": "development only",

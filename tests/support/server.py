@@ -13,6 +13,14 @@ from starlette.types import ASGIApp
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: Ctrl-C belongs to the test runner."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -32,10 +40,7 @@ async def serve(app: ASGIApp, *, before_stop: Callable[[], None] | None = None) 
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="test-server")
     try:
-        while not server.started and not task.done():
-            await asyncio.sleep(0.005)
-        if task.done():
-            await task
+        await asyncio.wait_for(server.listening.wait(), 10)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         if before_stop is not None:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import structlog
 from fastapi import Header, Request, Response
 from starlette.datastructures import Headers, MutableHeaders, State
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pm_api.core import telemetry
-from pm_api.core.errors import ApiError, InternalError, PreconditionFailed, Unprocessable
+from pm_api.core.errors import ApiError, InternalError, PayloadTooLarge, PreconditionFailed, Unprocessable
 from pm_api.core.ids import Randomness
 from pm_api.core.problem import problem_response
 from pm_api.core.ratelimit import Policy, RateLimiter, Standing, client_address
@@ -79,16 +80,44 @@ def conditional(handler: Handler) -> Handler:
     return handle
 
 
+def _announced_bytes(scope: Scope) -> int:
+    announced = Headers(scope=scope).get("content-length", "")
+    return int(announced) if announced.isdecimal() and len(announced) < 19 else 0
+
+
+def limited(receive: Receive, max_body_bytes: int) -> Receive:
+    """A body that was not announced is counted as it comes; FastAPI's own limit answers in plain text."""
+    received = 0
+
+    async def receive_counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > max_body_bytes:
+            raise HTTPException(413)  # the one kind of error that FastAPI lets through while it reads a body
+        return message
+
+    return receive_counted
+
+
 class RequestContextMiddleware:
-    """Outermost of ours: request id in and out, address limit, security headers, 500 as a problem, one log line."""
+    """Outermost of ours: request id, address and body limits, security headers, 500 as a problem, one log line."""
 
     def __init__(
-        self, app: ASGIApp, *, randomness: Randomness, limiter: RateLimiter, policy: Policy, hsts: bool
+        self,
+        app: ASGIApp,
+        *,
+        randomness: Randomness,
+        limiter: RateLimiter,
+        policy: Policy,
+        max_body_bytes: int,
+        hsts: bool,
     ) -> None:
         self._app = app
         self._randomness = randomness
         self._limiter = limiter
         self._policy = policy
+        self._max_body_bytes = max_body_bytes
         self._security_headers = [
             *SECURITY_HEADERS,
             *([("Strict-Transport-Security", "max-age=63072000; includeSubDomains")] if hsts else []),
@@ -132,7 +161,10 @@ class RequestContextMiddleware:
             except ApiError as error:
                 await problem_response(error)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        if _announced_bytes(scope) > self._max_body_bytes:
+            await problem_response(PayloadTooLarge())(scope, receive, send)
+            return
+        await self._app(scope, limited(receive, self._max_body_bytes), send)
 
     def _add_headers(self, headers: MutableHeaders, request_id: str, state: dict[str, Any] | State) -> None:
         headers["X-Request-ID"] = request_id

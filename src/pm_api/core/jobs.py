@@ -28,6 +28,7 @@ from pgqueuer.domain.types import JobId
 from pgqueuer.ports.driver import Driver, NotifyCallback
 from pgqueuer.queries import Queries
 from pydantic import BaseModel
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import telemetry
@@ -36,6 +37,7 @@ from pm_api.core.platform import Platform
 MAX_ATTEMPTS = 8
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 300.0
+POLL_S = 1.0  # only a new row is announced; a retried or released one is found by looking
 MAX_PAYLOAD_BYTES = 64 * 1024
 
 Payload = TypeVar("Payload", bound=BaseModel)
@@ -45,6 +47,14 @@ _log = structlog.get_logger(__name__)
 
 class PermanentFailure(Exception):
     """Trying again cannot help: hold the job at once for a person to look at."""
+
+
+class CutOff(BaseException):
+    """The worker was stopped while this job ran.
+
+    Not a CancelledError, which pgqueuer takes for the end of the job: it would delete the row. So the row stays
+    picked, and another worker takes it over when its heartbeat has grown old.
+    """
 
 
 class TryAgain(Exception):
@@ -64,9 +74,14 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Payload]):
+    """What can be enqueued: a permanent name and the shape of its payload."""
+
     name: str
     payload_type: type[Payload]
-    run: Callable[[JobContext, Payload], Awaitable[None]]
+
+    async def run(self, context: JobContext, payload: Payload) -> None:
+        """Do it here and now: what a worker does, and what a test may do."""
+        await _RUNNERS[self.name](context, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +93,42 @@ class Periodic:
 
 JOBS: dict[str, Job[Any]] = {}
 PERIODICS: dict[str, Periodic] = {}
+_RUNNERS: dict[str, Callable[[JobContext, Any], Awaitable[None]]] = {}
+
+
+def declare(name: str, payload_type: type[Payload]) -> Job[Payload]:
+    """A job that a service enqueues and a `jobs.py` above it implements with `@implements`."""
+    if name in JOBS:
+        raise TypeError(f"two jobs claim the name {name!r}")
+    JOBS[name] = Job(name, payload_type)
+    return JOBS[name]
+
+
+def implements(
+    declared: Job[Payload],
+) -> Callable[[Callable[[JobContext, Payload], Awaitable[None]]], Job[Payload]]:
+    """Bind the function that does a declared job."""
+
+    def register(run: Callable[[JobContext, Payload], Awaitable[None]]) -> Job[Payload]:
+        if declared.name in _RUNNERS:
+            raise TypeError(f"two functions implement {declared.name!r}")
+        _RUNNERS[declared.name] = run
+        return declared
+
+    return register
 
 
 def job(
     name: str, payload_type: type[Payload]
 ) -> Callable[[Callable[[JobContext, Payload], Awaitable[None]]], Job[Payload]]:
-    """Register a job under a permanent name: rows that wait in the queue carry it."""
+    """Declare and implement in one: for jobs that only their own module enqueues."""
+    return implements(declare(name, payload_type))
 
-    def register(run: Callable[[JobContext, Payload], Awaitable[None]]) -> Job[Payload]:
-        if name in JOBS:
-            raise TypeError(f"two jobs claim the name {name!r}")
-        JOBS[name] = Job(name, payload_type, run)
-        return JOBS[name]
 
-    return register
+def forget(name: str) -> None:
+    """Take a job back out of the registry: for tests that register throwaway ones."""
+    JOBS.pop(name, None)
+    _RUNNERS.pop(name, None)
 
 
 def periodic(
@@ -202,7 +239,11 @@ async def _run_job(platform: Platform, registered: Job[Any], queued: QueuedJob) 
         outcome = "done"
     except TryAgain as again:
         outcome = "postponed"
+        await _uncount(platform, queued.id)
         raise RetryRequested(timedelta(seconds=again.delay_s), str(again)) from again
+    except asyncio.CancelledError as stop:
+        outcome = "cut off"
+        raise CutOff from stop
     except PermanentFailure:
         outcome = "held"
         raise
@@ -216,6 +257,12 @@ async def _run_job(platform: Platform, registered: Job[Any], queued: QueuedJob) 
     finally:
         telemetry.JOBS.labels(registered.name, outcome).inc()
         structlog.contextvars.unbind_contextvars("job", "job_id")
+
+
+async def _uncount(platform: Platform, job_id: int) -> None:
+    """pgqueuer counts every retry as an attempt; waiting is none."""
+    async with platform.database.transaction() as session:
+        await session.execute(text("UPDATE pgqueuer SET attempts = attempts - 1 WHERE id = :id"), {"id": job_id})
 
 
 async def _run_periodic(platform: Platform, sweep: Periodic, _schedule: Schedule) -> None:
@@ -263,7 +310,7 @@ class Worker:
                 try:
                     self._queuer = self._build(AsyncpgDriver(connection))
                     await self._queuer.run(
-                        dequeue_timeout=timedelta(seconds=5),
+                        dequeue_timeout=timedelta(seconds=POLL_S),
                         batch_size=settings.worker_batch_size,
                         max_concurrent_tasks=settings.worker_batch_size * 2,
                         heartbeat_timeout=timedelta(seconds=settings.worker_heartbeat_timeout_s),

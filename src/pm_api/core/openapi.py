@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from pm_api.core.errors import ApiError
 from pm_api.core.problem import MEDIA_TYPE, Problem
@@ -40,7 +40,8 @@ def build_openapi(
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         "adminKey": {"type": "apiKey", "in": "header", "name": "x-admin-key"},
     }
-    routes = {route.operation_id: route for route in app.routes if isinstance(route, APIRoute)}
+    found = (context.original_route for context in iter_route_contexts(app.routes))
+    routes = {route.operation_id: route for route in found if isinstance(route, APIRoute)}
     for path in document["paths"].values():
         for method, operation in path.items():
             identifier = operation["operationId"]

@@ -24,7 +24,7 @@ def device_of(request: Request) -> Device:
 def presented_token(request: Request, settings: Settings, in_body: str | None) -> str:
     """The refresh token of a request: the body's, else the cookie's.
 
-    Raises InvalidRefreshToken without either, and OriginNotAllowed when a page of an unknown site rides on the cookie.
+    Raises InvalidRefreshToken without either, and OriginNotAllowed when a page of an unknown site uses the cookie.
     """
     if in_body is not None:
         return in_body

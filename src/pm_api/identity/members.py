@@ -4,6 +4,7 @@ Every change takes the workspace's lock first and reads roles again under it, so
 act on a role that was just taken away nor remove the last owner.
 """
 
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -13,15 +14,16 @@ from pm_api.core.actor import Actor, WorkspaceScope
 from pm_api.core.errors import NotFound
 from pm_api.core.events import emit
 from pm_api.core.http import check_version
-from pm_api.core.paging import Page, PageRequest
+from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.identity import audit, repository
 from pm_api.identity.errors import AlreadyMember, LastOwner, RoleTooHigh, WorkspaceNotFound
 from pm_api.identity.events import MemberChanged
 from pm_api.identity.models import Member, User, Workspace
 from pm_api.identity.permissions import Role, may_manage
+from pm_api.identity.schemas import MemberRead, MembersAnswer
 
-Person = tuple[Member, User]
+LISTED: Final = "members"
 
 
 async def list_of(
@@ -32,19 +34,24 @@ async def list_of(
     *,
     prefix: str | None = None,
     role: Role | None = None,
-) -> tuple[Page[Person], str | None]:
-    """A page of the workspace's members in the order they joined, and the cursor of the next one."""
+) -> MembersAnswer:
+    """A page of the workspace's members in the order they joined; `prefix` begins a name or an address."""
     filters = {"workspace": scope.workspace_id, "prefix": prefix, "role": role}
-    key = platform.cursors.decode(page.cursor, of="members", **filters)
-    found = await repository.members_of(
+    key = platform.cursors.decode(page.cursor, of=LISTED, **filters)
+    rows = await repository.members_of(
         session,
         scope.workspace_id,
-        limit=page.limit,
+        limit=page.limit + 1,
         after=UUID(key[0]) if key else None,
         prefix=prefix,
         role=role,
     )
-    return found, platform.cursors.encode(found.next_key, of="members", **filters)
+    shown = rows[: page.limit]
+    following = (shown[-1][0].id,) if len(rows) > page.limit else None
+    return MembersAnswer(
+        members=[_read(*row) for row in shown],
+        next_cursor=platform.cursors.encode(following, of=LISTED, **filters),
+    )
 
 
 async def add(
@@ -59,7 +66,7 @@ async def add(
     if await repository.user_by_id(session, user_id) is None:
         raise NotFound("No user has this id.")
     member = await insert_member(session, platform, workspace_id, user_id, role)
-    _touch(workspace, platform)
+    touch(workspace, platform)
     await announce(session, platform, actor, member, "added", role=role)
     return member
 
@@ -71,7 +78,7 @@ async def change_role(
     member_id: UUID,
     role: Role,
     expected_version: int | None,
-) -> Person:
+) -> MemberRead:
     """Give a member another role; raises NotFound, PreconditionFailed, RoleTooHigh or LastOwner."""
     workspace, caller, (member, user) = await _locked(session, scope, member_id)
     check_version(member.version, expected_version)
@@ -80,8 +87,8 @@ async def change_role(
     if member.role != role:
         await _keep_an_owner(session, member)
         await set_role(session, platform, scope.actor, member, role)
-        _touch(workspace, platform)
-    return member, user
+        touch(workspace, platform)
+    return _read(member, user)
 
 
 async def remove(
@@ -99,7 +106,7 @@ async def remove(
     await _keep_an_owner(session, member)
     await repository.leave_scopes(session, scope.workspace_id, member.user_id)
     await session.delete(member)
-    _touch(workspace, platform)
+    touch(workspace, platform)
     await announce(session, platform, scope.actor, member, "removed", role=member.role)
 
 
@@ -107,7 +114,7 @@ async def insert_member(
     session: AsyncSession, platform: Platform, workspace_id: UUID, user_id: UUID, role: Role
 ) -> Member:
     """The row alone; raises AlreadyMember."""
-    member = await session.scalar(
+    member: Member | None = await session.scalar(
         insert(Member)
         .values(
             id=platform.randomness.uuid(),
@@ -161,7 +168,9 @@ async def announce(
     )
 
 
-async def _locked(session: AsyncSession, scope: WorkspaceScope, member_id: UUID) -> tuple[Workspace, Member, Person]:
+async def _locked(
+    session: AsyncSession, scope: WorkspaceScope, member_id: UUID
+) -> tuple[Workspace, Member, tuple[Member, User]]:
     """The workspace under its lock, the caller and the member as they are now; raises NotFound."""
     workspace = await repository.lock_workspace(session, scope.workspace_id)
     caller = await repository.member_by_user(session, scope.workspace_id, scope.user_id)
@@ -177,7 +186,20 @@ async def _keep_an_owner(session: AsyncSession, leaving: Member) -> None:
         raise LastOwner
 
 
-def _touch(workspace: Workspace, platform: Platform) -> None:
+def touch(workspace: Workspace, platform: Platform) -> None:
     """The workspace's body shows the reader's role, so its ETag must not survive a change of roles."""
     workspace.version += 1
     workspace.updated_at = platform.clock.now()
+
+
+def _read(member: Member, user: User) -> MemberRead:
+    return MemberRead(
+        id=member.id,
+        workspace_id=member.workspace_id,
+        user_id=member.user_id,
+        name=user.name,
+        email=user.email,
+        role=Role(member.role),
+        joined_at=member.joined_at,
+        version=member.version,
+    )

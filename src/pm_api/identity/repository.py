@@ -1,25 +1,14 @@
 """Queries of identity."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.db import Base
-from pm_api.core.paging import Page
 from pm_api.identity.models import Member, RefreshToken, Scope, ScopeMember, User, UserSession, Workspace
-
-AnyRow = TypeVar("AnyRow")
-
-
-def _page(rows: Sequence[AnyRow], limit: int, row_id: Callable[[AnyRow], UUID]) -> Page[AnyRow]:
-    """A page out of `limit + 1` rows: the one too many only tells that there is a next page."""
-    kept = rows[:limit]
-    return Page(kept, (row_id(kept[-1]),) if len(rows) > limit else None)
-
 
 # --- users -----------------------------------------------------------------------------------------------------
 
@@ -67,15 +56,15 @@ async def live_session_user(session: AsyncSession, session_id: UUID, now: dateti
 
 async def live_sessions(
     session: AsyncSession, user_id: UUID, now: datetime, *, limit: int, after: UUID | None
-) -> Page[UserSession]:
+) -> Sequence[UserSession]:
     """A page of the user's live sessions by id, newest first."""
     statement = select(UserSession).where(
         UserSession.user_id == user_id, UserSession.revoked_at.is_(None), UserSession.expires_at > now
     )
     if after is not None:
         statement = statement.where(UserSession.id < after)
-    rows = await session.scalars(statement.order_by(UserSession.id.desc()).limit(limit + 1))
-    return _page(rows.all(), limit, lambda row: row.id)
+    rows = await session.scalars(statement.order_by(UserSession.id.desc()).limit(limit))
+    return rows.all()
 
 
 async def end_sessions(
@@ -136,7 +125,7 @@ async def workspaces_of(
     after: UUID | None = None,
     archived: bool | None = None,
     deleted: bool = False,
-) -> Page[tuple[Workspace, Member]]:
+) -> Sequence[tuple[Workspace, Member]]:
     """A page of the user's workspaces by id, newest first."""
     statement = _living_membership(user_id)
     statement = statement.where(Workspace.deleted_at.is_not(None) if deleted else Workspace.deleted_at.is_(None))
@@ -146,8 +135,8 @@ async def workspaces_of(
         )
     if after is not None:
         statement = statement.where(Workspace.id < after)
-    rows = await session.execute(statement.order_by(Workspace.id.desc()).limit(limit + 1))
-    return _page([(row[0], row[1]) for row in rows], limit, lambda row: row[0].id)
+    rows = await session.execute(statement.order_by(Workspace.id.desc()).limit(limit))
+    return [(row[0], row[1]) for row in rows]
 
 
 async def workspace_by_id(session: AsyncSession, workspace_id: UUID) -> Workspace | None:
@@ -201,7 +190,7 @@ async def members_of(
     after: UUID | None,
     prefix: str | None,
     role: str | None,
-) -> Page[tuple[Member, User]]:
+) -> Sequence[tuple[Member, User]]:
     """A page of members by id; `prefix` matches name or address from the start."""
     statement = select(Member, User).join(User, User.id == Member.user_id).where(Member.workspace_id == workspace_id)
     if prefix:
@@ -211,8 +200,8 @@ async def members_of(
         statement = statement.where(Member.role == role)
     if after is not None:
         statement = statement.where(Member.id > after)
-    rows = await session.execute(statement.order_by(Member.id).limit(limit + 1))
-    return _page([(row[0], row[1]) for row in rows], limit, lambda row: row[0].id)
+    rows = await session.execute(statement.order_by(Member.id).limit(limit))
+    return [(row[0], row[1]) for row in rows]
 
 
 # --- sight -----------------------------------------------------------------------------------------------------

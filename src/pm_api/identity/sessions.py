@@ -14,17 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import signals
 from pm_api.core.crypto import digest_token
-from pm_api.core.paging import Page, PageRequest
+from pm_api.core.errors import NotFound
+from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.identity import repository
 from pm_api.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
 from pm_api.identity.guards import SessionCache
 from pm_api.identity.models import RefreshToken, User, UserSession
 from pm_api.identity.passwords import Passwords
+from pm_api.identity.schemas import SessionRead, SessionsAnswer
 from pm_api.identity.tokens import REUSE_GRACE, refresh_expiry, successor, successors
 
 SESSION_ENDED_CHANNEL: Final = "pm_session_ended"
 DEAD_SESSIONS_KEPT: Final = timedelta(days=30)
+LISTED: Final = "sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +144,38 @@ async def end(
     return ended
 
 
+async def end_one(session: AsyncSession, platform: Platform, *, user_id: UUID, session_id: UUID) -> None:
+    """End one live session of a user; raises NotFound, for somebody else's too."""
+    if not await end(session, platform, user_id=user_id, session_id=session_id, reason="ended by its user"):
+        raise NotFound("You have no live session with this id.")
+
+
 async def list_live(
-    session: AsyncSession, platform: Platform, user_id: UUID, page: PageRequest
-) -> tuple[Page[UserSession], str | None]:
-    """A page of the user's live sessions, newest first, and the cursor of the next one."""
-    key = platform.cursors.decode(page.cursor, of="sessions", user=user_id)
-    found = await repository.live_sessions(
-        session, user_id, platform.clock.wall(), limit=page.limit, after=UUID(key[0]) if key else None
+    session: AsyncSession, platform: Platform, user_id: UUID, current: UUID | None, page: PageRequest
+) -> SessionsAnswer:
+    """A page of the user's live sessions, newest first; `current` is the one that asks."""
+    key = platform.cursors.decode(page.cursor, of=LISTED, user=user_id)
+    rows = await repository.live_sessions(
+        session, user_id, platform.clock.wall(), limit=page.limit + 1, after=UUID(key[0]) if key else None
     )
-    return found, platform.cursors.encode(found.next_key, of="sessions", user=user_id)
+    shown = rows[: page.limit]
+    following = (shown[-1].id,) if len(rows) > page.limit else None
+    return SessionsAnswer(
+        sessions=[_read(row, current) for row in shown],
+        next_cursor=platform.cursors.encode(following, of=LISTED, user=user_id),
+    )
+
+
+def _read(row: UserSession, current: UUID | None) -> SessionRead:
+    return SessionRead(
+        id=row.id,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        user_agent=row.user_agent,
+        address=row.address,
+        current=row.id == current,
+    )
 
 
 async def _newest(session: AsyncSession, platform: Platform, token: str) -> str:

@@ -5,12 +5,14 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core.paging import MAX_LIMIT
 from pm_api.core.platform import Platform
 from pm_api.identity import repository
 from pm_api.identity.errors import EmailTaken
 from pm_api.identity.models import User
 from pm_api.identity.passwords import Passwords, refuse_weak
-from pm_api.identity.schemas import normalised_email
+from pm_api.identity.permissions import Role
+from pm_api.identity.schemas import MeAnswer, MembershipRead, UserRead, normalised_email
 
 DEFAULT_LOCALE = "en"
 DEFAULT_TIME_ZONE = "UTC"
@@ -35,7 +37,7 @@ async def create(
 ) -> User:
     """A new user under the normalised address; raises EmailTaken, also when two register it at once."""
     now = platform.clock.now()
-    user = await session.scalar(
+    user: User | None = await session.scalar(
         insert(User)
         .values(
             id=platform.randomness.uuid(),
@@ -56,8 +58,15 @@ async def create(
     return user
 
 
-async def get(session: AsyncSession, user_id: UUID) -> User:
-    """A user who is known to exist: the guard has found their session."""
+async def describe(session: AsyncSession, user_id: UUID) -> MeAnswer:
+    """A signed-in user and their place in each workspace."""
     user = await repository.user_by_id(session, user_id)
-    assert user is not None
-    return user
+    assert user is not None, "the guard has found their session"
+    places = await repository.workspaces_of(session, user_id, limit=MAX_LIMIT)
+    return MeAnswer(
+        user=UserRead.model_validate(user),
+        workspaces=[
+            MembershipRead(id=workspace.id, name=workspace.name, slug=workspace.slug, role=Role(member.role))
+            for workspace, member in places
+        ],
+    )

@@ -15,35 +15,41 @@ from pm_api.core.actor import Actor, WorkspaceScope
 from pm_api.core.errors import Forbidden, NotFound
 from pm_api.core.events import emit
 from pm_api.core.http import check_version
-from pm_api.core.paging import Page, PageRequest
+from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.identity import audit, members, repository
 from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound
 from pm_api.identity.events import WorkspaceChanged
 from pm_api.identity.models import Member, Workspace
 from pm_api.identity.permissions import Role, allows
-from pm_api.identity.schemas import WorkspaceCreate, WorkspaceUpdate
+from pm_api.identity.schemas import WorkspaceRead, WorkspacesAnswer, WorkspaceUpdate
 
 RESTORABLE_FOR: Final = timedelta(days=30)
 SLUG_BASE_LENGTH: Final = 50
 SLUG_ATTEMPTS: Final = 5
 FALLBACK_SLUG: Final = "workspace"
 
-Place = tuple[Workspace, Member]
+LISTED: Final = "workspaces"
 
 
 async def create(
-    session: AsyncSession, platform: Platform, actor: Actor, user_id: UUID, wanted: WorkspaceCreate
-) -> Place:
-    """A new workspace owned by the user; raises SlugTaken when the slug was asked for and is in use."""
-    slugs = iter([wanted.slug]) if wanted.slug else _slugs_for(wanted.name, platform)
-    for slug in slugs:
-        workspace = await _insert(session, platform, wanted, slug)
+    session: AsyncSession,
+    platform: Platform,
+    actor: Actor,
+    *,
+    name: str,
+    slug: str | None = None,
+    description: str | None = None,
+) -> WorkspaceRead:
+    """A new workspace owned by the actor; raises SlugTaken when the slug was asked for and is in use."""
+    assert actor.user_id is not None
+    for candidate in iter([slug]) if slug else _slugs_for(name, platform):
+        workspace = await _insert(session, platform, name, candidate, description)
         if workspace is not None:
             break
     else:
         raise SlugTaken
-    owner = await members.insert_member(session, platform, workspace.id, user_id, Role.OWNER)
+    owner = await members.insert_member(session, platform, workspace.id, actor.user_id, Role.OWNER)
     audit.record(
         session,
         platform,
@@ -55,7 +61,7 @@ async def create(
     )
     await _announce(session, platform, actor, workspace, "created")
     await members.announce(session, platform, actor, owner, "added", role=owner.role)
-    return workspace, owner
+    return _read(workspace, owner)
 
 
 async def list_of(
@@ -66,29 +72,32 @@ async def list_of(
     *,
     archived: bool | None = None,
     deleted: bool = False,
-) -> tuple[Page[Place], str | None]:
-    """A page of the user's workspaces, newest first, and the cursor of the next one."""
-    key = platform.cursors.decode(page.cursor, of="workspaces", user=user_id, archived=archived, deleted=deleted)
-    found = await repository.workspaces_of(
+) -> WorkspacesAnswer:
+    """A page of the user's workspaces, newest first."""
+    filters = {"user": user_id, "archived": archived, "deleted": deleted}
+    key = platform.cursors.decode(page.cursor, of=LISTED, **filters)
+    rows = await repository.workspaces_of(
         session,
         user_id,
-        limit=page.limit,
+        limit=page.limit + 1,
         after=UUID(key[0]) if key else None,
         archived=archived,
         deleted=deleted,
     )
-    cursor = platform.cursors.encode(
-        found.next_key, of="workspaces", user=user_id, archived=archived, deleted=deleted
+    shown = rows[: page.limit]
+    following = (shown[-1][0].id,) if len(rows) > page.limit else None
+    return WorkspacesAnswer(
+        workspaces=[_read(*row) for row in shown],
+        next_cursor=platform.cursors.encode(following, of=LISTED, **filters),
     )
-    return found, cursor
 
 
-async def get(session: AsyncSession, scope: WorkspaceScope) -> Place:
-    """The workspace and the caller's place in it; raises WorkspaceNotFound."""
+async def get(session: AsyncSession, scope: WorkspaceScope) -> WorkspaceRead:
+    """The workspace with the caller's role; raises WorkspaceNotFound."""
     place = await repository.membership(session, scope.workspace_id, scope.user_id)
     if place is None or place[0].deleted_at is not None:
         raise WorkspaceNotFound
-    return place
+    return _read(*place)
 
 
 async def update(
@@ -97,7 +106,7 @@ async def update(
     scope: WorkspaceScope,
     change: WorkspaceUpdate,
     expected_version: int | None,
-) -> Place:
+) -> WorkspaceRead:
     """Change the fields sent, also of an archived workspace; raises PreconditionFailed or SlugTaken."""
     workspace, member = await _locked(session, scope)
     check_version(workspace.version, expected_version)
@@ -107,16 +116,16 @@ async def update(
         if getattr(workspace, name) != value
     }
     if not changes:
-        return workspace, member
+        return _read(workspace, member)
     try:
         async with session.begin_nested():
             for name, value in changes.items():
                 setattr(workspace, name, value)
-            _touch(workspace, platform)
+            members.touch(workspace, platform)
     except IntegrityError as error:
         raise SlugTaken from error
     await _changed(session, platform, scope, workspace, "updated", fields=sorted(changes))
-    return workspace, member
+    return _read(workspace, member)
 
 
 async def delete(
@@ -126,45 +135,45 @@ async def delete(
     workspace, _ = await _locked(session, scope)
     check_version(workspace.version, expected_version)
     workspace.deleted_at = platform.clock.now()
-    _touch(workspace, platform)
+    members.touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "deleted")
 
 
-async def restore(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> Place:
+async def restore(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
     """Undo a deletion; raises RestoreExpired after 30 days."""
     workspace, member = await _locked(session, scope, deleted=True)
     assert workspace.deleted_at is not None
     if platform.clock.now() - workspace.deleted_at > RESTORABLE_FOR:
         raise RestoreExpired
     workspace.deleted_at = None
-    _touch(workspace, platform)
+    members.touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "restored")
-    return workspace, member
+    return _read(workspace, member)
 
 
-async def archive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> Place:
+async def archive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
     """Put the workspace away; raises InvalidTransition when it is archived already."""
     workspace, member = await _locked(session, scope)
     if workspace.archived_at is not None:
         raise InvalidTransition("The workspace is archived already.")
     workspace.archived_at = platform.clock.now()
-    _touch(workspace, platform)
+    members.touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "archived")
-    return workspace, member
+    return _read(workspace, member)
 
 
-async def unarchive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> Place:
+async def unarchive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
     """Take the workspace back into use; raises InvalidTransition when it is not archived."""
     workspace, member = await _locked(session, scope)
     if workspace.archived_at is None:
         raise InvalidTransition("The workspace is not archived.")
     workspace.archived_at = None
-    _touch(workspace, platform)
+    members.touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "unarchived")
-    return workspace, member
+    return _read(workspace, member)
 
 
-async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceScope, user_id: UUID) -> Place:
+async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceScope, user_id: UUID) -> WorkspaceRead:
     """Hand the workspace to another member: they become owner, the caller admin.
 
     Raises NotFound when the user is no member, Forbidden when the caller is no longer owner.
@@ -179,23 +188,18 @@ async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceSc
         raise NotFound("This user is not a member of the workspace.")
     for member, role in ((heir, Role.OWNER), (caller, Role.ADMIN)):
         await members.set_role(session, platform, scope.actor, member, role)
-    _touch(workspace, platform)
+    members.touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "transferred", to_user_id=str(user_id))
-    return workspace, caller
+    return _read(workspace, caller)
 
 
-async def _locked(session: AsyncSession, scope: WorkspaceScope, *, deleted: bool = False) -> Place:
+async def _locked(session: AsyncSession, scope: WorkspaceScope, *, deleted: bool = False) -> tuple[Workspace, Member]:
     """The workspace under its lock and the caller's place as it is now; raises WorkspaceNotFound."""
     workspace = await repository.lock_workspace(session, scope.workspace_id)
     caller = await repository.member_by_user(session, scope.workspace_id, scope.user_id)
     if workspace is None or caller is None or (workspace.deleted_at is not None) != deleted:
         raise WorkspaceNotFound
     return workspace, caller
-
-
-def _touch(workspace: Workspace, platform: Platform) -> None:
-    workspace.version += 1
-    workspace.updated_at = platform.clock.now()
 
 
 async def _changed(
@@ -233,22 +237,25 @@ async def _announce(
     )
 
 
-async def _insert(session: AsyncSession, platform: Platform, wanted: WorkspaceCreate, slug: str) -> Workspace | None:
+async def _insert(
+    session: AsyncSession, platform: Platform, name: str, slug: str, description: str | None
+) -> Workspace | None:
     """None when the slug is in use, also by a request that commits at the same moment."""
     now = platform.clock.now()
-    return await session.scalar(
+    workspace: Workspace | None = await session.scalar(
         insert(Workspace)
         .values(
             id=platform.randomness.uuid(),
-            name=wanted.name,
+            name=name,
             slug=slug,
-            description=wanted.description,
+            description=description,
             created_at=now,
             updated_at=now,
         )
         .on_conflict_do_nothing(index_elements=[Workspace.slug])
         .returning(Workspace)
     )
+    return workspace
 
 
 def slug_of(name: str) -> str:
@@ -263,3 +270,18 @@ def _slugs_for(name: str, platform: Platform) -> Iterator[str]:
     yield base
     for _ in range(SLUG_ATTEMPTS):
         yield f"{base}-{platform.randomness.uuid().hex[-6:]}"
+
+
+def _read(workspace: Workspace, member: Member) -> WorkspaceRead:
+    return WorkspaceRead(
+        id=workspace.id,
+        name=workspace.name,
+        slug=workspace.slug,
+        description=workspace.description,
+        role=Role(member.role),
+        archived_at=workspace.archived_at,
+        deleted_at=workspace.deleted_at,
+        created_at=workspace.created_at,
+        updated_at=workspace.updated_at,
+        version=workspace.version,
+    )

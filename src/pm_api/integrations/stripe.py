@@ -87,6 +87,11 @@ class StripeDoor:
     async def close(self) -> None:
         await self._transport.close_async()  # type: ignore[no-untyped-call]  # untyped in the SDK
 
+    async def probe(self) -> str:
+        """`live` or `test`: a harmless call that only works with a good key."""
+        balance = await self._client.v1.balance.retrieve_async()
+        return "live" if balance.livemode else "test"
+
     async def checkout(self, session_id: str) -> StripeCheckout:
         """A checkout session; raises StripeObjectMissing or PaymentProviderUnavailable."""
         try:

@@ -5,29 +5,24 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from pydantic import BaseModel
 
 from pm_api.core import inbox, telemetry
 from pm_api.core.inbox import HANDLED, HELD
-from pm_api.core.jobs import JobContext, TryAgain, enqueue, job, periodic
+from pm_api.core.jobs import JobContext, TryAgain, enqueue, implements, periodic
 from pm_api.core.platform import Platform
 from pm_api.core.tables import InboxEvent
 from pm_api.domains.billing.stripe_events import EventNotUnderstood
 from pm_api.integrations.stripe import StripeDoor, StripeObjectMissing
 from pm_api.webhooks.handlers import STRIPE
+from pm_api.webhooks.service import DRAIN_STRIPE, SOURCE, DrainSubject
 
-SOURCE: Final = "stripe"
 BUSY_DELAY_S: Final = 1.0
 STUCK_AFTER: Final = timedelta(minutes=5)
 
 _log = structlog.get_logger(__name__)
 
 
-class DrainSubject(BaseModel):
-    subject: str
-
-
-@job("webhooks.drain_stripe", DrainSubject)
+@implements(DRAIN_STRIPE)
 async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
     """Apply everything that waits for one customer, in order, under its lease."""
     platform = context.platform

@@ -3,22 +3,32 @@
 from typing import Final
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import inbox, telemetry
 from pm_api.core.actor import AdminScope
 from pm_api.core.errors import Conflict, NotFound
 from pm_api.core.inbox import Arrival
-from pm_api.core.jobs import enqueue
+from pm_api.core.jobs import declare, enqueue
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.identity import audit
 from pm_api.integrations.stripe import verify_event
 from pm_api.webhooks.handlers import STRIPE
-from pm_api.webhooks.jobs import SOURCE, DrainSubject, drain_stripe
 from pm_api.webhooks.schemas import WebhookEvent, WebhookEvents
 
 LISTED: Final = "webhooks"
+SOURCE: Final = "stripe"
+
+
+class DrainSubject(BaseModel):
+    """Work off everything that waits for one customer."""
+
+    subject: str
+
+
+DRAIN_STRIPE: Final = declare("webhooks.drain_stripe", DrainSubject)
 
 
 class WebhooksClosed(NotFound):
@@ -53,7 +63,7 @@ async def receive_stripe(platform: Platform, body: bytes, signature: str | None)
     async with platform.database.transaction() as session:
         stored = await inbox.store(session, platform, arrival, known_type=known)
         if stored is not None and known:
-            await enqueue(session, drain_stripe, DrainSubject(subject=event.subject), dedupe_key=f"stripe:{event.id}")
+            await enqueue(session, DRAIN_STRIPE, DrainSubject(subject=event.subject), dedupe_key=f"stripe:{event.id}")
     outcome = "duplicate" if stored is None else "stored" if known else "ignored"
     telemetry.WEBHOOKS.labels(SOURCE, outcome).inc()
 
@@ -91,5 +101,5 @@ async def replay_event(session: AsyncSession, platform: Platform, scope: AdminSc
     row.outcome = None
     await session.flush()
     audit.record(session, platform, scope.actor, "webhook.replayed", subject=("inbox_event", row.id))
-    await enqueue(session, drain_stripe, DrainSubject(subject=row.subject), dedupe_key=f"stripe:{row.event_id}")
+    await enqueue(session, DRAIN_STRIPE, DrainSubject(subject=row.subject), dedupe_key=f"stripe:{row.event_id}")
     return WebhookEvent.model_validate(row)

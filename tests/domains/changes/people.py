@@ -67,9 +67,7 @@ async def new_workspace(platform: Platform, *people: Caller) -> UUID:
     now = platform.clock.now()
     workspace_id = platform.randomness.uuid()
     async with platform.database.transaction() as session:
-        session.add(
-            Workspace(id=workspace_id, name="Place", slug=workspace_id.hex, created_at=now, updated_at=now)
-        )
+        session.add(Workspace(id=workspace_id, name="Place", slug=workspace_id.hex, created_at=now, updated_at=now))
         await session.flush()
         for number, person in enumerate(people):
             session.add(

@@ -84,10 +84,14 @@ async def test_feeds_are_locked_in_one_order(platform: Platform) -> None:
 
 async def test_a_rollback_leaves_nothing_and_takes_no_position(platform: Platform) -> None:
     feed = uuid4()
-    with pytest.raises(RuntimeError):
+
+    async def fail() -> None:
         async with platform.database.transaction() as session:
             note(session, platform, workspace_id=feed)
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
     await write(platform, 2, workspace_id=feed)
     assert await stored(platform, feed) == [(1, 2)]
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import repository
 from pm_api.domains.ai_credits.errors import UnknownService
@@ -58,3 +60,22 @@ class Catalogue:
 
 def _on_offer(pack: CreditPack, now: datetime) -> bool:
     return pack.price_minor is not None and (pack.valid_until is None or pack.valid_until > now)
+
+
+async def set_pack_price(session: AsyncSession, platform: Platform, name: str, price_minor: int) -> None:
+    """Offer a pack at another price: a new version of it, unless it costs that already."""
+    newest = next(pack for pack in await repository.newest_packs(session) if pack.name == name)
+    if newest.price_minor == price_minor:
+        return
+    session.add(
+        CreditPack(
+            name=name,
+            version=newest.version + 1,
+            credits=newest.credits,
+            bonus=newest.bonus,
+            price_minor=price_minor,
+            currency=newest.currency,
+            valid_until=newest.valid_until,
+            created_at=platform.clock.now(),
+        )
+    )

@@ -454,7 +454,7 @@ def chain_hash(
 
 def canonical_json(value: Any) -> bytes:
     """The one spelling of a JSON value: keys sorted, no white space."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)  # the driver's own UUID type
 
 
 def fingerprint(*content: Any) -> bytes:

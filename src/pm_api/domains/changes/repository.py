@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     tuple_,
     update,
 )
@@ -127,7 +128,9 @@ async def viewers(
     if not scope_ids:
         return found
     rows = await session.execute(
-        select(Scope.id, User.id).where(
+        select(Scope.id, User.id)
+        .join(User, true())
+        .where(
             Scope.id.in_(scope_ids),
             User.id == any_(literal(list(user_ids), ARRAY(Uuid()))),
             visible_scope(Scope.id, User.id),

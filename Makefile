@@ -1,0 +1,71 @@
+# Two commands do all set-up on a fresh machine: `make run` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+RUN := $(VENV)/.ready-run
+DEV := $(VENV)/.ready-dev
+
+.PHONY: help run test test-pg15 test-pg16 soak lint format bench openapi matrix lock clean
+
+help: ## This list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: $(RUN) ## Everything alive on this machine; Ctrl-C stops it
+	@exec $(BIN)/pm-api dev
+
+test: $(DEV) ## The whole suite, on a PostgreSQL of its own
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not soak"
+
+test-pg16: $(DEV) ## The same on PostgreSQL 16
+	PM_TEST_PG_MAJOR=16 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not soak"
+
+test-pg15: $(DEV) ## The same on Debian's PostgreSQL 15 (apt-get install postgresql-15)
+	PM_TEST_PG_MAJOR=15 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not soak"
+
+soak: $(DEV) ## The long versions of races, kills, fuzzing and volume (about half an hour)
+	PM_SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+lint: $(DEV) ## Style, types, fences, migrations, and the committed documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.checks.migrations
+	$(BIN)/pm-api openapi --check
+
+format: $(DEV) ## Put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV) ## Ratios within one run: spends against a no-op, an ORM transaction and pgbench
+	$(BIN)/python -m benchmarks
+
+openapi: $(DEV) ## Write openapi.json
+	$(BIN)/pm-api openapi
+
+matrix: $(DEV) ## Write access_matrix.csv
+	$(BIN)/python -m pytest -q tests/architecture/test_access_matrix.py --write-access-matrix
+
+lock: $(DEV) ## Write the hashed locks again
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements/production.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra embedded --group build -o requirements/run.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra embedded --group build --group dev -o requirements/dev.txt
+
+clean: ## Remove the virtual environment and all local data
+	rm -rf $(VENV) .data

@@ -1,0 +1,198 @@
+"""`pm-api`: the commands of an installation."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from pm_api import development, doctor, migrate, worker
+from pm_api import seed as demo
+from pm_api.app import create_app
+from pm_api.bootstrap import build_platform, running
+from pm_api.core import jobs as queue
+from pm_api.core import telemetry
+from pm_api.core.settings import Settings, SettingsError, load_settings
+from pm_api.operations.schemas import HeldJob
+from pm_api.operations.service import held_job
+from pm_api.sandbox.postgres import EmbeddedPostgresError
+
+DOCUMENT = Path("openapi.json")
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The pm_api service."
+)
+console = Console()
+
+
+def settings_or_exit() -> Settings:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        typer.echo(f"pm-api cannot start with these settings:\n{error}", err=True)
+        raise typer.Exit(2) from None
+    telemetry.configure_logging(level=settings.log_level, as_json=settings.is_production)
+    return settings
+
+
+@app.command()
+def dev() -> None:
+    """Everything on this machine: database, sandbox providers, API and worker (`make run`)."""
+    settings = settings_or_exit()
+    if settings.is_production:
+        typer.echo("The sandbox never runs with PM_ENV=production; use serve and worker.", err=True)
+        raise typer.Exit(2)
+    if "PM_LOG_LEVEL" not in os.environ:
+        telemetry.configure_logging(level="WARNING", as_json=False)
+    try:
+        with development.database_for(settings) as ready:
+            assert ready.database_url is not None
+            migrate.upgrade(ready.database_url.get_secret_value())
+            uvloop.run(development.run(ready))
+    except (development.PortTaken, EmbeddedPostgresError) as error:
+        typer.echo(f"pm-api cannot start: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def serve(
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
+) -> None:
+    """The API."""
+    settings = settings_or_exit()
+    with development.database_for(settings) as ready:
+        assert ready.database_url is not None
+        os.environ["PM_DATABASE_URL"] = ready.database_url.get_secret_value()
+        uvicorn.run(
+            "pm_api.app:from_environment",
+            factory=True,
+            host=ready.host,
+            port=ready.port,
+            workers=workers,
+            log_config=None,
+            access_log=False,
+            proxy_headers=True,
+            forwarded_allow_ips=ready.trusted_proxies,
+            timeout_graceful_shutdown=10,
+        )
+
+
+@app.command(name="worker")
+def work() -> None:
+    """Jobs and sweeps."""
+    settings = settings_or_exit()
+    with development.database_for(settings) as ready:
+        uvloop.run(worker.run(ready))
+
+
+@app.command(name="migrate")
+def migrate_database(
+    revision: Annotated[str, typer.Argument(help="Where to go; downgrades when it lies behind.")] = "head",
+    down: Annotated[bool, typer.Option("--down", help="Go back to the revision.")] = False,
+) -> None:
+    """Bring the database to this code's schema."""
+    settings = settings_or_exit()
+    with development.database_for(settings) as ready:
+        url = ready.database_direct_url or ready.database_url
+        assert url is not None
+        if down:
+            migrate.downgrade(url.get_secret_value(), revision)
+        else:
+            migrate.upgrade(url.get_secret_value(), revision)
+    typer.echo(f"The database is at {revision}.")
+
+
+@app.command()
+def openapi(
+    check: Annotated[bool, typer.Option("--check", help="Compare with the committed file instead.")] = False,
+    output: Annotated[Path, typer.Option(help="Where the document goes.")] = DOCUMENT,
+) -> None:
+    """Write the OpenAPI document, or check that the committed one is current."""
+    text = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    if not check:
+        output.write_text(text, encoding="utf-8")
+        return
+    if not output.exists() or output.read_text(encoding="utf-8") != text:
+        typer.echo(f"{output} is not what the code says; run `make openapi` and commit it.", err=True)
+        raise typer.Exit(1)
+
+
+def document() -> dict[str, object]:
+    """The document of the default installation; it reads no environment, so it is the same everywhere."""
+    settings = Settings(database_url="postgresql://nowhere/none")
+    found: dict[str, object] = create_app(settings).openapi()
+    return found
+
+
+@app.command()
+def seed() -> None:
+    """Fill in the demo data that is missing."""
+    settings = settings_or_exit()
+    if settings.is_production:
+        typer.echo("Demo data does not belong into production.", err=True)
+        raise typer.Exit(2)
+
+    async def fill(ready: Settings) -> None:
+        async with running(build_platform(ready)) as platform:
+            await demo.seed(platform, None)
+
+    with development.database_for(settings) as ready:
+        asyncio.run(fill(ready))
+    typer.echo(f"Demo data is there; sign in as {demo.DEMO[0]} with {demo.PASSWORD}.")
+
+
+@app.command()
+def jobs(
+    release: Annotated[int | None, typer.Option(help="Put this held job back into the queue.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most jobs to show.")] = 50,
+) -> None:
+    """Jobs that failed for good and wait for a person."""
+    settings = settings_or_exit()
+
+    async def look(ready: Settings) -> list[HeldJob]:
+        platform = build_platform(ready)
+        try:
+            async with platform.database.transaction() as session:
+                if release is not None:
+                    await queue.release_held(session, [release])
+                return [held_job(one) for one in await queue.list_held(session, limit)]
+        finally:
+            await platform.database.close()
+
+    with development.database_for(settings) as ready:
+        held = asyncio.run(look(ready))
+    if not held:
+        typer.echo("No job is held.")
+        return
+    table = Table("id", "job", "since", "attempts", "payload")
+    for one in held:
+        since = one.created_at.isoformat(timespec="seconds")
+        table.add_row(str(one.id), one.name, since, str(one.attempts), json.dumps(one.payload)[:80])
+    console.print(table)
+
+
+@app.command(name="doctor")
+def examine() -> None:
+    """Call every configured provider harmlessly; name what fails and how to mend it."""
+    settings = settings_or_exit()
+    with development.database_for(settings) as ready:
+        findings = asyncio.run(doctor.examine(ready))
+    for one in findings:
+        mark = "[green]ok[/green]  " if one.ok else "[red]FAIL[/red]"
+        console.print(f"{mark} {one.name}: {one.text}")
+    if not all(one.ok for one in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""`make run`: everything alive on one laptop, in one process.
+
+Embedded PostgreSQL, migrations, demo data once, the sandbox providers, the API and its worker. Never in production.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from pm_api.app import create_app
+from pm_api.bootstrap import build_platform, running
+from pm_api.core.jobs import Worker
+from pm_api.core.platform import Platform
+from pm_api.core.settings import Settings
+from pm_api.identity import sessions
+from pm_api.identity.repository import user_by_id
+from pm_api.identity.tokens import AccessTokens
+from pm_api.registry import MODULES
+from pm_api.sandbox.postgres import EmbeddedPostgres, running_url
+from pm_api.sandbox.stripe import create_app as create_stripe
+from pm_api.seed import DEMO, PASSWORD, Demo, seed
+
+DATABASE: Final = "pm_api"
+GRACE_S: Final = 3
+SPEND: Final = (
+    "-H 'Content-Type: application/json' -H \"Idempotency-Key: try-$(date +%s)\""
+    ' -d \'{"service": "TASK_GENERATION"}\''
+)
+
+
+class PortTaken(Exception):
+    """Something else listens where we should."""
+
+
+@contextlib.contextmanager
+def database_for(settings: Settings) -> Iterator[Settings]:
+    """Settings with a database: the configured one, a running `make run`'s, or an embedded server of our own."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    folder = data_folder(settings)
+    url = running_url(folder / "postgres", DATABASE)
+    if url is not None:
+        yield with_database(settings, url)
+        return
+    with EmbeddedPostgres(folder / "postgres") as server:
+        server.create_database(DATABASE)
+        yield with_database(settings, server.url(DATABASE))
+
+
+def data_folder(settings: Settings) -> Path:
+    folder = settings.data_dir.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def with_database(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: two servers share this process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: FastAPI, host: str, port: int, *, lifespan: bool) -> AsyncIterator[None]:
+    """Serve an application until the block ends; raises PortTaken."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            lifespan="on" if lifespan else "off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    task = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            if task.done():
+                with contextlib.suppress(SystemExit):
+                    task.result()
+                raise PortTaken(f"port {port} is taken; choose another with PM_PORT")
+            await asyncio.sleep(0.02)
+        yield
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(SystemExit):
+            await task
+
+
+async def run(settings: Settings) -> None:
+    """Serve until Ctrl-C."""
+    assert MODULES, "the registry names every module with jobs"
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, stopped.set)
+    sandbox_port = settings.effective_sandbox_port
+    sandbox_url = f"http://{settings.host}:{sandbox_port}"
+    if not settings.stripe.api_base:
+        settings.stripe.api_base = sandbox_url
+    stripe = create_stripe(
+        store_path=str(data_folder(settings) / "stripe.sqlite"),
+        secret_key=settings.stripe.secret_key.get_secret_value(),
+        webhook_secrets=[one.get_secret_value() for one in settings.stripe.webhook_secret],
+        webhook_url=f"http://{settings.host}:{settings.port}/api/webhooks/stripe",
+    )
+    platform = build_platform(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(running(platform))
+        app = create_app(settings, platform, connect=False)
+        await stack.enter_async_context(serving(stripe, settings.host, sandbox_port, lifespan=True))
+        await stack.enter_async_context(serving(app, settings.host, settings.port, lifespan=False))
+        worker = Worker(platform)
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+        demo = await seed(platform, sandbox_url)
+        print(await banner(platform, demo, sandbox_url), flush=True)  # noqa: T201  the banner is for the terminal
+        await stopped.wait()
+
+
+async def banner(platform: Platform, demo: Demo, sandbox_url: str) -> str:
+    """Where to look, and three lines that work as pasted."""
+    api = platform.settings.public_url
+    async with platform.database.transaction() as session:
+        user = await user_by_id(session, demo.user_id)
+        assert user is not None
+        grant = await sessions.open_session(session, platform, user, sessions.Device("make run", "127.0.0.1"))
+    token = platform.part(AccessTokens).issue(demo.user_id, grant.session_id)
+    admin = platform.settings.admin_key
+    bearer = f'-H "Authorization: Bearer {token}"'
+    lines = [
+        "",
+        "  pm_api is running. Ctrl-C stops everything; the data stays.",
+        "",
+        f"  API documentation   {api}/docs",
+        f"  Sandbox Stripe      {sandbox_url}/   (cards, events, webhooks; nothing leaves this machine)",
+        *([f"  Buy a pack          {demo.open_checkout_url}   (4242 pays)"] if demo.open_checkout_url else []),
+        f"  Demo user           {DEMO[0]} / {PASSWORD}",
+        f"  Admin key           x-admin-key: {admin.get_secret_value() if admin else '(unset)'}",
+        f"  Demo workspace      {demo.workspace_id}",
+        "",
+        "  Try it (the token in these lines lasts 15 minutes; sign in for a new one):",
+        "",
+        f"  curl -s {api}/api/auth/me {bearer}",
+        "",
+        f"  curl -s {api}/api/ai/credits {bearer}",
+        "",
+        f"  curl -s -X POST {api}/api/credits/spend {bearer} {SPEND}",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,84 @@
+"""`pm-api doctor`: is everything this installation depends on there?"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from limits.storage import storage_from_string
+from sqlalchemy import text
+
+from pm_api.bootstrap import build_platform
+from pm_api.core.platform import Platform
+from pm_api.core.settings import Settings
+from pm_api.integrations.stripe import StripeDoor
+from pm_api.migrate import head
+
+TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    name: str
+    ok: bool
+    text: str
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """One finding a provider; nothing is written anywhere."""
+    platform = build_platform(settings)
+    checks: list[tuple[str, Callable[[Platform], Awaitable[str]], str]] = [
+        ("database", _database, "check PM_DATABASE_URL and that the server is up"),
+        ("migrations", _migrations, "run pm-api migrate"),
+        ("queue", _queue, "run pm-api migrate"),
+        ("stripe", _stripe, "check PM_STRIPE_SECRET_KEY, PM_STRIPE_API_BASE and the way out to the network"),
+    ]
+    if settings.redis_url is not None:
+        checks.append(("redis", _redis, "check PM_REDIS_URL"))
+    try:
+        return [await _try(platform, *check) for check in checks]
+    finally:
+        await platform.part(StripeDoor).close()
+        await platform.database.close()
+
+
+async def _try(platform: Platform, name: str, check: Callable[[Platform], Awaitable[str]], remedy: str) -> Finding:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return Finding(name, True, await check(platform))
+    except Exception as error:
+        return Finding(name, False, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}; {remedy}")
+
+
+async def _database(platform: Platform) -> str:
+    async with platform.database.reading() as session:
+        version = await session.scalar(text("SHOW server_version"))
+    return f"PostgreSQL {version}"
+
+
+async def _migrations(platform: Platform) -> str:
+    async with platform.database.reading() as session:
+        found = await session.scalar(text("SELECT version_num FROM alembic_version"))
+    if found != head():
+        raise RuntimeError(f"the database is at {found}, this code expects {head()}")
+    return f"at {found}"
+
+
+async def _queue(platform: Platform) -> str:
+    async with platform.database.reading() as session:
+        waiting = await session.scalar(text("SELECT count(*) FROM pgqueuer WHERE status = 'queued'"))
+        held = await session.scalar(text("SELECT count(*) FROM pgqueuer WHERE status = 'failed'"))
+    return f"{waiting} waiting, {held} held"
+
+
+async def _stripe(platform: Platform) -> str:
+    return f"answers in {await platform.part(StripeDoor).probe()} mode"
+
+
+async def _redis(platform: Platform) -> str:
+    url = platform.settings.redis_url
+    assert url is not None
+    storage = storage_from_string(f"async+{url.get_secret_value()}", implementation="redispy")
+    if not await storage.check():  # type: ignore[misc]  # the library types async storages as sync ones
+        raise RuntimeError("no answer")
+    return "answers"

@@ -1,0 +1,28 @@
+"""Shapes of the account's routes."""
+
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from pm_api.core.schema import ApiRequest
+from pm_api.identity.schemas import Email, Password, PersonName
+from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("is not an IANA time zone")
+    return name
+
+
+Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
+
+
+class Registration(ApiRequest):
+    email: Email
+    password: Password
+    name: PersonName = Field(description="Name shown to others.", examples=["Ann Archer"])
+    locale: Locale = Field(DEFAULT_LOCALE, description="BCP 47 language tag.", examples=["en"])
+    time_zone: TimeZone = Field(DEFAULT_TIME_ZONE, description="IANA time zone.", examples=["Europe/Berlin"])

@@ -1,0 +1,54 @@
+"""What a person's account as a whole can do."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.platform import Platform
+from pm_api.domains.account.schemas import Registration
+from pm_api.domains.ai_credits import ledger
+from pm_api.identity import sessions, users
+from pm_api.identity.models import User
+from pm_api.identity.sessions import Device, Grant
+from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
+
+
+async def register(platform: Platform, wanted: Registration, device: Device) -> Grant:
+    """A new user, signed in, with a wallet; all in one transaction. Raises WeakPassword or EmailTaken."""
+    password_hash = await users.hash_password(platform, wanted.password, email=wanted.email, name=wanted.name)
+    async with platform.database.transaction() as session:
+        user = await _open(
+            session,
+            platform,
+            email=wanted.email,
+            name=wanted.name,
+            password_hash=password_hash,
+            locale=wanted.locale,
+            time_zone=wanted.time_zone,
+        )
+        return await sessions.open_session(session, platform, user, device)
+
+
+async def create_person(platform: Platform, *, email: str, password: str, name: str) -> UUID:
+    """A new user with a wallet, not signed in: demo data and the command line. Raises as `register` does."""
+    password_hash = await users.hash_password(platform, password, email=email, name=name)
+    async with platform.database.transaction() as session:
+        user = await _open(session, platform, email=email, name=name, password_hash=password_hash)
+        return user.id
+
+
+async def _open(
+    session: AsyncSession,
+    platform: Platform,
+    *,
+    email: str,
+    name: str,
+    password_hash: str,
+    locale: str = DEFAULT_LOCALE,
+    time_zone: str = DEFAULT_TIME_ZONE,
+) -> User:
+    user = await users.create(
+        session, platform, email=email, name=name, password_hash=password_hash, locale=locale, time_zone=time_zone
+    )
+    await ledger.open_user_account(session, platform, user.id)
+    return user

@@ -1,0 +1,125 @@
+"""Demo data: people, a workspace, credits, and at the sandbox Stripe one paid and one open purchase.
+
+Safe to run again: everything has a fixed name, and credits have fixed keys.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.actor import Actor, ActorKind, UserScope
+from pm_api.core.platform import Platform
+from pm_api.domains.account import service as account
+from pm_api.domains.ai_credits import catalogue
+from pm_api.domains.payments import service as payments
+from pm_api.identity import members, repository, workspaces
+from pm_api.identity.permissions import Role
+
+PASSWORD: Final = "demo-password-2026"  # noqa: S105  printed by the banner
+DEMO: Final = ("demo@example.com", "Dana Demo")
+TEAM: Final = (
+    ("olga@example.com", "Olga Owner", Role.ADMIN),
+    ("milo@example.com", "Milo Member", Role.MEMBER),
+    ("vera@example.com", "Vera Viewer", Role.VIEWER),
+)
+WORKSPACE: Final = ("Acme Launch", "acme-launch")
+XL_PRICE_MINOR: Final = 2999
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the banner shows."""
+
+    user_id: UUID
+    workspace_id: UUID
+    open_checkout_url: str | None
+
+
+async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
+    """Fill in what is missing; the purchases need the sandbox Stripe."""
+    demo_id = await _person(platform, *DEMO)
+    actor = Actor(ActorKind.USER, demo_id)
+    async with platform.database.transaction() as session:
+        workspace_id = await _workspace(session, platform, actor)
+    for email, name, role in TEAM:
+        member_id = await _person(platform, email, name)
+        async with platform.database.transaction() as session:
+            if await repository.role_in(session, workspace_id, member_id) is None:
+                await members.add(session, platform, actor, workspace_id, member_id, role)
+    async with platform.database.transaction() as session:
+        await catalogue.set_pack_price(session, platform, "XL", XL_PRICE_MINOR)
+    url = await _purchases(platform, UserScope(actor, demo_id), sandbox_url) if sandbox_url else None
+    return Demo(demo_id, workspace_id, url)
+
+
+async def _person(platform: Platform, email: str, name: str) -> UUID:
+    async with platform.database.reading() as session:
+        known = await repository.user_by_email(session, email)
+    if known is not None:
+        return known.id
+    return await account.create_person(platform, email=email, password=PASSWORD, name=name)
+
+
+async def _workspace(session: AsyncSession, platform: Platform, actor: Actor) -> UUID:
+    name, slug = WORKSPACE
+    assert actor.user_id is not None
+    for workspace, _ in await repository.workspaces_of(session, actor.user_id, limit=200):
+        if workspace.slug == slug:
+            return workspace.id
+    made = await workspaces.create(session, platform, actor, name=name, slug=slug)
+    return made.id
+
+
+async def _purchases(platform: Platform, scope: UserScope, sandbox_url: str) -> str | None:
+    """One MEDIUM pack bought and reported by a signed event, one SMALL pack waiting for a card."""
+    key = platform.settings.stripe.secret_key.get_secret_value()
+    async with httpx.AsyncClient(
+        base_url=sandbox_url, timeout=10, trust_env=False, headers={"Authorization": f"Bearer {key}"}
+    ) as sandbox:
+        listed = await _sessions(sandbox)
+        if not listed:
+            paid = await _buy(platform, scope, sandbox, pack=("MEDIUM", 1), amount_minor=899, status="complete")
+            await sandbox.post(f"/_sandbox/events/{paid['event']['id']}/deliver")
+            await _buy(platform, scope, sandbox, pack=("SMALL", 1), amount_minor=199, status="open")
+            listed = await _sessions(sandbox)
+        waiting = [one["url"] for one in listed if one["status"] == "open"]
+        return waiting[0] if waiting else None
+
+
+async def _sessions(sandbox: httpx.AsyncClient) -> list[dict[str, Any]]:
+    answer = await sandbox.get("/v1/checkout/sessions")
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
+
+
+async def _buy(
+    platform: Platform,
+    scope: UserScope,
+    sandbox: httpx.AsyncClient,
+    *,
+    pack: tuple[str, int],
+    amount_minor: int,
+    status: str,
+) -> Any:
+    async with platform.database.transaction() as session:
+        checkout = payments.open_pack_checkout(
+            session, platform, scope, pack=pack, amount_minor=amount_minor, currency="USD"
+        )
+    answer = await sandbox.post(
+        "/_sandbox/checkout-sessions",
+        json={
+            "clientReferenceId": str(checkout.id),
+            "customerEmail": DEMO[0],
+            "metadata": {"accountType": "USER", "accountId": str(scope.user_id), "pack": pack[0]},
+            "lineItems": [{"name": f"{pack[0]} credit pack", "amountMinor": amount_minor, "currency": "usd"}],
+            "status": status,
+            "paymentStatus": "paid" if status == "complete" else "unpaid",
+            "successUrl": f"{platform.settings.public_url}/docs",
+        },
+    )
+    answer.raise_for_status()
+    return answer.json()
