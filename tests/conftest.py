@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api import migrate
 from pm_api.app import create_app
 from pm_api.bootstrap import build_platform, running
+from pm_api.core import telemetry
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Settings
 from pm_api.identity.passwords import Passwords
@@ -41,6 +42,7 @@ _folder = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """The controlling process starts the server and migrates the template; workers find both in the environment."""
+    telemetry.configure_logging(level="WARNING", as_json=False)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     if SERVER not in os.environ:

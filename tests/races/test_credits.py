@@ -20,9 +20,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("processes")]
 @pytest.fixture
 async def two_apis(fresh_database: str) -> AsyncIterator[list[httpx.AsyncClient]]:
     async with AsyncExitStack() as stack:
-        running = await asyncio.gather(
-            *(stack.enter_async_context(processes.api(fresh_database)) for _ in range(2))
-        )
+        running = await asyncio.gather(*(stack.enter_async_context(processes.api(fresh_database)) for _ in range(2)))
         yield [
             await stack.enter_async_context(
                 httpx.AsyncClient(base_url=one.url, timeout=30, trust_env=False, limits=httpx.Limits())
@@ -82,9 +80,7 @@ async def test_one_spend_sent_fifty_times_at_once_is_one_debit(two_apis: list[ht
 
 async def test_ten_spends_of_three_against_three_lots_of_three(two_apis: list[httpx.AsyncClient]) -> None:
     user = await sign_up(two_apis[0])
-    await two_apis[0].post(
-        "/api/credits/spend", headers={**user, "Idempotency-Key": "empty"}, json={"amount": 10}
-    )
+    await two_apis[0].post("/api/credits/spend", headers={**user, "Idempotency-Key": "empty"}, json={"amount": 10})
     for index in range(3):
         await grant(two_apis[index % 2], user, 3, f"lot-{index}")
 

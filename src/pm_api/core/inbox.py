@@ -123,7 +123,7 @@ async def stuck_subjects(
             InboxEvent.received_at < received_before,
         )
         .group_by(InboxEvent.subject)
-        .order_by(func.min(InboxEvent.id))
+        .order_by(func.min(InboxEvent.received_at))
         .limit(limit)
     )
     return list(rows)

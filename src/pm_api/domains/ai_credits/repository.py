@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
@@ -169,7 +170,9 @@ async def price_rules(session: AsyncSession) -> Sequence[CreditPriceRule]:
 
 async def newest_packs(session: AsyncSession) -> Sequence[CreditPack]:
     rows = await session.scalars(
-        select(CreditPack).distinct(CreditPack.name).order_by(CreditPack.name, CreditPack.version.desc())
+        select(CreditPack)
+        .ext(distinct_on(CreditPack.name))
+        .order_by(CreditPack.name, CreditPack.version.desc())
     )
     return sorted(rows, key=lambda pack: pack.credits)
 
