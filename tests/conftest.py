@@ -40,6 +40,10 @@ _server = pytest.StashKey[EmbeddedPostgres]()
 _folder = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-access-matrix", action="store_true", help="write access_matrix.csv (`make matrix`)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The controlling process starts the server and migrates the template; workers find both in the environment."""
     telemetry.configure_logging(level="WARNING", as_json=False)

@@ -1,8 +1,12 @@
 """The ASGI application."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,6 +23,7 @@ from pm_api.core.platform import Platform
 from pm_api.core.problem import install_error_handlers
 from pm_api.core.ratelimit import Policy
 from pm_api.core.settings import Settings, load_settings
+from pm_api.domains.changes.hub import StreamHub
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount
 from pm_api.routers import DEVELOPMENT_ROUTERS, ROUTERS
 
@@ -55,7 +60,8 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
             yield
             return
         async with running(parts):
-            yield
+            with streams_end_on_signal(parts.part(StreamHub)):
+                yield
 
     app = FastAPI(
         title="pm_api",
@@ -92,6 +98,30 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
     telemetry.configure_tracing(dict(os.environ), app, parts.database.engine)
     _describe(app)
     return app
+
+
+@contextmanager
+def streams_end_on_signal(hub: StreamHub) -> Iterator[None]:
+    """End event streams as soon as the process is asked to stop: the server waits for open connections first, and
+    an event stream would keep it waiting.
+    """
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(hub.end_all)
+        following = before[signal.Signals(number)]
+        if callable(following):
+            following(number, frame)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    for number in before if in_main_thread else ():
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items() if in_main_thread else ():
+            signal.signal(number, handler)
 
 
 def _describe(app: FastAPI) -> None:

@@ -1,11 +1,11 @@
 """Puts one process together: the one place that chooses the parts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from sqlalchemy import select
-
+from pm_api.core import business_clock
 from pm_api.core.clock import SystemClock
 from pm_api.core.crypto import KeyRing
 from pm_api.core.db import Database
@@ -15,7 +15,6 @@ from pm_api.core.platform import Platform
 from pm_api.core.ratelimit import RateLimiter
 from pm_api.core.settings import Settings
 from pm_api.core.signals import Signals
-from pm_api.core.tables import BusinessClock
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
@@ -25,12 +24,12 @@ from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
 from pm_api.identity.tokens import AccessTokens
 from pm_api.integrations.stripe import StripeDoor
-
-CLOCK_CHANNEL = "pm_clock"
+from pm_api.registry import MODULES
 
 
 def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> Platform:
     """All parts of a process, connected to nothing yet."""
+    assert MODULES, "an event finds its subscribers, and a sweep its function, only when all modules are loaded"
     if settings.database_url is None:
         raise ValueError("PM_DATABASE_URL is not set")
     direct = settings.database_direct_url
@@ -68,12 +67,20 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     sessions = platform.part(SessionCache)
     platform.signals.on(SESSION_ENDED_CHANNEL, sessions.drop_session)
     platform.signals.on_reset(sessions.clear)
-    platform.signals.on(CLOCK_CHANNEL, lambda payload: shift_clock(platform, payload))
+    platform.signals.on(business_clock.CHANNEL, lambda payload: shift_clock(platform, payload))
+    rereading: set[asyncio.Task[None]] = set()
+
+    def reread_clock() -> None:
+        task = asyncio.create_task(read_clock(platform))
+        rereading.add(task)
+        task.add_done_callback(rereading.discard)
+
     streams = platform.part(StreamHub)
     platform.signals.on(SESSION_ENDED_CHANNEL, streams.on_session_ended)
     platform.signals.on(CHANGES_CHANNEL, streams.on_changes)
     platform.signals.on(BALANCE_CHANNEL, streams.on_balances)
     platform.signals.on_reset(streams.on_reset)
+    platform.signals.on_reset(reread_clock)
     try:
         await platform.signals.start()
         await read_clock(platform)
@@ -85,6 +92,7 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
         await platform.part(StripeDoor).close()
         await streams.stop()
         await platform.signals.stop()
+        await asyncio.gather(*rereading, return_exceptions=True)
         await platform.database.close()
 
 
@@ -98,5 +106,4 @@ async def read_clock(platform: Platform) -> None:
     if platform.settings.is_production:
         return
     async with platform.database.reading() as session:
-        shift = await session.scalar(select(BusinessClock.shift))
-    platform.clock.shift_to(shift or timedelta(0))
+        platform.clock.shift_to(await business_clock.read_shift(session))

@@ -19,10 +19,10 @@ from pm_api.bootstrap import build_platform, running
 from pm_api.core.jobs import Worker
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Settings
+from pm_api.domains.changes.hub import StreamHub
 from pm_api.identity import sessions
 from pm_api.identity.repository import user_by_id
 from pm_api.identity.tokens import AccessTokens
-from pm_api.registry import MODULES
 from pm_api.sandbox.postgres import EmbeddedPostgres, running_url
 from pm_api.sandbox.stripe import create_app as create_stripe
 from pm_api.seed import DEMO, PASSWORD, Demo, seed
@@ -104,7 +104,6 @@ async def serving(app: FastAPI, host: str, port: int, *, lifespan: bool) -> Asyn
 
 async def run(settings: Settings) -> None:
     """Serve until Ctrl-C."""
-    assert MODULES, "the registry names every module with jobs"
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):
@@ -128,6 +127,7 @@ async def run(settings: Settings) -> None:
         worker = Worker(platform)
         await worker.start()
         stack.push_async_callback(worker.stop)
+        stack.callback(platform.part(StreamHub).end_all)
         demo = await seed(platform, sandbox_url)
         print(await banner(platform, demo, sandbox_url), flush=True)  # noqa: T201  the banner is for the terminal
         await stopped.wait()

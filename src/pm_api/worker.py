@@ -8,14 +8,12 @@ import structlog
 from pm_api.bootstrap import build_platform, running
 from pm_api.core.jobs import Worker
 from pm_api.core.settings import Settings
-from pm_api.registry import MODULES
 
 _log = structlog.get_logger(__name__)
 
 
 async def run(settings: Settings) -> None:
     """Work until SIGINT or SIGTERM; jobs in hand are finished first."""
-    assert MODULES, "the registry names every module with jobs"
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):

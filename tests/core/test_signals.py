@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from pm_api.app import create_app
-from pm_api.bootstrap import CLOCK_CHANNEL, read_clock, shift_clock
-from pm_api.core import signals
+from pm_api.bootstrap import read_clock, shift_clock
+from pm_api.core import business_clock, signals
 from pm_api.core.jobs import PERIODICS
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Environment
@@ -200,7 +200,7 @@ async def test_production_knows_no_other_time(fresh_platform: Platform, fresh_da
         await read_clock(production)
         assert production.clock.offset == timedelta(0)
         async with fresh_platform.database.transaction() as session:
-            await signals.publish(session, CLOCK_CHANNEL, "7200")
+            await signals.publish(session, business_clock.CHANNEL, "7200")
         await until(lambda: fresh_platform.clock.offset == timedelta(hours=2), "the signal to have gone round")
         assert production.clock.offset == timedelta(0)
         shift_clock(production, "7200")

@@ -260,7 +260,7 @@ async def _insert(
 
 def slug_of(name: str) -> str:
     """A slug made from a name: letters without accents, digits, single hyphens."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_BASE_LENGTH].rstrip("-")
     return slug if len(slug) > 1 else FALLBACK_SLUG
 

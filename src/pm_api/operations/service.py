@@ -7,17 +7,14 @@ from typing import Final
 import orjson
 from pgqueuer.domain.models import Job as QueuedJob
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core import jobs, signals
+from pm_api.core import business_clock, jobs
 from pm_api.core.errors import NotFound, Unprocessable
 from pm_api.core.platform import Platform
-from pm_api.core.tables import BusinessClock
 from pm_api.operations.schemas import ClockMove, ClockState, HeldJob, Readiness
 
-CLOCK_CHANNEL: Final = "pm_clock"
 PROBE_TIMEOUT_S: Final = 3.0
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -77,12 +74,7 @@ async def move_clock(platform: Platform, move: ClockMove) -> ClockState:
     if not EARLIEST < clock.wall() + shift < LATEST:
         raise ClockMoveInvalid
     async with platform.database.transaction() as session:
-        await session.execute(
-            insert(BusinessClock)
-            .values(id=1, shift=shift)
-            .on_conflict_do_update(index_elements=[BusinessClock.id], set_={"shift": shift})
-        )
-        await signals.publish(session, CLOCK_CHANNEL, str(shift.total_seconds()))
+        await business_clock.write_shift(session, shift)
     clock.shift_to(shift)
     sweeps = await jobs.run_all_sweeps(platform)
     return ClockState(now=clock.now(), offset_s=shift.total_seconds(), sweeps=sweeps)

@@ -1,0 +1,184 @@
+"""The access matrix: every operation called by every kind of caller.
+
+What must come out is derived from each route's guard and the one dict of permissions; what does come out is measured
+over HTTP and committed as `access_matrix.csv`, so that code and table cannot be wrong together. After a change that
+is meant: `make matrix`.
+"""
+
+import csv
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from pm_api.app import api_routes, create_app, guard_of
+from pm_api.core.settings import Settings
+from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, SignedIn
+from pm_api.identity.permissions import PERMISSIONS, Role
+from pm_api.routers import PUBLIC
+from tests.architecture.examples import EXAMPLES, Call, example_of
+from tests.architecture.world import (
+    ADMIN_KEY_HOLDER,
+    ADMINISTRATOR,
+    ANONYMOUS,
+    COLUMNS,
+    FACTORIES,
+    PEOPLE,
+    ROLES,
+    Cast,
+    Place,
+    Scene,
+)
+from tests.conftest import TEMPLATE, database_url, open_platform, server_command
+from tests.support.clock import MovableClock
+from tests.support.server import serve
+from tests.support.settings import settings_for
+
+MATRIX: Final = Path(__file__).parents[2] / "access_matrix.csv"
+STATIC: Final = ("method", "path", "operationId", "guard", "permission", "table")
+HEADER: Final = (*STATIC, *COLUMNS)
+ROUTES: Final = {
+    route.operation_id or route.name: route
+    for route in api_routes(create_app(Settings(database_url="postgresql://nowhere/none")))
+}
+
+pytestmark = pytest.mark.xdist_group("access-matrix")
+
+
+@dataclass
+class Theatre:
+    """A server on a database of its own, and what was measured so far."""
+
+    client: httpx.AsyncClient
+    cast: Cast
+    shared: Place
+    measured: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def status_of(self, route: APIRoute, column: str, call: Call | None = None) -> int:
+        scene = await Scene.set(self.cast, column, self.shared if "GET" in route.methods else None)
+        call = call or await example_of(route, scene)
+        request = self.client.build_request(
+            method_of(route),
+            call.path,
+            params=call.query,
+            json=call.json,
+            content=call.content,
+            headers={**scene.headers, **call.headers},
+        )
+        answer = await self.client.send(request, stream=True)  # an event stream has no end to wait for
+        await answer.aclose()
+        return answer.status_code
+
+
+@pytest.fixture(scope="module")
+async def theatre(request: pytest.FixtureRequest) -> AsyncIterator[Theatre]:
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
+    name = f"pm_matrix_{worker}"
+    await server_command(
+        f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"
+    )
+    async with open_platform(settings_for(database_url(name)), MovableClock()) as platform:
+        cast = await Cast.hire(platform)
+        app = create_app(platform.settings, platform, connect=False)
+        async with (
+            serve(app) as address,
+            httpx.AsyncClient(base_url=address, trust_env=False, timeout=30) as client,
+        ):
+            yield Theatre(client, cast, await cast.build_place())
+    await server_command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def method_of(route: APIRoute) -> str:
+    [method] = route.methods
+    return method
+
+
+def static_row(route: APIRoute) -> dict[str, str]:
+    guard = guard_of(route)
+    return {
+        "method": method_of(route),
+        "path": route.path_format,
+        "operationId": route.operation_id or "",
+        "guard": type(guard).__name__ if guard else "public",
+        "permission": (guard.permission if guard else None) or "",
+        "table": (guard.table if guard else None) or "",
+    }
+
+
+def expected(guard: Guard | None, column: str) -> str:
+    """What the guard must answer: `2xx`, or the status of a refusal."""
+    if guard is None:
+        return "2xx"
+    if isinstance(guard, Operator):
+        return {ANONYMOUS: "401", ADMINISTRATOR: "2xx", ADMIN_KEY_HOLDER: "2xx"}.get(column, "403")
+    if column not in PEOPLE:
+        return "401"
+    if isinstance(guard, SignedIn):
+        return "2xx"
+    assert isinstance(guard, Require | RequireAccount), f"the matrix knows no {type(guard).__name__}"
+    if column not in ROLES:
+        return "404"
+    return "2xx" if guard.permission in PERMISSIONS[Role(column)] else "403"
+
+
+def committed() -> dict[str, dict[str, str]]:
+    with MATRIX.open(encoding="utf-8", newline="") as file:
+        return {row["operationId"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("operation", sorted(ROUTES))
+async def test_every_caller_gets_what_the_guard_says(
+    theatre: Theatre, operation: str, request: pytest.FixtureRequest
+) -> None:
+    route = ROUTES[operation]
+    guard = guard_of(route)
+    seen = {column: await theatre.status_of(route, column) for column in COLUMNS}
+    wanted = {column: expected(guard, column) for column in COLUMNS}
+    assert {column: "2xx" if 200 <= status < 300 else str(status) for column, status in seen.items()} == wanted
+    row = static_row(route) | {column: str(status) for column, status in seen.items()}
+    theatre.measured[operation] = row
+    if not request.config.getoption("write_access_matrix"):
+        assert committed().get(operation) == row, "access_matrix.csv is not true any more; if this is meant: make matrix"
+
+
+async def test_without_a_workspace_it_is_the_callers_own_account(theatre: Theatre) -> None:
+    """The other half of `RequireAccount`: everybody has their own wallet, and nobody is asked for a role."""
+    routes = [route for route in ROUTES.values() if isinstance(guard_of(route), RequireAccount)]
+    assert routes
+    for route in routes:
+        body = {"amount": 1} if route.operation_id == "spendCredits" else {}
+        for column in COLUMNS:
+            call = Call(
+                path=route.path_format,
+                json=body if method_of(route) == "POST" else None,
+                headers={"Idempotency-Key": f"own-{column}"} if body else {},
+            )
+            status = await theatre.status_of(route, column, call)
+            assert (200 <= status < 300) if column in PEOPLE else status == 401, (route.operation_id, column, status)
+
+
+def test_nothing_is_missing_and_nothing_is_left_over(request: pytest.FixtureRequest) -> None:
+    assert set(EXAMPLES) == set(ROUTES), "every operation has one minimal valid request"
+    assert {guard.table for route in ROUTES.values() if (guard := guard_of(route)) and guard.table} <= set(FACTORIES)
+    assert {operation for operation, route in ROUTES.items() if guard_of(route) is None} == PUBLIC
+    if not request.config.getoption("write_access_matrix"):
+        assert set(committed()) == set(ROUTES)
+
+
+def test_the_committed_file_is_written_as_the_tool_writes_it(theatre: Theatre, request: pytest.FixtureRequest) -> None:
+    """Last, so that with `--write-access-matrix` everything is measured."""
+    if request.config.getoption("write_access_matrix"):
+        missing = set(ROUTES) - set(theatre.measured)
+        assert not missing, f"not written: {sorted(missing)} did not pass"
+        with MATRIX.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, HEADER, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(sorted(theatre.measured.values(), key=lambda row: (row["path"], row["method"])))
+    with MATRIX.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert tuple(rows[0]) == HEADER
+    assert rows[1:] == sorted(rows[1:], key=lambda row: (row[1], row[0]))

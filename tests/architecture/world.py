@@ -1,0 +1,212 @@
+"""People, places and rows for tests that meet every route: one factory per table, made through the services."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import text, update
+
+from pm_api.core import inbox
+from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
+from pm_api.core.inbox import Arrival
+from pm_api.core.platform import Platform
+from pm_api.domains.account import service as account
+from pm_api.domains.account.schemas import Registration
+from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits.ledger import Purchase
+from pm_api.identity import members, repository, sessions, workspaces
+from pm_api.identity.models import User
+from pm_api.identity.permissions import Role
+from pm_api.identity.sessions import Device
+from pm_api.identity.tokens import AccessTokens
+from tests.conftest import PASSWORD
+from tests.support.settings import ADMIN_KEY
+
+ANONYMOUS: Final = "anonymous"
+SIGNED_IN: Final = "signed_in"
+OTHER_TENANT: Final = "other_tenant"
+ADMINISTRATOR: Final = "administrator"
+ADMIN_KEY_HOLDER: Final = "admin_key"
+ROLES: Final = ("VIEWER", "MEMBER", "ADMIN", "OWNER")
+PEOPLE: Final = (SIGNED_IN, OTHER_TENANT, *ROLES, ADMINISTRATOR)
+COLUMNS: Final = (ANONYMOUS, *PEOPLE, ADMIN_KEY_HOLDER)
+"""Kinds of callers: nobody, a person without a workspace, the owner of another one, the four roles, a user marked as
+administrator of the installation, and the holder of its key."""
+
+TARGET: Final = "target"
+TESTS: Final = Device("tests", "127.0.0.1")
+CHECKOUT_COMPLETED: Final = "checkout.session.completed"
+
+
+@dataclass(frozen=True)
+class SignedInPerson:
+    id: UUID
+    email: str
+    session_id: UUID
+    refresh_token: str
+    access_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_token}"}
+
+
+@dataclass
+class Place:
+    """A workspace with a member of every role, and one more to do things to."""
+
+    workspace_id: UUID
+    member_ids: dict[str, UUID] = field(default_factory=dict)
+
+
+@dataclass
+class Cast:
+    """Everybody who appears, registered once; each entry on the stage opens a session of its own."""
+
+    platform: Platform
+    user_ids: dict[str, UUID]
+    emails: dict[str, str]
+
+    @classmethod
+    async def hire(cls, platform: Platform) -> "Cast":
+        user_ids, emails = {}, {}
+        for name in (*PEOPLE, TARGET):
+            emails[name] = f"{name.lower()}-{uuid4().hex[:12]}@example.com"
+            wanted = Registration(email=emails[name], password=PASSWORD, name=name.title())
+            user_ids[name] = (await account.register(platform, wanted, TESTS)).user.id
+        async with platform.database.transaction() as session:
+            await session.execute(update(User).where(User.id == user_ids[ADMINISTRATOR]).values(is_admin=True))
+        cast = cls(platform, user_ids, emails)
+        await cast.open_workspace(OTHER_TENANT)
+        return cast
+
+    async def sign_in(self, name: str) -> SignedInPerson:
+        """A new session of one of them."""
+        async with self.platform.database.transaction() as session:
+            user = await repository.user_by_id(session, self.user_ids[name])
+            assert user is not None
+            grant = await sessions.open_session(session, self.platform, user, TESTS)
+        token = self.platform.part(AccessTokens).issue(user.id, grant.session_id)
+        return SignedInPerson(user.id, user.email, grant.session_id, grant.refresh_token, token)
+
+    async def open_workspace(self, owner: str) -> UUID:
+        async with self.platform.database.transaction() as session:
+            actor = Actor(ActorKind.USER, self.user_ids[owner])
+            made = await workspaces.create(session, self.platform, actor, name="Acme", slug=f"s-{uuid4().hex[:12]}")
+            return made.id
+
+    async def build_place(self) -> Place:
+        """A fresh workspace with everybody in it."""
+        place = Place(await self.open_workspace("OWNER"))
+        async with self.platform.database.transaction() as session:
+            for name in (*ROLES[:-1], TARGET):
+                role = Role.MEMBER if name == TARGET else Role(name)
+                actor = Actor(ActorKind.SYSTEM)
+                member = await members.add(
+                    session, self.platform, actor, place.workspace_id, self.user_ids[name], role
+                )
+                place.member_ids[name] = member.id
+            owner = await repository.member_by_user(session, place.workspace_id, self.user_ids["OWNER"])
+            assert owner is not None
+            place.member_ids["OWNER"] = owner.id
+        return place
+
+
+@dataclass
+class Scene:
+    """One caller before one place, about to call one operation."""
+
+    cast: Cast
+    column: str
+    place: Place
+    caller: SignedInPerson | None
+
+    @classmethod
+    async def set(cls, cast: Cast, column: str, place: Place | None = None) -> "Scene":
+        """A given place is shared with other scenes: only for operations that change nothing."""
+        caller = await cast.sign_in(column) if column in PEOPLE else None
+        return cls(cast, column, place or await cast.build_place(), caller)
+
+    @property
+    def platform(self) -> Platform:
+        return self.cast.platform
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.column == ADMIN_KEY_HOLDER:
+            return {"x-admin-key": ADMIN_KEY}
+        return self.caller.headers if self.caller else {}
+
+    def owner_scope(self) -> WorkspaceScope:
+        owner_id = self.cast.user_ids["OWNER"]
+        return WorkspaceScope(Actor(ActorKind.USER, owner_id), self.place.workspace_id, owner_id, "OWNER")
+
+    async def archive(self) -> None:
+        async with self.platform.database.transaction() as session:
+            await workspaces.archive(session, self.platform, self.owner_scope())
+
+    async def delete(self) -> None:
+        async with self.platform.database.transaction() as session:
+            await workspaces.delete(session, self.platform, self.owner_scope(), None)
+
+    async def fill_pool(self) -> None:
+        """Credits for the place's workspace."""
+        bought = Purchase("WORKSPACE", self.place.workspace_id, "SMALL", 1, f"cs_{uuid4().hex}", None, None)
+        async with self.platform.database.transaction() as session:
+            await ledger.grant_purchase(session, self.platform, bought)
+
+
+async def workspace_row(scene: Scene) -> UUID:
+    return scene.place.workspace_id
+
+
+async def member_row(scene: Scene) -> UUID:
+    """Somebody below: whom an admin may manage."""
+    return scene.place.member_ids[TARGET]
+
+
+async def session_row(scene: Scene) -> UUID:
+    """Another session of the caller."""
+    owner = scene.column if scene.caller else "OWNER"
+    return (await scene.cast.sign_in(owner)).session_id
+
+
+async def inbox_row(scene: Scene) -> UUID:
+    event_id = f"evt_{uuid4().hex}"
+    arrival = Arrival(
+        source="stripe",
+        event_id=event_id,
+        type=CHECKOUT_COMPLETED,
+        subject=f"cus_{event_id}",
+        object_id=f"cs_{event_id}",
+        body="{}",
+        created_at=scene.platform.clock.now(),
+    )
+    async with scene.platform.database.transaction() as session:
+        stored = await inbox.store(session, scene.platform, arrival, known_type=True)
+    assert stored is not None
+    return stored
+
+
+async def held_job_row(scene: Scene) -> int:
+    async with scene.platform.database.transaction() as session:
+        made: int = (
+            await session.execute(
+                text(
+                    "INSERT INTO pgqueuer (priority, status, entrypoint, payload)"
+                    " VALUES (0, 'failed', 'test.held', '{}') RETURNING id"
+                )
+            )
+        ).scalar_one()
+    return made
+
+
+FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
+    "workspaces": workspace_row,
+    "workspace_members": member_row,
+    "sessions": session_row,
+    "inbox_events": inbox_row,
+    "pgqueuer": held_job_row,
+}
+"""One per table that a path or a guard may name; each gives the id of a row the scene is about."""
