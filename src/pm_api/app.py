@@ -6,13 +6,18 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.staticfiles import StaticFiles
 
 from pm_api import __version__
 from pm_api.bootstrap import build_platform, running
@@ -68,7 +73,7 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
         version=__version__,
         description=DESCRIPTION,
         openapi_url="/api/openapi.json",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
         separate_input_output_schemas=False,
@@ -77,6 +82,7 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
     app.state.platform = parts
     for router in ROUTERS if settings.is_production else (*ROUTERS, *DEVELOPMENT_ROUTERS):
         app.include_router(router)
+    _add_docs(app)
     install_error_handlers(app)
     app.add_middleware(
         RequestContextMiddleware,
@@ -98,6 +104,30 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
     telemetry.configure_tracing(dict(os.environ), app, parts.database.engine)
     _describe(app)
     return app
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Swagger UI from our own disk: the page works on a laptop without a network."""
+    folder = find_spec("fastapi_offline")
+    assert folder is not None
+    assert folder.submodule_search_locations
+    assets = Path(folder.submodule_search_locations[0]) / "static"
+    app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def get_docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/api/openapi.json",
+            title="pm_api",
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon.png",
+            swagger_ui_parameters={
+                "persistAuthorization": True,
+                "displayRequestDuration": True,
+                "tagsSorter": "alpha",
+            },
+        )
 
 
 @contextmanager

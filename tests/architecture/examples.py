@@ -99,16 +99,17 @@ async def grant(scene: Scene) -> Call:
 
 
 async def stripe_event(scene: Scene) -> Call:
+    sent_at = int(scene.platform.clock.wall().timestamp())
     event = {
         "id": f"evt_{uuid4().hex}",
         "object": "event",
         "type": CHECKOUT_COMPLETED,
         "livemode": False,
-        "created": int(scene.platform.clock.wall().timestamp()),
+        "created": sent_at,
         "data": {"object": {"id": f"cs_{uuid4().hex}", "object": "checkout.session"}},
     }
     body = orjson.dumps(event)
-    signature = sign_payload(body, WEBHOOK_SECRET, event["created"])
+    signature = sign_payload(body, WEBHOOK_SECRET, sent_at)
     return Call(content=body, headers={"Stripe-Signature": signature, "Content-Type": "application/json"})
 
 

@@ -59,7 +59,7 @@ class Theatre:
     measured: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def status_of(self, route: APIRoute, column: str, call: Call | None = None) -> int:
-        scene = await Scene.set(self.cast, column, self.shared if "GET" in route.methods else None)
+        scene = await Scene.set(self.cast, column, self.shared if method_of(route) == "GET" else None)
         call = call or await example_of(route, scene)
         request = self.client.build_request(
             method_of(route),
@@ -93,7 +93,7 @@ async def theatre(request: pytest.FixtureRequest) -> AsyncIterator[Theatre]:
 
 
 def method_of(route: APIRoute) -> str:
-    [method] = route.methods
+    [method] = route.methods or ()
     return method
 
 
@@ -142,7 +142,7 @@ async def test_every_caller_gets_what_the_guard_says(
     row = static_row(route) | {column: str(status) for column, status in seen.items()}
     theatre.measured[operation] = row
     if not request.config.getoption("write_access_matrix"):
-        assert committed().get(operation) == row, "access_matrix.csv is not true any more; if this is meant: make matrix"
+        assert committed().get(operation) == row, "access_matrix.csv is not true any more; if meant: make matrix"
 
 
 async def test_without_a_workspace_it_is_the_callers_own_account(theatre: Theatre) -> None:
@@ -169,7 +169,7 @@ def test_nothing_is_missing_and_nothing_is_left_over(request: pytest.FixtureRequ
         assert set(committed()) == set(ROUTES)
 
 
-def test_the_committed_file_is_written_as_the_tool_writes_it(theatre: Theatre, request: pytest.FixtureRequest) -> None:
+def test_the_file_is_as_the_tool_writes_it(theatre: Theatre, request: pytest.FixtureRequest) -> None:
     """Last, so that with `--write-access-matrix` everything is measured."""
     if request.config.getoption("write_access_matrix"):
         missing = set(ROUTES) - set(theatre.measured)

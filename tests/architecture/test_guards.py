@@ -1,5 +1,6 @@
 """Every route has one gate, in front of its session, and its exceptions are written down."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Final
 
@@ -125,7 +126,8 @@ def test_the_session_commits_before_the_answer_leaves(routes: list[APIRoute]) ->
 def test_only_the_stream_holds_something_until_its_answer_has_ended(routes: list[APIRoute]) -> None:
     def lasting(dependant: Dependant) -> Iterator[object]:
         for one in dependant.dependencies:
-            if (one.is_gen_callable or one.is_async_gen_callable) and one.computed_scope != "function":
+            lasts = inspect.isgeneratorfunction(one.call) or inspect.isasyncgenfunction(one.call)
+            if lasts and one.scope != "function":
                 yield one.call
             yield from lasting(one)
 

@@ -243,6 +243,14 @@ def api_router(*, tag: str, prefix: str = "/api") -> APIRouter:
     return APIRouter(prefix=prefix, tags=[tag], route_class=ApiRoute)
 
 
+async def stored_answer(
+    session: AsyncSession, platform: Platform, *, caller: str, route: str, key: str
+) -> Response | None:
+    """The answer a key of this caller was given on a route, or None when none is stored."""
+    row = await session.get(IdempotencyKey, (caller, route, key))
+    return None if row is None or row.status_code is None else unseal_answer(platform, row)
+
+
 async def delete_expired_keys(session: AsyncSession, platform: Platform, limit: int = 5000) -> int:
     """Forget keys older than 48 hours; returns how many."""
     old = (

@@ -1,16 +1,20 @@
 """Routes of the account."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
+from uuid import UUID
 
-from fastapi import Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 
+from pm_api.core.actor import AccountScope
+from pm_api.core.db import SessionDep
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import raises
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.account import service
-from pm_api.domains.account.schemas import Registration
+from pm_api.domains.account.schemas import IdempotencyOutcomeAnswer, Registration
 from pm_api.identity import browser
 from pm_api.identity.errors import EmailTaken, WeakPassword
+from pm_api.identity.guards import require_account
 from pm_api.identity.limits import limit_sign_in
 from pm_api.identity.schemas import SignInAnswer
 
@@ -34,3 +38,24 @@ async def register(request: Request, response: Response, platform: PlatformDep, 
     grant = await service.register(platform, wanted, browser.device_of(request))
     response.headers["Location"] = "/api/auth/me"
     return browser.sign_in_answer(platform, request, response, grant)
+
+
+@router.get("/idempotency/{key}", operation_id="getIdempotencyOutcome")
+async def get_idempotency_outcome(
+    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    platform: PlatformDep,
+    session: SessionDep,
+    key: Annotated[str, Path(min_length=1, max_length=255, description="The Idempotency-Key.")],
+    route: Annotated[
+        str,
+        Query(
+            max_length=100, description="The operation it was sent to, by its operationId.", examples=["spendCredits"]
+        ),
+    ],
+    _workspace_id: Annotated[
+        UUID | None, Query(alias="workspaceId", description="The workspace whose pool the request was for.")
+    ] = None,
+) -> IdempotencyOutcomeAnswer:
+    """What became of a request of yours whose answer was lost: kept 48 hours, on credit routes for ever."""
+    outcome = await service.idempotency_outcome(session, platform, scope, route=route, key=key)
+    return IdempotencyOutcomeAnswer(outcome=outcome)

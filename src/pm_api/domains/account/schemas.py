@@ -1,11 +1,11 @@
 """Shapes of the account's routes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from pm_api.core.schema import ApiRequest
+from pm_api.core.schema import ApiModel, ApiRequest
 from pm_api.identity.schemas import Email, Password, PersonName
 from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
 
@@ -26,3 +26,16 @@ class Registration(ApiRequest):
     name: PersonName = Field(description="Name shown to others.", examples=["Ann Archer"])
     locale: Locale = Field(DEFAULT_LOCALE, description="BCP 47 language tag.", examples=["en"])
     time_zone: TimeZone = Field(DEFAULT_TIME_ZONE, description="IANA time zone.", examples=["Europe/Berlin"])
+
+
+class IdempotencyOutcome(ApiModel):
+    """What became of a request whose answer was lost."""
+
+    key: str = Field(description="The Idempotency-Key.", examples=["7d9f6f0e"])
+    route: str = Field(description="The operation it was sent to.", examples=["spendCredits"])
+    status_code: int = Field(description="The HTTP status of the answer.", examples=[200])
+    body: Any = Field(description="The body of the answer, as it was or would have been received.")
+
+
+class IdempotencyOutcomeAnswer(ApiModel):
+    outcome: IdempotencyOutcome

@@ -2,11 +2,16 @@
 
 from uuid import UUID
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core.actor import AccountScope
+from pm_api.core.errors import NotFound
+from pm_api.core.idempotency import stored_answer
 from pm_api.core.platform import Platform
-from pm_api.domains.account.schemas import Registration
+from pm_api.domains.account.schemas import IdempotencyOutcome, Registration
 from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits.service import LEDGER_OPERATIONS, stored_outcome
 from pm_api.identity import sessions, users
 from pm_api.identity.models import User
 from pm_api.identity.sessions import Device, Grant
@@ -52,3 +57,20 @@ async def _open(
     )
     await ledger.open_user_account(session, platform, user.id)
     return user
+
+
+async def idempotency_outcome(
+    session: AsyncSession, platform: Platform, scope: AccountScope, *, route: str, key: str
+) -> IdempotencyOutcome:
+    """How the caller's request under a key ended; raises NotFound while nothing is known of it."""
+    if route in LEDGER_OPERATIONS:
+        found = await stored_outcome(session, platform, scope, operation=route, key=key)
+    else:
+        answer = await stored_answer(session, platform, caller=scope.actor.key, route=route, key=key)
+        found = (answer.status_code, bytes(answer.body)) if answer is not None else None
+    if found is None:
+        raise NotFound("No answer is stored for this key on this route.")
+    status_code, body = found
+    return IdempotencyOutcome(
+        key=key, route=route, status_code=status_code, body=orjson.loads(body) if body else None
+    )

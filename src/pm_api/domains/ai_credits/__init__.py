@@ -2,5 +2,6 @@
 
 Promises: a command is applied exactly once under its key; a balance never goes below zero; every credit ever granted
 is available, held, spent, expired, voided or transferred, and `/verify` proves it from raw entries. The rules are the
-pure `engine`; the two doors are `ledger.apply` (the caller's transaction) and `writer.submit` (group commit).
+pure `engine`; the two doors are `ledger.apply` (the caller's transaction) and `writer.submit` (group commit). Owns
+the credit_* tables.
 """

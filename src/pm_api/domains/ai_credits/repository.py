@@ -170,9 +170,7 @@ async def price_rules(session: AsyncSession) -> Sequence[CreditPriceRule]:
 
 async def newest_packs(session: AsyncSession) -> Sequence[CreditPack]:
     rows = await session.scalars(
-        select(CreditPack)
-        .ext(distinct_on(CreditPack.name))
-        .order_by(CreditPack.name, CreditPack.version.desc())
+        select(CreditPack).ext(distinct_on(CreditPack.name)).order_by(CreditPack.name, CreditPack.version.desc())
     )
     return sorted(rows, key=lambda pack: pack.credits)
 

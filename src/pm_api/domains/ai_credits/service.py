@@ -4,12 +4,15 @@ from typing import Final
 from uuid import UUID
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core import telemetry
 from pm_api.core.actor import AccountScope, AdminScope, WorkspaceScope
-from pm_api.core.errors import IdempotencyKeyRequired
+from pm_api.core.errors import ApiError, IdempotencyKeyRequired
 from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, check_key
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import ledger, repository
+from pm_api.core.problem import problem_body
+from pm_api.domains.ai_credits import ledger, repository, store
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.engine import (
     MAX_AMOUNT,
@@ -38,6 +41,7 @@ from pm_api.identity import repository as identity
 
 SPEND_OPERATION: Final = "spendCredits"
 GRANT_OPERATION: Final = "grantCredits"
+LEDGER_OPERATIONS: Final = frozenset({SPEND_OPERATION, GRANT_OPERATION})
 
 
 def ledger_key(header: str | None, field: str | None) -> str:
@@ -110,6 +114,22 @@ async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, ke
     )
     answer = await platform.part(LedgerWriter).submit(Order(kind, command))
     return _answer(platform, answer), answer.replayed
+
+
+async def stored_outcome(
+    session: AsyncSession, platform: Platform, scope: AccountScope, *, operation: str, key: str
+) -> tuple[int, bytes] | None:
+    """(HTTP status, body) that a key was given on a ledger route, or None when it was never used there."""
+    account_id = repository.account_id_of(scope)
+    answer = await store.stored_answer(
+        store.SessionStatements(session), account_id, client_key(scope.actor.key, operation, key)
+    )
+    if answer is None:
+        return None
+    try:
+        return 200, _answer(platform, answer).model_dump_json(by_alias=True).encode()
+    except ApiError as refusal:
+        return refusal.status, problem_body(refusal, telemetry.request_id())
 
 
 async def _account_of(

@@ -269,26 +269,39 @@ async def _claim_first(statements: Statements, orders: Mapping[_Key, Order], now
     if not known:
         return {}
     stored = await statements.fetch(_STORED, [account_id for account_id, _ in known], [key for _, key in known])
-    return await _stored_answers(statements, stored, orders)
+    return await _known_answers(statements, stored, orders)
 
 
-async def _stored_answers(
+async def stored_answer(statements: Statements, account_id: UUID, key: str) -> Answer | None:
+    """How a command ended, or None when its key was never used."""
+    rows = await statements.fetch(_STORED, [account_id], [key])
+    return next(iter((await _stored_answers(statements, rows)).values()), None)
+
+
+async def _known_answers(
     statements: Statements, rows: Sequence[Mapping[str, Any]], orders: Mapping[_Key, Order]
 ) -> dict[_Key, Answer]:
+    """The same commands get their first answer; other content under a known key is told so."""
+    same = {
+        (row["account_id"], row["key"]): bytes(row["fingerprint"])
+        == orders[row["account_id"], row["key"]].command.fingerprint
+        for row in rows
+    }
+    answers = await _stored_answers(statements, [row for row in rows if same[row["account_id"], row["key"]]])
+    reused = {key: Answer(KeyReused(), replayed=True) for key, is_same in same.items() if not is_same}
+    return answers | reused
+
+
+async def _stored_answers(statements: Statements, rows: Sequence[Mapping[str, Any]]) -> dict[_Key, Answer]:
     answers: dict[_Key, Answer] = {}
     wanted: list[tuple[UUID, int]] = []
     for row in rows:
-        key = (row["account_id"], row["key"])
-        if bytes(row["fingerprint"]) != orders[key].command.fingerprint:
-            answers[key] = Answer(KeyReused(), replayed=True)
-        elif row["status"] == CommandStatus.APPLIED:
+        if row["status"] == CommandStatus.APPLIED:
             result = _json(row["result"])
             wanted += [(row["account_id"], seq) for seq in range(result["seq"], result["seq"] + result["entries"])]
     entries = await read_entries(statements, wanted)
     for row in rows:
         key = (row["account_id"], row["key"])
-        if key in answers:
-            continue
         result = _json(row["result"])
         if row["status"] == CommandStatus.APPLIED:
             answers[key] = Answer(_applied(row["account_id"], result, entries), replayed=True)

@@ -1,0 +1,303 @@
+"""Idempotency-Key, over the route that makes workspaces: one intention, one workspace, one answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import func, select, text
+
+from pm_api.app import create_app
+from pm_api.core import idempotency
+from pm_api.core.idempotency import WAIT_S, delete_expired_keys
+from pm_api.core.platform import Platform
+from pm_api.core.tables import IdempotencyKey
+from pm_api.identity.models import Workspace
+from tests.conftest import NewPerson, Person, client_of, open_platform, register
+from tests.identity.teams import make_workspace, unique_slug
+from tests.support.clock import MovableClock
+from tests.support.settings import settings_for
+
+PATH = "/api/workspaces"
+REPLAYED = "idempotent-replayed"
+
+
+def a_key() -> str:
+    return uuid4().hex
+
+
+async def create(person: Person, key: str, **fields: Any) -> httpx.Response:
+    return await person.client.post(PATH, json={"name": "Acme", **fields}, headers={"Idempotency-Key": key})
+
+
+async def stored(platform: Platform, key: str) -> IdempotencyKey | None:
+    async with platform.database.reading() as session:
+        return await session.scalar(select(IdempotencyKey).where(IdempotencyKey.key == key))
+
+
+async def workspaces_with(platform: Platform, slug: str) -> int:
+    async with platform.database.reading() as session:
+        return await session.scalar(select(func.count()).where(Workspace.slug.startswith(slug))) or 0
+
+
+@asynccontextmanager
+async def key_in_use(platform: Platform, person: Person, key: str) -> AsyncIterator[None]:
+    """As if the first request with this key were still being worked on."""
+    lock = func.hashtextextended(f"user:{person.id}\ncreateWorkspace\n{key}", 0)
+    async with platform.database.transaction() as session:
+        assert await session.scalar(select(func.pg_try_advisory_xact_lock(lock)))
+        yield
+
+
+# --- replays ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_stored_answer_comes_again(person: Person, platform: Platform) -> None:
+    key, slug = a_key(), unique_slug()
+    first = await create(person, key, slug=slug)
+    assert first.status_code == 201
+    assert REPLAYED not in first.headers
+    await person.client.patch(first.headers["location"], json={"name": "Changed since"})
+    again = await create(person, key, slug=slug)
+    assert (again.status_code, again.headers[REPLAYED]) == (201, "true")
+    assert again.content == first.content
+    for name in ("location", "etag", "content-type"):
+        assert again.headers[name] == first.headers[name]
+    assert again.headers["x-request-id"] != first.headers["x-request-id"]
+    assert await workspaces_with(platform, slug) == 1
+
+
+async def test_a_route_without_a_body_is_replayed_too(person: Person) -> None:
+    workspace = await make_workspace(person)
+    headers = {"Idempotency-Key": a_key()}
+    path = f"{PATH}/{workspace['id']}/archive"
+    first = await person.client.post(path, headers=headers)
+    again = await person.client.post(path, headers=headers)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.content == first.content
+    other = await make_workspace(person)
+    reused = await person.client.post(f"{PATH}/{other['id']}/archive", headers=headers)
+    assert reused.json()["code"] == "idempotency_key_reused"
+
+
+async def test_another_request_under_the_key_is_refused(person: Person, platform: Platform) -> None:
+    key, slug = a_key(), unique_slug()
+    await create(person, key, slug=slug)
+    other = await create(person, key, slug=f"{slug}-2")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert REPLAYED not in other.headers
+    assert await workspaces_with(platform, slug) == 1
+
+
+async def test_order_and_spacing_do_not_make_another_request(person: Person) -> None:
+    key, slug = a_key(), unique_slug()
+    headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+    first = await person.client.post(PATH, content=f'{{"name":"A","slug":"{slug}"}}', headers=headers)
+    again = await person.client.post(PATH, content=f'{{ "slug" : "{slug}",\n "name" : "A" }}', headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.headers[REPLAYED] == "true"
+    assert again.content == first.content
+
+
+async def test_a_key_belongs_to_its_caller_and_route(new_person: NewPerson) -> None:
+    ann, bob = await new_person(), await new_person()
+    key = a_key()
+    first = await create(ann, key)
+    second = await create(bob, key)
+    assert second.status_code == 201
+    assert REPLAYED not in second.headers
+    assert first.json()["workspace"]["id"] != second.json()["workspace"]["id"]
+    elsewhere = await ann.client.post(f"{first.headers['location']}/archive", headers={"Idempotency-Key": key})
+    assert elsewhere.status_code == 200
+    assert REPLAYED not in elsewhere.headers
+
+
+async def test_a_key_opens_no_gate(client: httpx.AsyncClient, person: Person) -> None:
+    key = a_key()
+    assert (await create(person, key)).status_code == 201
+    answer = await client.post(PATH, json={"name": "Acme"}, headers={"Idempotency-Key": key})
+    assert answer.status_code == 401
+
+
+# --- refusals --------------------------------------------------------------------------------------------------
+
+
+async def test_a_business_refusal_is_stored(person: Person, platform: Platform) -> None:
+    taken = await make_workspace(person)
+    key = a_key()
+    first = await create(person, key, slug=taken["slug"])
+    assert (first.status_code, first.json()["code"]) == (409, "slug_taken")
+    await person.client.patch(f"{PATH}/{taken['id']}", json={"slug": unique_slug()})
+    again = await create(person, key, slug=taken["slug"])
+    assert (again.status_code, again.headers[REPLAYED]) == (409, "true")
+    assert again.content == first.content
+    assert again.headers["content-type"] == "application/problem+json"
+    assert await workspaces_with(platform, taken["slug"]) == 0
+    assert (await create(person, a_key(), slug=taken["slug"])).status_code == 201, "a new intention"
+
+
+async def test_a_wrong_request_is_not_stored(person: Person, platform: Platform) -> None:
+    key = a_key()
+    wrong = await create(person, key, slug="No Slug")
+    assert wrong.status_code == 422
+    assert await stored(platform, key) is None
+    assert (await create(person, key)).status_code == 201
+
+
+async def test_a_failure_is_not_stored(person: Person, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, slug = a_key(), unique_slug()
+
+    async def fail(*_arguments: object, **_named: object) -> None:
+        raise RuntimeError("after the workspace was written")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pm_api.identity.members.announce", fail)
+        assert (await create(person, key, slug=slug)).status_code == 500
+    assert await stored(platform, key) is None
+    assert await workspaces_with(platform, slug) == 0
+    assert (await create(person, key, slug=slug)).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "schlüssel"])
+async def test_a_key_is_short_and_printable(person: Person, platform: Platform, key: str) -> None:
+    answer = await person.client.post(
+        PATH, json={"name": "Acme"}, headers=[(b"Idempotency-Key", key.encode("latin-1"))]
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_idempotency_key")
+
+
+async def test_a_long_key_is_a_key(person: Person) -> None:
+    key = (a_key() * 8)[:255]
+    assert (await create(person, key)).status_code == 201
+    assert (await create(person, key)).headers[REPLAYED] == "true"
+
+
+# --- at the same time ------------------------------------------------------------------------------------------
+
+
+async def test_twenty_at_once_make_one_workspace(person: Person, platform: Platform) -> None:
+    key, slug = a_key(), unique_slug()
+    answers = await asyncio.gather(*(create(person, key, slug=slug) for _ in range(20)))
+    assert [one.status_code for one in answers] == [201] * 20
+    assert len({one.content for one in answers}) == 1
+    assert sum(REPLAYED in one.headers for one in answers) == 19
+    assert await workspaces_with(platform, slug) == 1
+
+
+async def test_a_request_still_running_is_waited_for(person: Person, platform: Platform) -> None:
+    key = a_key()
+    async with key_in_use(platform, person, key):
+        waiting = asyncio.create_task(create(person, key))
+        await asyncio.sleep(0.15)
+        assert not waiting.done()
+    assert (await waiting).status_code == 201
+
+
+async def test_the_wait_ends_after_two_seconds(person: Person, platform: Platform) -> None:
+    assert WAIT_S == 2.0
+    key = a_key()
+    began = asyncio.get_running_loop().time()
+    async with key_in_use(platform, person, key):
+        answer = await create(person, key)
+    waited_s = asyncio.get_running_loop().time() - began
+    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_in_progress")
+    assert answer.headers["retry-after"] == "1"
+    assert 1.9 < waited_s < 4
+    assert (await create(person, key)).status_code == 201, "the refusal to wait longer is not the answer"
+
+
+async def test_waiting_holds_no_connection(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "WAIT_S", 0.5)
+    settings = settings_for(fresh_database, database_pool_size=1, database_pool_overflow=0)
+    async with open_platform(settings, MovableClock()) as narrow:
+        app = create_app(settings, narrow)
+        person = await register(app)
+        key = a_key()
+        connection = await narrow.database.dedicated_connection()
+        async with connection.transaction():
+            lock = f"user:{person.id}\ncreateWorkspace\n{key}"
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", lock)
+            waiting = [asyncio.create_task(create(person, key)) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(0.35):
+                assert (await person.client.get(PATH)).status_code == 200
+            assert {one.status_code for one in await asyncio.gather(*waiting)} == {409}
+        await connection.close()
+        await person.client.aclose()
+
+
+# --- at rest ---------------------------------------------------------------------------------------------------
+
+
+async def test_answers_rest_sealed(person: Person, platform: Platform) -> None:
+    key, name = a_key(), "An unmistakable name"
+    first = await create(person, key, name=name)
+    row = await stored(platform, key)
+    assert row is not None
+    assert row.sealed_answer is not None
+    assert (row.status_code, row.caller, row.route) == (201, f"user:{person.id}", "createWorkspace")
+    for secret in (name, first.json()["workspace"]["id"], "workspace"):
+        assert secret.encode() not in row.sealed_answer
+        assert secret.encode() not in row.fingerprint
+
+
+async def test_a_sealed_answer_is_bound_to_its_row(person: Person, platform: Platform) -> None:
+    first, second = a_key(), a_key()
+    for key in (first, second):
+        await create(person, key)
+    async with platform.database.transaction() as session:
+        await session.execute(
+            text(
+                "UPDATE idempotency_keys SET sealed_answer = (SELECT sealed_answer FROM idempotency_keys WHERE key = :a)"
+                " WHERE key = :b"
+            ),
+            {"a": first, "b": second},
+        )
+    assert (await create(person, second)).status_code == 500
+    assert (await create(person, first)).headers[REPLAYED] == "true"
+
+
+async def test_keys_are_forgotten_after_48_hours(person: Person, platform: Platform, clock: MovableClock) -> None:
+    old, young, slug = a_key(), a_key(), unique_slug()
+    await create(person, old, slug=slug)
+    clock.advance(hours=24)
+    await create(person, young)
+
+    async def sweep() -> None:
+        async with platform.database.transaction() as session:
+            await delete_expired_keys(session, platform)
+
+    clock.advance(hours=23, minutes=59)
+    await sweep()
+    assert await stored(platform, old) is not None
+    clock.advance(minutes=2)
+    await sweep()
+    assert await stored(platform, old) is None
+    assert await stored(platform, young) is not None
+    clock.reset()
+    again = await create(person, old, slug=slug)
+    assert again.status_code == 409, "a forgotten key is a new intention"
+
+
+async def test_without_a_key_nothing_is_kept(person: Person, platform: Platform) -> None:
+    await make_workspace(person)
+    async with platform.database.reading() as session:
+        kept = select(func.count()).where(IdempotencyKey.caller == f"user:{person.id}")
+        assert await session.scalar(kept) == 0
+
+
+async def test_a_second_process_replays(person: Person, worker_database: str) -> None:
+    key = a_key()
+    first = await create(person, key)
+    settings = settings_for(worker_database)
+    async with open_platform(settings, MovableClock()) as parts, client_of(create_app(settings, parts)) as elsewhere:
+        again = await elsewhere.post(
+            PATH,
+            json={"name": "Acme"},
+            headers={"Idempotency-Key": key, "Authorization": f"Bearer {person.access_token}"},
+        )
+    assert again.headers[REPLAYED] == "true"
+    assert again.content == first.content
