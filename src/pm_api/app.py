@@ -114,7 +114,7 @@ def _add_docs(app: FastAPI) -> None:
     assets = Path(folder.submodule_search_locations[0]) / "static"
     app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")
 
-    @app.get("/docs", include_in_schema=False)
+    @app.get("/docs", operation_id="getDocs", include_in_schema=False)
     async def get_docs() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url="/api/openapi.json",

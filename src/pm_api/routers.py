@@ -32,6 +32,7 @@ PUBLIC: Final = frozenset(
         "getHealth",
         "getReadiness",
         "getMetrics",
+        "getDocs",
         "getProblem",
         "getConfig",
         "listCreditPacks",

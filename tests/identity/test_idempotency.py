@@ -251,8 +251,8 @@ async def test_a_sealed_answer_is_bound_to_its_row(person: Person, platform: Pla
     async with platform.database.transaction() as session:
         await session.execute(
             text(
-                "UPDATE idempotency_keys SET sealed_answer = (SELECT sealed_answer FROM idempotency_keys WHERE key = :a)"
-                " WHERE key = :b"
+                "UPDATE idempotency_keys AS target SET sealed_answer = source.sealed_answer"
+                " FROM idempotency_keys AS source WHERE source.key = :a AND target.key = :b"
             ),
             {"a": first, "b": second},
         )

@@ -1,6 +1,7 @@
 """Workspaces: their life, their slugs, their owners."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -65,7 +66,7 @@ async def test_the_creator_owns_it(person: Person, platform: Platform) -> None:
     ("name", "slug"),
     [
         ("Acme Launch", "acme-launch"),
-        ("  Grüße & Küsse!! 2026 ", "grue-kusse-2026"),
+        ("  Grüße & Küsse!! 2026 ", "grusse-kusse-2026"),
         ("日本", "workspace"),
         ("--", "workspace"),
         ("x", "workspace"),
@@ -74,7 +75,7 @@ async def test_the_creator_owns_it(person: Person, platform: Platform) -> None:
     ],
 )
 def test_a_slug_is_made_from_the_name(name: str, slug: str) -> None:
-    assert slug_of(name) == slug.replace("grue", "grue"[:3] + "e")
+    assert slug_of(name) == slug
 
 
 async def test_a_made_slug_gives_way_to_one_in_use(person: Person) -> None:
@@ -202,7 +203,7 @@ async def test_a_walk_meets_every_workspace_once(person: Person) -> None:
     met: list[str] = []
     cursor: str | None = None
     for turn in range(4):
-        parameters = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        parameters: dict[str, Any] = {"limit": 2, **({"cursor": cursor} if cursor else {})}
         answer = (await person.client.get("/api/workspaces", params=parameters)).json()
         met += [one["name"] for one in answer["workspaces"]]
         cursor = answer["nextCursor"]
@@ -251,28 +252,16 @@ async def test_patch_changes_the_fields_sent(person: Person, platform: Platform)
     assert fields == [["name"], ["description"]]
 
 
-async def test_a_stale_reader_changes_nothing(person: Person) -> None:
+@pytest.mark.parametrize(("method", "body"), [("PATCH", {"name": "Second"}), ("DELETE", None)])
+async def test_a_stale_reader_changes_nothing(person: Person, method: str, body: dict[str, Any] | None) -> None:
     workspace = await make_workspace(person)
-    await person.client.patch(path_of(workspace), json={"name": "First"})
-    for method in ("PATCH", "DELETE"):
-        answer = await person.client.request(
-            method,
-            path_of(workspace),
-            headers={"If-Match": '"1"'},
-            json={"name": "Second"} if method == "PATCH" else None,
-        )
-        assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
-        wrong = await person.client.request(
-            method,
-            path_of(workspace),
-            headers={"If-Match": "abc"},
-            json={"name": "Second"} if method == "PATCH" else None,
-        )
-        assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_if_match")
-    assert (await person.client.get(path_of(workspace))).json()["workspace"]["name"] == "First"
-    assert (
-        await person.client.patch(path_of(workspace), json={"name": "x"}, headers={"If-Match": "*"})
-    ).status_code == 200
+    first = await person.client.patch(path_of(workspace), json={"name": "First"})
+    for tag, status, code in (('"1"', 412, "precondition_failed"), ("abc", 422, "invalid_if_match")):
+        answer = await person.client.request(method, path_of(workspace), headers={"If-Match": tag}, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (await person.client.get(path_of(workspace))).json() == first.json()
+    willing = await person.client.request(method, path_of(workspace), headers={"If-Match": "*"}, json=body)
+    assert willing.status_code in (200, 204)
 
 
 async def test_two_writers_with_one_version_have_one_winner(person: Person) -> None:
@@ -352,13 +341,13 @@ async def test_an_owner_restores_within_30_days(person: Person, platform: Platfo
     workspace = await make_workspace(person)
     assert (await person.client.post(path_of(workspace, "/restore"))).status_code == 404, "nothing to restore"
     await person.client.delete(path_of(workspace))
-    clock.shift_to(clock.offset.__class__(days=29, hours=23))
+    clock.shift_to(timedelta(days=29, hours=23))
     restored = await person.client.post(path_of(workspace, "/restore"))
     assert restored.status_code == 200
     assert restored.json()["workspace"]["deletedAt"] is None
     assert (await person.client.get(path_of(workspace))).headers["etag"] == restored.headers["etag"] == '"3"'
     await person.client.delete(path_of(workspace))
-    clock.shift_to(clock.offset + clock.offset.__class__(days=30, seconds=5))
+    clock.shift_to(clock.offset + timedelta(days=30, seconds=5))
     late = await person.client.post(path_of(workspace, "/restore"))
     assert (late.status_code, late.json()["code"]) == (410, "restore_expired")
     actions = [one.action for one in await audit_of(platform, workspace["id"])]

@@ -1,0 +1,212 @@
+"""What the figures are measured on: a database full of people, and the processes around it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import httpx
+from sqlalchemy import insert
+from sqlalchemy.engine import make_url
+
+from pm_api import migrate
+from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits.engine import Grant, LotDraft, fingerprint
+from pm_api.domains.ai_credits.enums import AccountKind, LotKind
+from pm_api.domains.ai_credits.store import Order
+from pm_api.identity.models import User, UserSession
+from pm_api.identity.tokens import AccessTokens
+from pm_api.sandbox.postgres import EmbeddedPostgres
+from tests.support.processes import free_port
+from tests.support.settings import environment_for
+
+ROOT: Final = Path(__file__).parent.parent
+CALLERS: Final = "BENCH_CALLERS"
+PROFILE: Final = "BENCH_PROFILE"
+CREDITS: Final = 100_000_000
+FILL_BATCH: Final = 500
+SESSION_LIFETIME: Final = timedelta(days=1)
+START_TIMEOUT_S: Final = 60
+LIMITS: Final = {
+    "PM_RATE_LIMIT_ADDRESS": "100000000/minute",
+    "PM_RATE_LIMIT_CALLER": "100000000/minute",
+}
+"""Counted like in production, never reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A signed-in person; the id of a person is the id of their account."""
+
+    user_id: UUID
+    session_id: UUID
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The accounts of one run. Nobody but their own contestant touches `writer`, `writer_spread` and `pgbench`."""
+
+    hot: Caller
+    many: list[Caller]
+    writer: Caller
+    pgbench: Caller
+
+    def write(self, folder: Path) -> Path:
+        """The callers for the other processes."""
+        path = folder / "callers.json"
+        people = [self.hot, *self.many]
+        path.write_text(json.dumps([[str(one.user_id), str(one.session_id), one.token] for one in people]))
+        return path
+
+
+def read_callers(path: str) -> list[Caller]:
+    """What `Ground.write` wrote: the hot one first."""
+    return [
+        Caller(UUID(user_id), UUID(session_id), token)
+        for user_id, session_id, token in json.loads(Path(path).read_text())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseServer:
+    url: str
+    pgbench: Path
+    socket_directory: str
+    folder: Path
+
+
+@contextlib.contextmanager
+def database_server() -> Iterator[DatabaseServer]:
+    """An embedded PostgreSQL with its usual durability (fsync and synchronous_commit on), migrated."""
+    with tempfile.TemporaryDirectory(prefix="pm-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the server may run under another account than ours
+        with EmbeddedPostgres(folder / "postgres") as server:
+            server.create_database("bench")
+            url = server.url("bench")
+            migrate.upgrade(url)
+            host = make_url(url).query["host"]
+            assert isinstance(host, str)
+            yield DatabaseServer(url, server.binaries / "pgbench", host, folder)
+
+
+async def fill(platform: Platform, accounts: int) -> Ground:
+    """People with open sessions and a purchased pack each (two lots), written through the ledger."""
+    now = platform.clock.now()
+    people = [(platform.randomness.uuid(), platform.randomness.uuid()) for _ in range(accounts + 3)]
+    for start in range(0, len(people), FILL_BATCH):
+        part = people[start : start + FILL_BATCH]
+        async with platform.database.transaction() as session:
+            await session.execute(
+                insert(User),
+                [
+                    {
+                        "id": user_id,
+                        "email": f"{user_id}@example.com",
+                        "name": "Somebody",
+                        "locale": "en",
+                        "time_zone": "UTC",
+                        "created_at": now,
+                        "updated_at": now,
+                    }
+                    for user_id, _ in part
+                ],
+            )
+            await session.execute(
+                insert(UserSession),
+                [
+                    {
+                        "id": session_id,
+                        "user_id": user_id,
+                        "created_at": now,
+                        "last_used_at": now,
+                        "expires_at": now + SESSION_LIFETIME,
+                        "user_agent": "benchmarks",
+                        "address": "127.0.0.1",
+                    }
+                    for user_id, session_id in part
+                ],
+            )
+            await ledger.apply(session, platform, [_pack(user_id) for user_id, _ in part])
+    tokens = platform.part(AccessTokens)
+    callers = [Caller(user_id, session_id, tokens.issue(user_id, session_id)) for user_id, session_id in people]
+    hot, writer, pgbench, *many = callers
+    return Ground(hot, many, writer, pgbench)
+
+
+def _pack(user_id: UUID) -> Order:
+    lots = (
+        LotDraft(LotKind.PURCHASE, CREDITS, "benchmark", "pack"),
+        LotDraft(LotKind.BONUS, CREDITS, "benchmark", "pack:bonus"),
+    )
+    command = Grant(
+        account_id=user_id,
+        key="s:benchmark:pack",
+        fingerprint=fingerprint("benchmark"),
+        by=ledger.by_system(),
+        lots=lots,
+        description="Benchmark pack",
+    )
+    return Order(AccountKind.USER, command)
+
+
+class ProcessEnded(Exception):
+    """One of the benchmark's processes ended by itself; the text is what it said last."""
+
+
+@asynccontextmanager
+async def api(server: DatabaseServer, callers: Path, profile: Path | None = None) -> AsyncIterator[int]:
+    """The API under load, as one process; gives its port."""
+    port = free_port()
+    environment = environment_for(server.url, PM_RATE_LIMITS="true", PM_PORT=str(port), **LIMITS)
+    environment |= {"PATH": os.environ["PATH"], CALLERS: str(callers)}
+    if profile is not None:
+        environment[PROFILE] = str(profile)
+    log = server.folder / "api.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "benchmarks.server",
+            cwd=ROOT,
+            env=environment | _import_path(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        await _ready(process, f"http://127.0.0.1:{port}/readyz", log)
+        yield port
+        if process.returncode is not None:
+            raise ProcessEnded(log.read_text(errors="replace")[-4000:])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+def _import_path() -> dict[str, str]:
+    """Where this process imports from, its children import from too."""
+    return {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+
+
+async def _ready(process: asyncio.subprocess.Process, address: str, log: Path) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_TIMEOUT_S):
+        while True:
+            if process.returncode is not None:
+                raise ProcessEnded(log.read_text(errors="replace")[-4000:])
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get(address, timeout=2)).status_code == 200:
+                    return
+            await asyncio.sleep(0.05)
