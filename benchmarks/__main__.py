@@ -1,7 +1,6 @@
 """`make bench`: every figure and ratio in one run; exit code 1 only when something broke, never for a slow figure."""
 
 import argparse
-import asyncio
 import cProfile
 import os
 import platform as machine
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
+from tests.support.settings import settings_for
 
 from benchmarks import books, ground, report
 from benchmarks.alone import CLIENTS, BenchmarkFailed, Pgbench, WriterAlone
@@ -22,7 +22,6 @@ from benchmarks.report import Results
 from pm_api.bootstrap import build_platform, running
 from pm_api.core import telemetry
 from pm_api.core.platform import Platform
-from tests.support.settings import settings_for
 
 ABOUT: Final = """\
 Medians; the contestants of a round run one after the other and every round starts with another one, so that drift
@@ -131,10 +130,8 @@ async def profile(server: DatabaseServer, plan: Plan) -> int:
     async with running(build_platform(settings_for(server.url))) as platform:
         people = await ground.fill(platform, plan.accounts)
         callers = people.write(server.folder)
-        task = Task(0, "/api/credits/spend", False, False, report.AT, 0.5, 5.0)
         async with ground.api(server, callers, stats) as port, LoadProcess.start(callers) as load:
-            task = Task(port, *(getattr(task, name) for name in Task.__slots__[1:]))
-            figures = await load.run(task)
+            figures = await load.run(Task(port, "/api/credits/spend", False, False, report.AT, 0.5, 5.0))
         print(f"{report.SPEND_HOT}, {report.AT} connections, profiled: {figures.answered:,} requests")
         pstats.Stats(str(stats)).sort_stats("tottime").print_stats(40)
         writer = WriterAlone(platform)
@@ -168,7 +165,7 @@ def main() -> int:
     with ground.database_server() as server:
         try:
             return uvloop.run(profile(server, plan) if chosen.profile else measure(server, plan))
-        except (BenchmarkFailed, ground.ProcessEnded, asyncio.TimeoutError) as error:
+        except (TimeoutError, BenchmarkFailed, ground.ProcessEnded) as error:
             print(f"the benchmark broke: {error!r}\n{error}", file=sys.stderr)
             return 1
 

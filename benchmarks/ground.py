@@ -17,6 +17,8 @@ from uuid import UUID
 import httpx
 from sqlalchemy import insert
 from sqlalchemy.engine import make_url
+from tests.support.processes import free_port
+from tests.support.settings import environment_for
 
 from pm_api import migrate
 from pm_api.core.platform import Platform
@@ -27,8 +29,6 @@ from pm_api.domains.ai_credits.store import Order
 from pm_api.identity.models import User, UserSession
 from pm_api.identity.tokens import AccessTokens
 from pm_api.sandbox.postgres import EmbeddedPostgres
-from tests.support.processes import free_port
-from tests.support.settings import environment_for
 
 ROOT: Final = Path(__file__).parent.parent
 CALLERS: Final = "BENCH_CALLERS"
@@ -189,7 +189,7 @@ async def api(server: DatabaseServer, callers: Path, profile: Path | None = None
         await _ready(process, f"http://127.0.0.1:{port}/readyz", log)
         yield port
         if process.returncode is not None:
-            raise ProcessEnded(log.read_text(errors="replace")[-4000:])
+            raise ProcessEnded(_tail(log))
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -205,8 +205,12 @@ async def _ready(process: asyncio.subprocess.Process, address: str, log: Path) -
     async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_TIMEOUT_S):
         while True:
             if process.returncode is not None:
-                raise ProcessEnded(log.read_text(errors="replace")[-4000:])
+                raise ProcessEnded(_tail(log))
             with contextlib.suppress(httpx.TransportError):
                 if (await client.get(address, timeout=2)).status_code == 200:
                     return
             await asyncio.sleep(0.05)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-4000:]

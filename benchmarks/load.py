@@ -9,7 +9,6 @@ import contextlib
 import gc
 import itertools
 import json
-import os
 import random
 import sys
 import time
@@ -17,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import uvloop
 
@@ -97,8 +96,7 @@ class Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def _send(self) -> None:
@@ -198,7 +196,6 @@ class LoadProcess:
             "benchmarks.load",
             str(callers),
             cwd=ROOT,
-            env=os.environ,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -8,6 +8,7 @@ from pm_api.domains.changes import models as changes_models
 from pm_api.domains.payments import models as payments_models
 from pm_api.identity import jobs as identity_jobs
 from pm_api.identity import models as identity_models
+from pm_api.operations import jobs as operations_jobs
 from pm_api.webhooks import jobs as webhooks_jobs
 
 MODULES = (
@@ -19,5 +20,6 @@ MODULES = (
     payments_models,
     identity_jobs,
     identity_models,
+    operations_jobs,
     webhooks_jobs,
 )

@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 import orjson
 from fastapi.routing import APIRoute
 
+from pm_api.domains.ai_credits import service as credits_service
+from pm_api.domains.ai_credits.schemas import SpendRequest
 from pm_api.sandbox.stripe import sign_payload
 from tests.architecture.world import ADMIN_KEY_HOLDER, CHECKOUT_COMPLETED, FACTORIES, TARGET, Scene
 from tests.conftest import PASSWORD
@@ -25,6 +27,8 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+Example = Callable[[Scene], Awaitable[Call]]
+
 PATH_TABLES: Final = {
     "workspace_id": "workspaces",
     "member_id": "workspace_members",
@@ -41,7 +45,7 @@ async def nothing(_scene: Scene) -> Call:
     return Call()
 
 
-def fixed(**body: Any) -> Callable[[Scene], Awaitable[Call]]:
+def fixed(**body: Any) -> Example:
     async def example(_scene: Scene) -> Call:
         return Call(json=body)
 
@@ -91,6 +95,27 @@ async def spend(scene: Scene) -> Call:
     )
 
 
+async def spend_from_own_wallet(_scene: Scene) -> Call:
+    return Call(json={"amount": 1}, headers={"Idempotency-Key": uuid4().hex})
+
+
+async def outcome(scene: Scene) -> Call:
+    """Of a spend by the caller, which the service is told to make whatever the caller's role is."""
+    key = uuid4().hex
+    await scene.fill_pool()
+    await credits_service.spend(scene.platform, scene.scope(), SpendRequest(amount=1), key)
+    query = {"route": "spendCredits", "workspaceId": str(scene.place.workspace_id)}
+    return Call(path=f"/api/idempotency/{key}", query=query)
+
+
+async def outcome_in_own_wallet(scene: Scene) -> Call:
+    if scene.caller is None:
+        return Call(path="/api/idempotency/any", query={"route": "spendCredits"})
+    key = uuid4().hex
+    await credits_service.spend(scene.platform, scene.own_scope(), SpendRequest(amount=1), key)
+    return Call(path=f"/api/idempotency/{key}", query={"route": "spendCredits"})
+
+
 async def grant(scene: Scene) -> Call:
     return Call(
         json={"userId": str(scene.cast.user_ids[TARGET]), "amount": 1, "reason": "matrix"},
@@ -113,14 +138,19 @@ async def stripe_event(scene: Scene) -> Call:
     return Call(content=body, headers={"Stripe-Signature": signature, "Content-Type": "application/json"})
 
 
+async def own_ticket(_scene: Scene) -> Call:
+    return Call(json={})
+
+
 async def ticket(scene: Scene) -> Call:
     return Call(json={"workspaceId": str(scene.place.workspace_id)})
 
 
-EXAMPLES: Final[dict[str, Callable[[Scene], Awaitable[Call]]]] = {
+EXAMPLES: Final[dict[str, Example]] = {
     "getHealth": nothing,
     "getReadiness": nothing,
     "getMetrics": nothing,
+    "getDocs": nothing,
     "getProblem": nothing,
     "getConfig": nothing,
     "listHeldJobs": nothing,
@@ -131,6 +161,7 @@ EXAMPLES: Final[dict[str, Callable[[Scene], Awaitable[Call]]]] = {
     "refresh": refresh,
     "logout": nothing,
     "logoutAll": nothing,
+    "getIdempotencyOutcome": outcome,
     "getMe": nothing,
     "listSessions": nothing,
     "endSession": nothing,
@@ -165,10 +196,24 @@ EXAMPLES: Final[dict[str, Callable[[Scene], Awaitable[Call]]]] = {
 }
 
 
-async def example_of(route: APIRoute, scene: Scene) -> Call:
+OWN_ACCOUNT: Final[dict[str, Example]] = {
+    "spendCredits": spend_from_own_wallet,
+    "getIdempotencyOutcome": outcome_in_own_wallet,
+    "createStreamTicket": own_ticket,
+    "getCreditBalance": nothing,
+    "getCreditOverview": nothing,
+    "listCreditHistory": nothing,
+    "verifyCredits": nothing,
+    "listChanges": nothing,
+    "openStream": nothing,
+}
+"""The same for what works on a workspace's account or on the caller's own: without a workspace."""
+
+
+async def example_of(route: APIRoute, scene: Scene, examples: dict[str, Example] = EXAMPLES) -> Call:
     """The route's valid request in this scene, its path filled with ids of rows that are really there."""
     assert route.operation_id is not None
-    call = await EXAMPLES[route.operation_id](scene)
+    call = await examples[route.operation_id](scene)
     if not call.path:
         ids = await path_ids(route, scene)
         call.path = route.path_format.format(**ids)

@@ -26,7 +26,7 @@ WITHOUT_A_SESSION: Final = {
 }
 """Guarded operations that work without the request's session, and who commits instead."""
 
-PLAIN_ROUTES: Final = {"getHealth", "getReadiness", "getMetrics", "getProblem"}
+PLAIN_ROUTES: Final = {"getHealth", "getReadiness", "getMetrics", "getProblem", "getDocs"}
 """Probes and pages for people: no JSON API, so not of our route class."""
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text, update
 
 from pm_api.core import inbox
-from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
+from pm_api.core.actor import Actor, ActorKind, UserScope, WorkspaceScope
 from pm_api.core.inbox import Arrival
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
@@ -137,6 +137,17 @@ class Scene:
         if self.column == ADMIN_KEY_HOLDER:
             return {"x-admin-key": ADMIN_KEY}
         return self.caller.headers if self.caller else {}
+
+    def own_scope(self) -> UserScope:
+        """The caller over their own wallet."""
+        assert self.caller is not None
+        return UserScope(Actor(ActorKind.USER, self.caller.id, self.caller.session_id), self.caller.id)
+
+    def scope(self) -> WorkspaceScope:
+        """The caller over the place, as if they had the right to everything; the owner, if nobody calls."""
+        if self.caller is None:
+            return self.owner_scope()
+        return WorkspaceScope(self.own_scope().actor, self.place.workspace_id, self.caller.id, "OWNER")
 
     def owner_scope(self) -> WorkspaceScope:
         owner_id = self.cast.user_ids["OWNER"]

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
@@ -253,12 +253,9 @@ async def stored_answer(
 
 async def delete_expired_keys(session: AsyncSession, platform: Platform, limit: int = 5000) -> int:
     """Forget keys older than 48 hours; returns how many."""
-    old = (
-        select(IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
-        .where(IdempotencyKey.created_at < platform.clock.now() - KEPT)
-        .limit(limit)
+    columns = (IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
+    old = select(*columns).where(IdempotencyKey.created_at < platform.clock.now() - KEPT).limit(limit)
+    gone = await session.scalars(
+        delete(IdempotencyKey).where(tuple_(*columns).in_(old)).returning(IdempotencyKey.key)
     )
-    rows = (await session.execute(old)).all()
-    for caller, route, key in rows:
-        await session.delete(await session.get_one(IdempotencyKey, (caller, route, key)))
-    return len(rows)
+    return len(gone.all())

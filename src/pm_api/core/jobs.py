@@ -1,9 +1,10 @@
 """Jobs and schedules on pgqueuer. A job is a row in the caller's own transaction; every job is safe to run twice.
 
-    @job("credits.sweep")
-    async def sweep(context: JobContext, payload: Sweep) -> None: ...
+    RESIZE = declare("avatars.resize", Resize)                 # in the service that enqueues it
+    await enqueue(session, RESIZE, Resize(file_id=...))
 
-    await enqueue(session, sweep, Sweep(...))
+    @implements(RESIZE)                                        # in the slice's jobs.py
+    async def resize(context: JobContext, payload: Resize) -> None: ...
 
 A job that raises is tried again with growing delays and then held (`pm-api jobs`, `GET /api/admin/jobs`), never
 dropped. Delays are technical seconds; what is due in business time is a row with `due_at` and a `@periodic` sweep.
@@ -217,7 +218,13 @@ async def list_held(session: AsyncSession, limit: int) -> list[QueuedJob]:
 
 
 async def release_held(session: AsyncSession, ids: list[int]) -> None:
-    """Put held jobs back into the queue, with their attempts forgotten."""
+    """Put held jobs back into the queue, with their attempts forgotten. They give up their place as the one job of
+    their `dedupe_key`: an equal one may have been enqueued since.
+    """
+    connection = await session.connection()
+    await connection.execute(
+        text("UPDATE pgqueuer SET dedupe_key = NULL WHERE id = ANY(:ids) AND status = 'failed'"), {"ids": ids}
+    )
     await Queries(SessionDriver(session)).requeue_jobs([JobId(one) for one in ids])
 
 

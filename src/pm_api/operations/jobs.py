@@ -1,0 +1,16 @@
+"""Housekeeping of the floor."""
+
+from pm_api.core.idempotency import delete_expired_keys
+from pm_api.core.jobs import JobContext, periodic
+
+KEYS_AT_A_TIME = 5000
+
+
+@periodic("operations.forget_idempotency_keys", "37 * * * *")
+async def forget_idempotency_keys(context: JobContext) -> None:
+    """Idempotency keys are kept 48 hours."""
+    platform = context.platform
+    gone = KEYS_AT_A_TIME
+    while gone == KEYS_AT_A_TIME:
+        async with platform.database.transaction() as session:
+            gone = await delete_expired_keys(session, platform, KEYS_AT_A_TIME)
