@@ -2,6 +2,8 @@
 
 import cProfile
 import os
+import signal
+import sys
 from typing import Annotated
 
 import uvicorn
@@ -87,6 +89,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     if PROFILE in os.environ:
+        # uvicorn raises the signal once more when it has shut down; the profile is still to be written then.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         profiler = cProfile.Profile()
         try:
             profiler.runcall(main)

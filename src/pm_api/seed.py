@@ -73,20 +73,22 @@ async def _workspace(session: AsyncSession, platform: Platform, actor: Actor) ->
     return made.id
 
 
-async def _purchases(platform: Platform, scope: UserScope, sandbox_url: str) -> str | None:
+async def _purchases(platform: Platform, scope: UserScope, sandbox_url: str) -> str:
     """One MEDIUM pack bought and reported by a signed event, one SMALL pack waiting for a card."""
     key = platform.settings.stripe.secret_key.get_secret_value()
     async with httpx.AsyncClient(
         base_url=sandbox_url, timeout=10, trust_env=False, headers={"Authorization": f"Bearer {key}"}
     ) as sandbox:
-        listed = await _sessions(sandbox)
-        if not listed:
+        known = await _sessions(sandbox)
+        if not known:
             paid = await _buy(platform, scope, sandbox, pack=("MEDIUM", 1), amount_minor=899, status="complete")
-            await sandbox.post(f"/_sandbox/events/{paid['event']['id']}/deliver")
-            await _buy(platform, scope, sandbox, pack=("SMALL", 1), amount_minor=199, status="open")
-            listed = await _sessions(sandbox)
-        waiting = [one["url"] for one in listed if one["status"] == "open"]
-        return waiting[0] if waiting else None
+            delivered = await sandbox.post(f"/_sandbox/events/{paid['event']['id']}/deliver")
+            delivered.raise_for_status()
+        waiting = [one["id"] for one in known if one["status"] == "open"]
+        if not waiting:
+            made = await _buy(platform, scope, sandbox, pack=("SMALL", 1), amount_minor=199, status="open")
+            waiting = [made["session"]["id"]]
+        return f"{sandbox_url}/checkout/{waiting[0]}"
 
 
 async def _sessions(sandbox: httpx.AsyncClient) -> list[dict[str, Any]]:

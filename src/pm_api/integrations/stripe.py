@@ -18,6 +18,7 @@ from pm_api.core.settings import StripeSettings
 API_VERSION: Final = "2026-10-28.endive"
 TOLERANCE_S: Final = 300
 MAX_ID_LENGTH: Final = 255
+MAX_STAMP_LENGTH: Final = 12
 NOT_MODELLED: Final = "unknown"
 
 
@@ -131,26 +132,25 @@ def verify_event(
     """
     _verify_signature(body, header or "", secrets, now)
     try:
-        content = json.loads(body)
+        content = json.loads(body.decode())
         event_id, event_type = content["id"], content["type"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InvalidWebhook("The body is not an event.") from None
     if content.get("livemode") is not livemode:
         raise InvalidWebhook("The event is of the other mode (live or test).")
-    data = content.get("data")
-    subject_object = data.get("object") if isinstance(data, dict) else None
-    found = subject_object if isinstance(subject_object, dict) else {}
-    object_id = found.get("id") or ""
-    customer = object_id if found.get("object") == "customer" else _id_in(found.get("customer"))
-    texts = (event_id, event_type, object_id, customer or object_id or event_id)
-    if not all(isinstance(one, str) and len(one) <= MAX_ID_LENGTH and one.isascii() for one in texts):
+    if _id(event_id) is None or _id(event_type) is None:
         raise InvalidWebhook("The body is not an event.")
+    data = content.get("data")
+    about = data.get("object") if isinstance(data, dict) else None
+    found = about if isinstance(about, dict) else {}
+    object_id = _id(found.get("id"))
+    customer = object_id if found.get("object") == "customer" else _id_in(found.get("customer"))
     return StripeEvent(
         id=event_id,
         type=event_type,
         created_at=_moment(content.get("created"), now),
-        object_id=object_id,
-        subject=texts[3],
+        object_id=object_id or "",
+        subject=customer or object_id or event_id,
     )
 
 
@@ -158,9 +158,10 @@ def _verify_signature(body: bytes, header: str, secrets: Sequence[str], now: dat
     pairs = [part.strip().partition("=") for part in header.split(",")]
     stamps = [value for name, _, value in pairs if name == "t"]
     signatures = [value for name, _, value in pairs if name == "v1"]
-    if len(stamps) != 1 or not stamps[0].isdecimal() or len(stamps[0]) > 12 or not signatures:
+    # The SDK's comparison raises TypeError for anything but ASCII.
+    if not header.isascii() or len(stamps) != 1 or not stamps[0].isdecimal() or not signatures:
         raise InvalidWebhook("The Stripe-Signature header is missing or malformed.")
-    if abs(now.timestamp() - int(stamps[0])) > TOLERANCE_S:
+    if len(stamps[0]) > MAX_STAMP_LENGTH or abs(now.timestamp() - int(stamps[0])) > TOLERANCE_S:
         raise InvalidWebhook("The signature is too old, or from the future.")
     for secret in secrets:
         try:
@@ -171,10 +172,13 @@ def _verify_signature(body: bytes, header: str, secrets: Sequence[str], now: dat
     raise InvalidWebhook("No signature fits.")
 
 
+def _id(value: Any) -> str | None:
+    """An id that can be stored and asked for. People may choose those of coupons and products: not only ASCII."""
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and value.isprintable() else None
+
+
 def _id_in(reference: Any) -> str | None:
-    if isinstance(reference, dict):
-        reference = reference.get("id")
-    return reference if isinstance(reference, str) else None
+    return _id(reference.get("id") if isinstance(reference, dict) else reference)
 
 
 def _moment(created: Any, now: datetime) -> datetime:
