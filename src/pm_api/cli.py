@@ -51,7 +51,7 @@ def dev() -> None:
     if "PM_LOG_LEVEL" not in os.environ:
         telemetry.configure_logging(level="WARNING", as_json=False)
     try:
-        with development.database_for(settings) as ready:
+        with development.database_for(settings, share=False) as ready:
             assert ready.database_url is not None
             migrate.upgrade(ready.database_url.get_secret_value())
             uvloop.run(development.run(ready))

@@ -40,13 +40,15 @@ class PortTaken(Exception):
 
 
 @contextlib.contextmanager
-def database_for(settings: Settings) -> Iterator[Settings]:
-    """Settings with a database: the configured one, a running `make run`'s, or an embedded server of our own."""
+def database_for(settings: Settings, *, share: bool = True) -> Iterator[Settings]:
+    """Settings with a database: the configured one, (when sharing) that of a `make run` under way, or an embedded
+    server of our own; raises EmbeddedPostgresError.
+    """
     if settings.database_url is not None:
         yield settings
         return
     folder = data_folder(settings)
-    url = running_url(folder / "postgres", DATABASE)
+    url = running_url(folder / "postgres", DATABASE) if share else None
     if url is not None:
         yield with_database(settings, url)
         return

@@ -286,4 +286,3 @@ async def open_till(database: str, stripe: SandboxStripe, **settings: Any) -> As
         app = create_service(platform.settings, platform)
         async with client_of(app) as client:
             yield Till(platform, app, stripe, client)
-

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from itertools import count
 from typing import Any
 
 import httpx
@@ -26,6 +25,7 @@ from tests.support.stripe import (
     encoded,
     event_about,
     open_till,
+    published_event,
     sample,
     sandbox_stripe,
     session_about,
@@ -422,10 +422,7 @@ OTHERS = {
 }
 """Types that an endpoint subscribed to everything gets as well."""
 
-CASES = [(name, kind) for name, kinds in NAMED.items() for kind in kinds] + [
-    (name, kind) for name, kind in OTHERS.items()
-]
-_numbers = count()
+CASES = [*((name, kind) for name, kinds in NAMED.items() for kind in kinds), *OTHERS.items()]
 
 
 def variants(name: str) -> list[Json]:
@@ -441,7 +438,11 @@ def variants(name: str) -> list[Json]:
 @pytest.mark.parametrize(("name", "kind"), CASES, ids=[kind for _, kind in CASES])
 async def test_every_published_object_is_taken_in(till: Till, name: str, kind: str) -> None:
     for about in variants(name):
-        published = sample("event") | {"id": f"evt_published{next(_numbers)}", "type": kind, "data": {"object": about}}
+        published = sample("event") | {
+            "id": f"evt_published{next(_numbers)}",
+            "type": kind,
+            "data": {"object": about},
+        }
         await till.tell({**published, "something_new": {"a": 1}, "request": None, "pending_webhooks": None})
         row = await till.stored(published["id"])
         assert row["status"] == (PENDING if kind in STRIPE else IGNORED)
