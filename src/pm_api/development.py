@@ -6,6 +6,7 @@ Embedded PostgreSQL, migrations, demo data once, the sandbox providers, the API 
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
@@ -78,30 +79,28 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(app: FastAPI, host: str, port: int, *, lifespan: bool) -> AsyncIterator[None]:
     """Serve an application until the block ends; raises PortTaken."""
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise PortTaken(f"port {port} is taken; choose another with PM_PORT") from error
     server = _Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
             lifespan="on" if lifespan else "off",
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE_S,
         )
     )
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started:
-            if task.done():
-                with contextlib.suppress(SystemExit):
-                    task.result()
-                raise PortTaken(f"port {port} is taken; choose another with PM_PORT")
+        while not server.started and not task.done():
             await asyncio.sleep(0.02)
         yield
     finally:
         server.should_exit = True
-        with contextlib.suppress(SystemExit):
-            await task
+        await task
+        listener.close()
 
 
 async def run(settings: Settings) -> None:
@@ -112,8 +111,6 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(one, stopped.set)
     sandbox_port = settings.effective_sandbox_port
     sandbox_url = f"http://{settings.host}:{sandbox_port}"
-    if not settings.stripe.api_base:
-        settings.stripe.api_base = sandbox_url
     stripe = create_stripe(
         store_path=str(data_folder(settings) / "stripe.sqlite"),
         secret_key=settings.stripe.secret_key.get_secret_value(),

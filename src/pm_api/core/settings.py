@@ -47,7 +47,7 @@ class StripeSettings(BaseModel):
         (), description="Signing secrets of the webhook endpoint, comma separated (several while rolling)."
     )
     publishable_key: str = Field("", description="Given to the single-page app by `GET /api/config`.")
-    api_base: str = Field("", description="Base address of the Stripe API; unset = Stripe's own.")
+    api_base: str = Field("", description="Base address of the Stripe API; unset = Stripe's own, in development the sandbox's.")
     livemode: bool | None = Field(
         None, description="Which events are accepted; unset = derived from the secret key's prefix."
     )
@@ -185,6 +185,9 @@ class Settings(BaseSettings):
             self.admin_key = SecretStr(DEVELOPMENT_ADMIN_KEY)
         if not self.stripe.secret_key.get_secret_value():
             self.stripe.secret_key = SecretStr(DEVELOPMENT_STRIPE_SECRET_KEY)
+        uses_sandbox = self.stripe.secret_key.get_secret_value() == DEVELOPMENT_STRIPE_SECRET_KEY
+        if uses_sandbox and not self.stripe.api_base:
+            self.stripe.api_base = f"http://{self.host}:{self.effective_sandbox_port}"
         if not self.stripe.webhook_secret:
             self.stripe.webhook_secret = (SecretStr(DEVELOPMENT_STRIPE_WEBHOOK_SECRET),)
 
