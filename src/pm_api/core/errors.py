@@ -94,7 +94,7 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """Nothing with this id exists that you may know of."""
+    """There is nothing here that you may know of: the address or an id in it is wrong, or it is not yours to see."""
 
     status = 404
     code = "not_found"

@@ -4,6 +4,7 @@ No OFFSET: a page costs the same however deep it is, and rows inserted meanwhile
 """
 
 import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,7 +75,7 @@ class Cursors:
             raise InvalidCursor from None
         signature, payload = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
         expected = (self._keys.derive(key_id, "cursor") for key_id in self._keys.key_ids())
-        if not any(_sign(key, payload, of, filters) == signature for key in expected):
+        if not any(hmac.compare_digest(_sign(key, payload, of, filters), signature) for key in expected):
             raise InvalidCursor
         decoded: list[Any] = orjson.loads(payload)
         return decoded

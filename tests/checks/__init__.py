@@ -1,0 +1,1 @@
+"""Checks that are run by `make lint`, beside the test suite."""
