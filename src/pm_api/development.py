@@ -94,7 +94,7 @@ async def serving(app: FastAPI, host: str, port: int, *, lifespan: bool) -> Asyn
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110  the server has a flag, not an event
             await asyncio.sleep(0.02)
         yield
     finally:

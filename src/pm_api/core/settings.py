@@ -47,7 +47,9 @@ class StripeSettings(BaseModel):
         (), description="Signing secrets of the webhook endpoint, comma separated (several while rolling)."
     )
     publishable_key: str = Field("", description="Given to the single-page app by `GET /api/config`.")
-    api_base: str = Field("", description="Base address of the Stripe API; unset = Stripe's own, in development the sandbox's.")
+    api_base: str = Field(
+        "", description="Base address of the Stripe API; unset = Stripe's own, in development the sandbox's."
+    )
     livemode: bool | None = Field(
         None, description="Which events are accepted; unset = derived from the secret key's prefix."
     )
