@@ -8,7 +8,7 @@ WORKERS ?= 2
 RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 
-.PHONY: help run test test-pg15 test-pg16 soak lint format bench openapi matrix lock clean
+.PHONY: help run test test-pg15 test-pg16 test-redis soak lint format bench openapi matrix lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,6 +37,10 @@ test-pg16: $(DEV) ## The same on PostgreSQL 16
 
 test-pg15: $(DEV) ## The same on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	PM_TEST_PG_MAJOR=15 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not soak"
+
+test-redis: $(DEV) ## Shared rate limits on Debian's Redis (installs redis-server)
+	command -v redis-server >/dev/null || apt-get install -y redis-server
+	$(BIN)/python -m pytest -q tests/core/test_ratelimit.py
 
 soak: $(DEV) ## The long versions of races, kills, fuzzing and volume (about half an hour)
 	PM_SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup

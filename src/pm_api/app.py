@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,15 +22,18 @@ from fastapi.staticfiles import StaticFiles
 from pm_api import __version__
 from pm_api.bootstrap import build_platform, running
 from pm_api.core import telemetry
+from pm_api.core.errors import ApiError, Forbidden, NotFound, Unauthorized
 from pm_api.core.http import RequestContextMiddleware
-from pm_api.core.openapi import build_openapi
+from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey
+from pm_api.core.openapi import Addition, build_openapi
 from pm_api.core.platform import Platform
 from pm_api.core.problem import install_error_handlers
 from pm_api.core.ratelimit import Policy
 from pm_api.core.settings import Settings, load_settings
 from pm_api.domains.changes.hub import StreamHub
+from pm_api.identity.errors import WorkspaceNotFound
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount
-from pm_api.routers import DEVELOPMENT_ROUTERS, ROUTERS
+from pm_api.routers import DEVELOPMENT_ROUTERS, KEY_EXEMPT, ROUTERS
 
 DESCRIPTION = (
     "Workspaces, projects and AI credits for teams. Bodies are JSON in camelCase, times are RFC 3339 in UTC, money "
@@ -157,27 +160,30 @@ def streams_end_on_signal(hub: StreamHub) -> Iterator[None]:
 def _describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            statuses: dict[str, Iterable[int]] = {}
-            security: dict[str, list[Any]] = {}
-            for route in api_routes(app):
-                guard = guard_of(route)
-                if guard is not None and route.operation_id:
-                    statuses[route.operation_id] = _guard_statuses(guard)
-                    security[route.operation_id] = _security(guard)
-            app.openapi_schema = build_openapi(app, statuses, security)
+            additions = {route.operation_id: _addition(route) for route in api_routes(app) if route.operation_id}
+            app.openapi_schema = build_openapi(app, additions)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
-def _guard_statuses(guard: Guard) -> set[int]:
+def _addition(route: APIRoute) -> Addition:
+    """What the document says about a route that only its guard and its class know."""
+    guard = guard_of(route)
+    if guard is None:
+        return Addition()
+    keeps_key = route.methods == {"POST"} and route.operation_id not in KEY_EXEMPT
+    key_problems = (IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey) if keeps_key else ()
+    return Addition([*_guard_problems(guard), *key_problems], _security(guard), keeps_key)
+
+
+def _guard_problems(guard: Guard) -> list[type[ApiError]]:
     if isinstance(guard, Operator):
-        return {401, 403}
-    if isinstance(guard, Require):
-        return {401, 403, 404, *([422] if guard.at else [])}
-    if isinstance(guard, RequireAccount):
-        return {401, 403, 404, 422}
-    return {401}
+        return [Unauthorized, Forbidden]
+    if isinstance(guard, Require | RequireAccount):
+        missing = WorkspaceNotFound if guard.table == "workspaces" else NotFound
+        return [Unauthorized, Forbidden, missing]
+    return [Unauthorized]
 
 
 def _security(guard: Guard) -> list[dict[str, list[str]]]:

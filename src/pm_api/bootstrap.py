@@ -93,6 +93,7 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
         await streams.stop()
         await platform.signals.stop()
         await asyncio.gather(*rereading, return_exceptions=True)
+        await platform.limiter.close()
         await platform.database.close()
 
 

@@ -185,9 +185,10 @@ def stripe_settings(api_base: str, **more: Any) -> Json:
     return {"secret_key": STRIPE_KEY, "webhook_secret": WEBHOOK_SECRET, "api_base": api_base, **more}
 
 
-def door_to(platform: Platform, api_base: str) -> StripeDoor:
+def door_to(platform: Platform, api_base: str, *, timeout_s: float = 10.0) -> StripeDoor:
     """Another door for the platform, behind which Stripe is somewhere else."""
-    return StripeDoor(platform.settings.stripe.model_copy(update={"api_base": api_base}))
+    changes = {"api_base": api_base, "timeout_s": timeout_s}
+    return StripeDoor(platform.settings.stripe.model_copy(update=changes))
 
 
 def with_secrets(platform: Platform, *secrets: str) -> Platform:

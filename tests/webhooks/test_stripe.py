@@ -25,7 +25,6 @@ from tests.support.stripe import (
     encoded,
     event_about,
     open_till,
-    published_event,
     sample,
     sandbox_stripe,
     session_about,

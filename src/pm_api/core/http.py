@@ -44,7 +44,9 @@ def entity_tag(version: int) -> str:
 
 
 def if_match(
-    if_match: Annotated[str | None, Header(description="ETag you read; 412 when it is stale.")] = None,
+    if_match: Annotated[
+        str | None, Header(alias="If-Match", description="ETag you read; 412 when it is stale.")
+    ] = None,
 ) -> int | None:
     """The version the caller believes in, or None when any will do (RFC 9110 §13.1.1)."""
     if if_match is None or if_match.strip() == "*":

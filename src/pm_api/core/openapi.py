@@ -1,18 +1,59 @@
 """The OpenAPI document: FastAPI's, plus what the framework cannot know: guards, problems and headers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute, iter_route_contexts
 
-from pm_api.core.errors import ApiError
+from pm_api.core.errors import (
+    ApiError,
+    InternalError,
+    MalformedBody,
+    PayloadTooLarge,
+    TooManyRequests,
+    ValidationFailed,
+)
 from pm_api.core.problem import MEDIA_TYPE, Problem
 
 ERRORS_KEY: Final = "x-problems"
+CODES_KEY: Final = "x-codes"
 PROBLEM_REF: Final = {"$ref": "#/components/schemas/Problem"}
-ALWAYS: Final = (429, 500)
+ALWAYS: Final = (TooManyRequests, InternalError)
+WITH_BODY: Final = (MalformedBody, PayloadTooLarge, ValidationFailed)
+EVENT_STREAM: Final = "text/event-stream"
+HEADERS: Final[dict[str, dict[str, str]]] = {
+    "ETag": {"type": "string", "description": "Version of the resource, for `If-Match` and `If-None-Match`."},
+    "Location": {"type": "string", "description": "Address of what was created."},
+    "Retry-After": {"type": "integer", "description": "Seconds after which to try again."},
+    "RateLimit": {"type": "string", "description": "What is left of the limit, and until when."},
+    "RateLimit-Policy": {"type": "string", "description": "The limit that was met."},
+    "WWW-Authenticate": {"type": "string", "description": "How to prove who you are."},
+    "Idempotent-Replayed": {"type": "string", "description": "`true` when this answer was stored before."},
+}
+HEADERS_OF_STATUS: Final = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    503: ("Retry-After",),
+}
+
+
+@dataclass
+class Addition:
+    """What an operation's guard and route class add to it."""
+
+    problems: list[type[ApiError]] = field(default_factory=list)
+    security: list[dict[str, list[str]]] = field(default_factory=list)
+    keeps_key: bool = False
+
+
+def answers_with(*headers: str) -> dict[str, Any]:
+    """One entry of a route's `responses`: the headers of its answer."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers}}
+
+
+ETAG_HEADER: Final = answers_with("ETag")
 
 
 def raises(*errors: type[ApiError]) -> dict[str, Any]:
@@ -20,81 +61,93 @@ def raises(*errors: type[ApiError]) -> dict[str, Any]:
     return {ERRORS_KEY: [{"status": error.status, "code": error.code} for error in errors]}
 
 
-def build_openapi(
-    app: FastAPI, guard_statuses: dict[str, Iterable[int]], security: dict[str, list[Any]]
-) -> dict[str, Any]:
-    """The document. `guard_statuses` and `security` say per operation what its guard adds."""
+def build_openapi(app: FastAPI, additions: Mapping[str, Addition]) -> dict[str, Any]:
+    """The document; `additions` by operation."""
     document = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
         routes=app.routes,
         tags=app.openapi_tags,
+        separate_input_output_schemas=app.separate_input_output_schemas,
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _inlined_problem()
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    for schema in schemas.values():
+        for shown in schema.get("properties", {}).values():
+            shown.pop("title", None)  # made from the name, and less readable than it
+    components["headers"] = {
+        name: {"description": told["description"], "schema": {"type": told["type"]}} for name, told in HEADERS.items()
+    }
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         "adminKey": {"type": "apiKey", "in": "header", "name": "x-admin-key"},
     }
-    found = (context.original_route for context in iter_route_contexts(app.routes))
-    routes = {route.operation_id: route for route in found if isinstance(route, APIRoute)}
     for path in document["paths"].values():
         for method, operation in path.items():
-            identifier = operation["operationId"]
-            route = routes.get(identifier)
-            if route is not None:
-                _complete(operation, route, method, set(guard_statuses.get(identifier, ())))
-            if identifier in security:
-                operation["security"] = security[identifier]
+            _complete(operation, method, additions.get(operation["operationId"], Addition()))
     return document
 
 
-def _complete(operation: dict[str, Any], route: APIRoute, method: str, statuses: set[int]) -> None:
-    own = operation.pop(ERRORS_KEY, [])
+def _complete(operation: dict[str, Any], method: str, addition: Addition) -> None:
+    responses = operation["responses"]
+    _add_problems(operation, addition)
+    for shown in operation.get("parameters", ()):
+        shown["schema"].pop("title", None)
+    if method == "get" and any("ETag" in answer.get("headers", {}) for answer in responses.values()):
+        _add_header(operation, "If-None-Match", "ETag you have; 304 when it is still current.")
+        responses["304"] = {
+            "description": "You have this version already (`If-None-Match`).",
+            **answers_with("ETag"),
+        }
+    if addition.keeps_key:
+        _add_header(operation, "Idempotency-Key", "One text per intention, the same for its retries.", max_length=255)
+        for status, answer in responses.items():
+            if status.startswith("2"):
+                answer["headers"] = answer.get("headers", {}) | answers_with("Idempotent-Replayed")["headers"]
+    for answer in responses.values():
+        if EVENT_STREAM in answer.get("content", {}):
+            # What FastAPI writes here (`itemSchema`) is a word of OpenAPI 3.2.
+            answer["content"][EVENT_STREAM] = {"schema": {"type": "string"}}
+    if addition.security:
+        operation["security"] = addition.security
+
+
+def _add_problems(operation: dict[str, Any], addition: Addition) -> None:
+    own: Iterable[dict[str, Any]] = operation.pop(ERRORS_KEY, ())
     codes: dict[int, set[str]] = {}
     for one in own:
         codes.setdefault(one["status"], set()).add(one["code"])
-    statuses |= set(codes) | set(ALWAYS)
-    takes_body = route.body_field is not None
-    if takes_body:
-        statuses |= {400, 413}
-    if takes_body or operation.get("parameters"):
-        statuses.add(422)
-    if method == "post":
-        _add_header(
-            operation, "Idempotency-Key", "One text per intention; the same for its retries (1 to 255 characters)."
-        )
-        statuses |= {409, 422}
+    takes_body = "requestBody" in operation
+    general = [*addition.problems, *ALWAYS, *(WITH_BODY if takes_body else ())]
+    if operation.get("parameters"):
+        general.append(ValidationFailed)
+    for error in general:
+        codes.setdefault(error.status, set()).add(error.code)
     responses = operation["responses"]
-    for status in statuses:
-        existing = responses.get(str(status))
-        if existing is not None and status != 422 and "content" in existing:
-            continue
-        note = ", ".join(f"`{code}`" for code in sorted(codes.get(status, ())))
+    responses.pop("422", None)  # FastAPI's own shape
+    for status in sorted(codes):
+        content: dict[str, Any] = responses.get(str(status), {}).get("content", {})
         responses[str(status)] = {
-            "description": f"Problem: {note}" if note else "Problem",
-            "content": {MEDIA_TYPE: {"schema": PROBLEM_REF}},
+            "description": ", ".join(f"`{code}`" for code in sorted(codes[status])),
+            "content": {**content, MEDIA_TYPE: {"schema": PROBLEM_REF}},
+            CODES_KEY: sorted(codes[status]),
+            **(answers_with(*HEADERS_OF_STATUS[status]) if status in HEADERS_OF_STATUS else {}),
         }
-    if method == "get" and any("ETag" in (answer.get("headers") or {}) for answer in responses.values()):
-        responses["304"] = {"description": "You have this version already (`If-None-Match`)."}
-        _add_header(operation, "If-None-Match", "ETag you have; 304 when it is still current.")
 
 
-def _add_header(operation: dict[str, Any], name: str, description: str) -> None:
-    parameters = operation.setdefault("parameters", [])
-    if any(one["in"] == "header" and one["name"].lower() == name.lower() for one in parameters):
-        return
-    parameters.append(
+def _add_header(operation: dict[str, Any], name: str, description: str, max_length: int | None = None) -> None:
+    limits = {"minLength": 1, "maxLength": max_length} if max_length else {}
+    operation.setdefault("parameters", []).append(
         {
             "name": name,
             "in": "header",
             "required": False,
             "description": description,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "schema": {"type": "string", **limits},
         }
     )
 
@@ -106,8 +159,3 @@ def _inlined_problem() -> dict[str, Any]:
         if option.get("type") == "array":
             option["items"] = detail
     return schema
-
-
-ETAG_HEADER: Final[dict[str, Any]] = {
-    "headers": {"ETag": {"description": "The resource's version.", "schema": {"type": "string"}}}
-}

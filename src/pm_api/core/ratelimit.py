@@ -6,15 +6,21 @@ Headers follow draft-ietf-httpapi-ratelimit-headers.
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, Storage
+import structlog
+from limits import RateLimitItem, WindowStats, parse
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from limits.storage import storage_from_string
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
 from starlette.requests import HTTPConnection
 
 from pm_api.core.errors import TooManyRequests
+
+REDIS_TIMEOUT_S: Final = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,24 @@ class Standing:
 
 class RateLimiter:
     def __init__(self, *, redis_url: str | None, enabled: bool) -> None:
-        self._storage: Storage = MemoryStorage()
+        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._shared: SlidingWindowCounterRateLimiter | None = None
+        self._pool: ConnectionPool | None = None
         if redis_url:
-            shared: Any = storage_from_string(f"async+{redis_url}", implementation="redispy")
-            self._storage = shared
-        self._strategy = SlidingWindowCounterRateLimiter(self._storage)
+            self._pool = ConnectionPool.from_url(redis_url, socket_timeout=REDIS_TIMEOUT_S)
+            storage = RedisStorage(
+                f"async+{redis_url}",
+                implementation="redispy",
+                connection_pool=self._pool,  # type: ignore[arg-type]  # typed as an option, taken as a pool
+            )
+            self._shared = SlidingWindowCounterRateLimiter(storage)
         self._enabled = enabled
         self._items: dict[str, RateLimitItem] = {}
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self._pool is not None:
+            await self._pool.aclose()
 
     async def hit(self, policy: Policy, identity: str) -> Standing | None:
         """Count one request; raises TooManyRequests with `Retry-After`. None when limits are switched off."""
@@ -59,8 +76,7 @@ class RateLimiter:
         item = self._items.get(policy.rate)
         if item is None:
             item = self._items[policy.rate] = parse(policy.rate)
-        allowed = await self._strategy.hit(item, policy.name, identity)
-        stats = await self._strategy.get_window_stats(item, policy.name, identity)
+        allowed, stats = await self._count(item, policy.name, identity)
         standing = Standing(
             policy=policy.name,
             quota=item.amount,
@@ -71,6 +87,17 @@ class RateLimiter:
         if not allowed:
             raise TooManyRequests(headers={"Retry-After": str(standing.reset_s), **standing.headers()})
         return standing
+
+    async def _count(self, item: RateLimitItem, *identifiers: str) -> tuple[bool, WindowStats]:
+        """In Redis when there is one. While it is away each process counts for itself: nobody is locked out."""
+        if self._shared is not None:
+            try:
+                allowed = await self._shared.hit(item, *identifiers)
+                return allowed, await self._shared.get_window_stats(item, *identifiers)
+            except (RedisError, OSError) as error:
+                _log.warning("rate_limit_store_away", error=repr(error))
+        allowed = await self._own.hit(item, *identifiers)
+        return allowed, await self._own.get_window_stats(item, *identifiers)
 
     async def hit_request(self, connection: HTTPConnection, policy: Policy, identity: str) -> None:
         """The same, and leave the standing where the answer's headers are written."""

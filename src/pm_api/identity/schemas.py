@@ -155,6 +155,8 @@ class WorkspaceTransfer(ApiRequest):
 
 
 class WorkspaceRead(ApiModel):
+    """A workspace, as one of its members sees it."""
+
     id: UUID = Field(description="The workspace's id.")
     name: str = Field(description="Name of the workspace.", examples=["Acme"])
     slug: str = Field(description=_SLUG_TEXT, examples=["acme"])

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -10,6 +10,7 @@ from pm_api.core.actor import AdminScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound
 from pm_api.core.idempotency import api_router
+from pm_api.core.openapi import raises
 from pm_api.core.platform import PlatformDep
 from pm_api.core.problem import problem_page
 from pm_api.identity.guards import operator
@@ -26,6 +27,7 @@ from pm_api.operations.schemas import (
     ReleasedJob,
     ReleasedJobAnswer,
 )
+from pm_api.operations.service import ClockMoveInvalid
 
 PUBLIC_CACHE = "public, max-age=300"
 
@@ -57,8 +59,12 @@ async def get_metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@probes.get("/problems/{code}", operation_id="getProblem", response_class=HTMLResponse)
-async def get_problem(code: str) -> HTMLResponse:
+@probes.get(
+    "/problems/{code}", operation_id="getProblem", response_class=HTMLResponse, openapi_extra=raises(NotFound)
+)
+async def get_problem(
+    code: Annotated[str, Path(description="The problem's `code`.", examples=["not_found"])],
+) -> HTMLResponse:
     """What an error code means, for a person."""
     page = problem_page(code)
     if page is None:
@@ -91,16 +97,18 @@ async def list_held_jobs(
     return HeldJobs(jobs=await service.list_held_jobs(session, limit))
 
 
-@router.post("/admin/jobs/{job_id}/release", operation_id="releaseHeldJob")
+@router.post("/admin/jobs/{job_id}/release", operation_id="releaseHeldJob", openapi_extra=raises(NotFound))
 async def release_held_job(
-    _scope: Annotated[AdminScope, Depends(operator)], session: SessionDep, job_id: int
+    _scope: Annotated[AdminScope, Depends(operator)],
+    session: SessionDep,
+    job_id: Annotated[int, Path(description="Queue id of the held job.")],
 ) -> ReleasedJobAnswer:
     """Put a held job back into the queue, with its attempts forgotten."""
     await service.release_held_job(session, job_id)
     return ReleasedJobAnswer(job=ReleasedJob(id=job_id))
 
 
-@development.post("/dev/clock", operation_id="moveClock")
+@development.post("/dev/clock", operation_id="moveClock", openapi_extra=raises(ClockMoveInvalid))
 async def move_clock(
     _scope: Annotated[AdminScope, Depends(operator)], platform: PlatformDep, move: ClockMove
 ) -> ClockAnswer:

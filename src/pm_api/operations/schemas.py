@@ -45,6 +45,8 @@ class HeldJobs(ApiModel):
 
 
 class ReleasedJob(ApiModel):
+    """A job that will run again."""
+
     id: int = Field(description="The job that was put back into the queue.", examples=[42])
 
 
@@ -62,6 +64,8 @@ class ClockMove(ApiRequest):
 
 
 class ClockState(ApiModel):
+    """Where business time stands."""
+
     now: datetime = Field(description="Business time.")
     offset_s: float = Field(description="How far it is ahead of the wall clock, in seconds.", examples=[0.0])
     sweeps: list[str] = Field(description="Sweeps that ran because of the move.")

@@ -1,5 +1,6 @@
 """Working the inbox off, one subject at a time."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -12,7 +13,7 @@ from pm_api.core.jobs import JobContext, TryAgain, enqueue, implements, periodic
 from pm_api.core.platform import Platform
 from pm_api.core.tables import InboxEvent
 from pm_api.domains.billing.stripe_events import EventNotUnderstood
-from pm_api.integrations.stripe import StripeDoor, StripeObjectMissing
+from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeDoor, StripeObjectMissing
 from pm_api.webhooks.handlers import STRIPE
 from pm_api.webhooks.service import DRAIN_STRIPE, SOURCE, DrainSubject
 
@@ -24,28 +25,42 @@ _log = structlog.get_logger(__name__)
 
 @implements(DRAIN_STRIPE)
 async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
-    """Apply everything that waits for one customer, in order, under its lease."""
+    """Apply everything that waits for one customer, in order, under its lease.
+
+    An event that fails does not block the others: each is applied from what Stripe says now, so order does not
+    matter. The first failure is raised at the end. While Stripe is away there is nothing to go on with.
+    """
     platform = context.platform
     holder = platform.randomness.uuid()
     subject = payload.subject
     if not await _claim(platform, subject, holder):
         raise TryAgain("another worker is at this customer's events", delay_s=BUSY_DELAY_S)
+    failures: dict[UUID, Exception] = {}
     try:
-        while True:
-            async with platform.database.reading() as session:
-                waiting = await inbox.pending(session, SOURCE, subject)
-            if not waiting:
-                return
+        while waiting := await _waiting(platform, subject, besides=failures):
             for event in waiting:
                 # Each event gets a full lease of its own, however long the ones before it took.
                 if not await _claim(platform, subject, holder):
                     return
-                await _apply(platform, event, holder)
+                try:
+                    await _apply(platform, event, holder)
+                except (inbox.LeaseLost, PaymentProviderUnavailable):
+                    raise
+                except Exception as failure:
+                    _log.exception("webhook_event_failed", event_id=event.event_id, type=event.type)
+                    failures[event.id] = failure
     except inbox.LeaseLost:
         _log.warning("webhook_lease_lost", subject=subject)
     finally:
         async with platform.database.transaction() as session:
             await inbox.release(session, SOURCE, subject, holder, platform.clock.wall())
+    for failure in failures.values():
+        raise failure
+
+
+async def _waiting(platform: Platform, subject: str, *, besides: Collection[UUID]) -> list[InboxEvent]:
+    async with platform.database.reading() as session:
+        return [event for event in await inbox.pending(session, SOURCE, subject) if event.id not in besides]
 
 
 async def _claim(platform: Platform, subject: str, holder: UUID) -> bool:

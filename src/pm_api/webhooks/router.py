@@ -4,10 +4,11 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 
 from pm_api.core.actor import AdminScope
 from pm_api.core.db import SessionDep
+from pm_api.core.errors import NotFound
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -21,7 +22,17 @@ from pm_api.webhooks.service import EventNotReplayable, WebhooksClosed
 router = api_router(tag="webhooks")
 
 Signature = Annotated[str | None, Header(alias="Stripe-Signature", description="t=…,v1=… over the raw body.")]
-_PROBLEMS = raises(InvalidWebhook, WebhooksClosed)
+EventId = Annotated[UUID, Path(description="The event's id in the inbox.")]
+
+# The signature covers the raw bytes, so the body is no parameter that the framework would parse.
+_EVENT = {
+    **raises(InvalidWebhook, WebhooksClosed),
+    "requestBody": {
+        "description": "An event as Stripe sends it.",
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+}
 
 
 class InboxStatus(StrEnum):
@@ -31,7 +42,7 @@ class InboxStatus(StrEnum):
     HELD = "HELD"
 
 
-@router.post("/webhooks/stripe", operation_id="receiveStripeEvent", openapi_extra=_PROBLEMS)
+@router.post("/webhooks/stripe", operation_id="receiveStripeEvent", openapi_extra=_EVENT)
 async def receive_stripe_event(
     request: Request, platform: PlatformDep, stripe_signature: Signature = None
 ) -> Receipt:
@@ -40,7 +51,7 @@ async def receive_stripe_event(
     return Receipt(received=True)
 
 
-@router.post("/billing/webhooks", operation_id="receiveBillingEvent", openapi_extra=_PROBLEMS)
+@router.post("/billing/webhooks", operation_id="receiveBillingEvent", openapi_extra=_EVENT)
 async def receive_billing_event(
     request: Request, platform: PlatformDep, stripe_signature: Signature = None
 ) -> Receipt:
@@ -61,9 +72,9 @@ async def list_webhook_events(
     return await service.list_events(session, platform, page, status=status)
 
 
-@router.get("/admin/webhooks/{event_id}", operation_id="getWebhookEvent")
+@router.get("/admin/webhooks/{event_id}", operation_id="getWebhookEvent", openapi_extra=raises(NotFound))
 async def get_webhook_event(
-    _scope: Annotated[AdminScope, Depends(operator)], session: SessionDep, event_id: UUID
+    _scope: Annotated[AdminScope, Depends(operator)], session: SessionDep, event_id: EventId
 ) -> WebhookEventAnswer:
     """One event of the inbox."""
     return WebhookEventAnswer(event=await service.get_event(session, event_id))
@@ -72,10 +83,10 @@ async def get_webhook_event(
 @router.post(
     "/admin/webhooks/{event_id}/replay",
     operation_id="replayWebhookEvent",
-    openapi_extra=raises(EventNotReplayable),
+    openapi_extra=raises(NotFound, EventNotReplayable),
 )
 async def replay_webhook_event(
-    scope: Annotated[AdminScope, Depends(operator)], platform: PlatformDep, session: SessionDep, event_id: UUID
+    scope: Annotated[AdminScope, Depends(operator)], platform: PlatformDep, session: SessionDep, event_id: EventId
 ) -> WebhookEventAnswer:
     """Apply an event again, from what Stripe says now; nothing is granted twice."""
     return WebhookEventAnswer(event=await service.replay_event(session, platform, scope, event_id))

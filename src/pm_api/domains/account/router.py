@@ -1,14 +1,15 @@
 """Routes of the account."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response
 
 from pm_api.core.actor import AccountScope
 from pm_api.core.db import SessionDep
+from pm_api.core.errors import NotFound
 from pm_api.core.idempotency import api_router
-from pm_api.core.openapi import raises
+from pm_api.core.openapi import answers_with, raises
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.account import service
 from pm_api.domains.account.schemas import IdempotencyOutcomeAnswer, Registration
@@ -20,9 +21,7 @@ from pm_api.identity.schemas import SignInAnswer
 
 router = api_router(tag="account")
 
-CREATED: Final[dict[str, Any]] = {
-    "headers": {"Location": {"description": "Address of the new account.", "schema": {"type": "string"}}}
-}
+CREATED: Final = answers_with("Location")
 
 
 @router.post(
@@ -40,7 +39,7 @@ async def register(request: Request, response: Response, platform: PlatformDep, 
     return browser.sign_in_answer(platform, request, response, grant)
 
 
-@router.get("/idempotency/{key}", operation_id="getIdempotencyOutcome")
+@router.get("/idempotency/{key}", operation_id="getIdempotencyOutcome", openapi_extra=raises(NotFound))
 async def get_idempotency_outcome(
     scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
     platform: PlatformDep,

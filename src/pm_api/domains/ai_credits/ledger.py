@@ -15,7 +15,7 @@ from pm_api.core import telemetry
 from pm_api.core.actor import Actor
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import repository, store
-from pm_api.domains.ai_credits.engine import Applied, By, Grant, LotDraft, canonical_json, fingerprint
+from pm_api.domains.ai_credits.engine import Applied, By, Grant, LotDraft, Refused, canonical_json, fingerprint
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.store import Answer, Order
 
@@ -128,6 +128,10 @@ class UnknownPack(Exception):
     """No such version of a pack was ever on offer."""
 
 
+class PurchaseRefused(Exception):
+    """The account cannot take what was paid for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Purchase:
     """A pack that was paid for. The checkout session at Stripe is what makes it one purchase."""
@@ -143,7 +147,8 @@ class Purchase:
 
 async def grant_purchase(session: AsyncSession, platform: Platform, purchase: Purchase) -> int:
     """Bring what a pack holds, once for ever for one checkout session. What was bought and what came on top are two
-    lots; neither ever expires. Returns the credits granted now, 0 when they were granted before; raises UnknownPack.
+    lots; neither ever expires. Returns the credits granted now, 0 when they were granted before; raises UnknownPack,
+    and PurchaseRefused, after which the caller must roll back: a kept refusal would hold for ever.
     """
     pack = await repository.pack(session, purchase.pack, purchase.pack_version)
     if pack is None:
@@ -170,4 +175,7 @@ async def grant_purchase(session: AsyncSession, platform: Platform, purchase: Pu
         details=canonical_json({"pack": pack.name, "packVersion": pack.version, "checkoutSession": reference}),
     )
     [answer] = await apply(session, platform, [Order(AccountKind(purchase.account_kind), command)])
+    if not isinstance(answer.result, Applied):
+        reason = answer.result.reason if isinstance(answer.result, Refused) else "the key belongs to another command"
+        raise PurchaseRefused(f"checkout session {reference} cannot be granted: {reason}")
     return 0 if answer.replayed else pack.credits + pack.bonus

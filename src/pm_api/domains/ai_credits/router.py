@@ -10,7 +10,7 @@ from pm_api.core.actor import AccountScope, AdminScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import IdempotencyKeyRequired
 from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, api_router
-from pm_api.core.openapi import raises
+from pm_api.core.openapi import answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.ai_credits import balances, service, verification
@@ -57,6 +57,7 @@ LEDGER_PROBLEMS = (IdempotencyKeyRequired, IdempotencyKeyReused, InvalidIdempote
 @router.post(
     "/credits/spend",
     operation_id="spendCredits",
+    responses={200: answers_with("Idempotent-Replayed")},
     openapi_extra=raises(InsufficientCredits, UnknownService, *LEDGER_PROBLEMS),
 )
 async def spend_credits(
@@ -77,6 +78,7 @@ async def spend_credits(
 @router.post(
     "/credits/grant",
     operation_id="grantCredits",
+    responses={200: answers_with("Idempotent-Replayed")},
     openapi_extra=raises(AccountNotFound, BalanceLimitExceeded, *LEDGER_PROBLEMS),
 )
 async def grant_credits(

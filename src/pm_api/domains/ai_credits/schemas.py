@@ -128,6 +128,8 @@ class Identity(ApiModel):
 
 
 class Balance(ApiModel):
+    """What an account has, lot by lot."""
+
     account_id: UUID = Field(description="The wallet's user or the pool's workspace.")
     account_kind: AccountKind = Field(description="USER for a wallet, WORKSPACE for a pool.")
     current: int = Field(description="Available credits, without held ones.", examples=[97])
@@ -148,12 +150,16 @@ class BalanceAnswer(ApiModel):
 
 
 class CreditBalanceSummary(ApiModel):
+    """The balance in three figures."""
+
     current: int = Field(description="Available credits, without held ones.", examples=[97])
     limit: int = Field(description="What `current` is measured against.", examples=[110])
     reset_date: Timestamp | None = Field(description="When the plan's credits are renewed.")
 
 
 class CreditUsage(ApiModel):
+    """What was spent this month."""
+
     this_month: int = Field(description="Credits spent in this UTC calendar month.", examples=[3])
     breakdown: dict[str, int] = Field(
         description="The same by service; `OTHER` for spends without one.", examples=[{"TASK_GENERATION": 3}]
@@ -167,6 +173,8 @@ class PackSize(ApiModel):
 
 
 class CreditPricing(ApiModel):
+    """What credits cost."""
+
     credit_cost: float = Field(description="Reference price of one credit, in USD.", examples=[0.02])
     currency: str = Field(description="ISO 4217.", examples=["USD"])
     pack_sizes: dict[str, PackSize] = Field(description="Packs on offer by name.")

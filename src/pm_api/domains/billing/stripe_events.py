@@ -24,7 +24,7 @@ async def fetch_checkout(door: StripeDoor, session_id: str) -> StripeCheckout:
 async def apply_checkout(session: AsyncSession, platform: Platform, found: StripeCheckout) -> str:
     """Grant the credits of a paid pack, once for ever; note an expired session. Returns what was done.
 
-    Raises EventNotUnderstood when the session is none of ours.
+    Raises EventNotUnderstood when the session is none of ours, or what it paid for cannot be granted.
     """
     checkout_id = _our_id(found)
     try:
@@ -50,8 +50,8 @@ async def apply_checkout(session: AsyncSession, platform: Platform, found: Strip
     )
     try:
         granted = await ledger.grant_purchase(session, platform, purchase)
-    except ledger.UnknownPack as unknown:
-        raise EventNotUnderstood(str(unknown)) from unknown
+    except (ledger.UnknownPack, ledger.PurchaseRefused) as refused:
+        raise EventNotUnderstood(str(refused)) from refused
     return f"granted {granted} credits" if granted else "granted before"
 
 

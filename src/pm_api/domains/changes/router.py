@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pm_api.core.actor import AccountScope, WorkspaceScope
 from pm_api.core.db import SessionDep
 from pm_api.core.idempotency import api_router
-from pm_api.core.openapi import raises
+from pm_api.core.openapi import answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.changes import service
@@ -62,7 +62,12 @@ async def list_changes(
     )
 
 
-@router.post("/stream/tickets", operation_id="createStreamTicket", status_code=201)
+@router.post(
+    "/stream/tickets",
+    operation_id="createStreamTicket",
+    status_code=201,
+    responses={201: answers_with("Location")},
+)
 async def create_stream_ticket(
     scope: Annotated[AccountScope, Depends(READER)],
     session: SessionDep,

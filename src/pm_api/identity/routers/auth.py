@@ -4,7 +4,7 @@ import hashlib
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body, Depends, Request, Response
+from fastapi import Body, Depends, Path, Request, Response
 
 from pm_api.core.actor import UserScope
 from pm_api.core.db import SessionDep
@@ -34,6 +34,7 @@ router = api_router(tag="identity")
 well_known = api_router(tag="identity", prefix="")
 
 Caller = Annotated[UserScope, Depends(signed_in)]
+SessionId = Annotated[UUID, Path(description="One of the caller's sessions.")]
 
 
 @router.post("/auth/login", operation_id="login", openapi_extra=raises(InvalidCredentials))
@@ -98,7 +99,7 @@ async def list_sessions(
 @router.delete(
     "/auth/sessions/{session_id}", operation_id="endSession", status_code=204, openapi_extra=raises(NotFound)
 )
-async def end_session(scope: Caller, session: SessionDep, platform: PlatformDep, session_id: UUID) -> None:
+async def end_session(scope: Caller, session: SessionDep, platform: PlatformDep, session_id: SessionId) -> None:
     """End one of the caller's sessions, on every server at once."""
     await sessions.end_one(session, platform, user_id=scope.user_id, session_id=session_id)
 

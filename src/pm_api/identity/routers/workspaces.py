@@ -1,6 +1,6 @@
 """Workspaces over HTTP."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
@@ -10,7 +10,7 @@ from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
 from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
 from pm_api.core.idempotency import api_router
-from pm_api.core.openapi import ETAG_HEADER, raises
+from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.identity import workspaces
@@ -27,12 +27,7 @@ from pm_api.identity.schemas import (
 
 router = api_router(tag="identity")
 
-CREATED: Final[dict[str, Any]] = {
-    "headers": {
-        **ETAG_HEADER["headers"],
-        "Location": {"description": "Address of the new workspace.", "schema": {"type": "string"}},
-    }
-}
+CREATED: Final = answers_with("ETag", "Location")
 
 # The guard reads the id from the path; it is declared here so that the document shows it.
 WorkspaceId = Annotated[UUID, Path(alias="workspace_id", description="The workspace.")]

@@ -1,0 +1,187 @@
+"""The OpenAPI document: complete, readable, and the one that is committed."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import schemathesis
+
+from pm_api import cli
+from pm_api.core.openapi import CODES_KEY, PROBLEM_REF
+from pm_api.core.problem import MEDIA_TYPE
+from pm_api.routers import KEY_EXEMPT, PUBLIC
+
+COMMITTED: Final = Path(__file__).parents[2] / "openapi.json"
+DOCUMENT: Final[dict[str, Any]] = cli.document()
+OPERATIONS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
+    operation["operationId"]: (method, path, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+SCHEMAS: Final[dict[str, Any]] = DOCUMENT["components"]["schemas"]
+NAMES_OF_SCHEMAS: Final = re.compile(r"^([A-Z][a-z]+)+$")
+NAMES_ON_THE_WIRE: Final = re.compile(r"^[a-z]+([A-Z][a-z]*|[0-9]+)*$")
+
+every_operation = pytest.mark.parametrize("name", sorted(OPERATIONS))
+
+
+def properties() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for schema_name, schema in SCHEMAS.items():
+        for name, shown in schema.get("properties", {}).items():
+            yield schema_name, name, shown
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            else:
+                yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def takes_input(operation: dict[str, Any]) -> bool:
+    return "requestBody" in operation or any(
+        one["name"] not in ("If-None-Match", "Idempotency-Key") for one in operation.get("parameters", ())
+    )
+
+
+def test_the_committed_document_is_what_the_code_says() -> None:
+    assert json.loads(COMMITTED.read_text("utf-8")) == json.loads(json.dumps(DOCUMENT)), "run `make openapi`"
+
+
+def test_it_is_a_valid_openapi_3_1_document() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    schemathesis.openapi.from_dict(DOCUMENT).validate()
+
+
+def test_every_reference_leads_somewhere_and_nothing_is_left_over() -> None:
+    used = set(references(DOCUMENT))
+    known = {f"#/components/{kind}/{name}" for kind, parts in DOCUMENT["components"].items() for name in parts}
+    assert used <= known
+    unused = {one for one in known - used if not one.startswith("#/components/securitySchemes/")}
+    assert unused == set()
+
+
+@every_operation
+def test_every_operation_is_told(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    assert operation["summary"].strip()
+    assert operation["description"].strip().endswith(".")
+    assert len(operation["tags"]) == 1
+    assert NAMES_ON_THE_WIRE.fullmatch(name)
+
+
+@every_operation
+def test_every_parameter_is_told(name: str) -> None:
+    _, path, operation = OPERATIONS[name]
+    parameters = operation.get("parameters", [])
+    assert all(one.get("description") for one in parameters), [one["name"] for one in parameters]
+    assert set(re.findall(r"{(\w+)}", path)) == {one["name"] for one in parameters if one["in"] == "path"}
+    for one in parameters:
+        if one["in"] == "query":
+            assert NAMES_ON_THE_WIRE.fullmatch(one["name"])
+        if one["in"] == "header":
+            assert re.fullmatch(r"([A-Z][a-zA-Z]*)(-[A-Z][a-zA-Z]*)+", one["name"])
+
+
+def test_every_field_is_told() -> None:
+    """In its own words, or (for a thing under its noun) in those of its schema."""
+    silent = [
+        f"{schema}.{name}"
+        for schema, name, shown in properties()
+        if not shown.get("description") and not SCHEMAS[shown.get("$ref", "/").rsplit("/", 1)[-1]].get("description")
+    ]
+    assert silent == []
+
+
+def test_names_are_readable() -> None:
+    assert [name for name in SCHEMAS if not NAMES_OF_SCHEMAS.fullmatch(name)] == []
+    assert [f"{schema}.{name}" for schema, name, _ in properties() if not NAMES_ON_THE_WIRE.fullmatch(name)] == []
+    assert [f"{schema}.{name}" for schema, name, shown in properties() if "title" in shown] == []
+
+
+def test_requests_refuse_what_they_do_not_know_and_answers_may_grow() -> None:
+    bodies = {
+        one.rsplit("/", 1)[-1]
+        for _, _, operation in OPERATIONS.values()
+        for one in references(operation.get("requestBody"))
+    }
+    assert len(bodies) > 8
+    closed = {name for name, schema in SCHEMAS.items() if schema.get("additionalProperties") is False}
+    assert closed == bodies
+
+
+@every_operation
+def test_every_refusal_is_a_problem(name: str) -> None:
+    method, _, operation = OPERATIONS[name]
+    responses = operation["responses"]
+    statuses = set(responses)
+    for status, answer in responses.items():
+        if status[0] in "45" and CODES_KEY in answer:
+            assert answer["content"][MEDIA_TYPE]["schema"] == PROBLEM_REF
+            assert all(f"`{code}`" in answer["description"] for code in answer[CODES_KEY])
+        elif status[0] in "45":
+            assert (name, status) == ("getReadiness", "503")
+    assert {"429", "500"} <= statuses
+    assert ("401" in statuses) >= (name not in PUBLIC)
+    assert ("422" in statuses) == (takes_input(operation) or name_keeps_key(name))
+    assert ({"400", "413"} <= statuses) == ("requestBody" in operation)
+    assert any(status[0] == "2" for status in statuses)
+    if method == "get":
+        assert "201" not in statuses
+
+
+def name_keeps_key(name: str) -> bool:
+    return OPERATIONS[name][0] == "post" and name not in KEY_EXEMPT
+
+
+@every_operation
+def test_every_operation_says_how_one_gets_in(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    if name in PUBLIC:
+        assert "security" not in operation
+        return
+    ways = [next(iter(way)) for way in operation["security"]]
+    assert ways in (["bearer"], ["bearer", "adminKey"])
+    assert set(ways) <= set(DOCUMENT["components"]["securitySchemes"])
+    assert ("/admin/" in OPERATIONS[name][1]) <= ("adminKey" in ways)
+
+
+@every_operation
+def test_headers_of_requests_and_answers_are_told(name: str) -> None:
+    method, _, operation = OPERATIONS[name]
+    sent = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
+    responses = operation["responses"]
+    assert "Retry-After" in responses["429"]["headers"]
+    if "401" in responses:
+        assert "WWW-Authenticate" in responses["401"]["headers"]
+    if "201" in responses:
+        assert "Location" in responses["201"]["headers"]
+    if method == "post":
+        keeps = name_keeps_key(name)
+        assert ("Idempotency-Key" in sent) == (keeps or "credits" in name.lower())
+        assert keeps <= any("Idempotent-Replayed" in one.get("headers", {}) for one in responses.values())
+    if method == "get":
+        has_tag = "ETag" in responses["200"].get("headers", {})
+        assert has_tag == ("304" in responses) == ("If-None-Match" in sent)
+    if "412" in responses:
+        assert "If-Match" in sent
+
+
+def test_events_are_a_stream_of_text() -> None:
+    assert OPERATIONS["openStream"][2]["responses"]["200"]["content"] == {
+        "text/event-stream": {"schema": {"type": "string"}}
+    }
+
+
+def test_nothing_of_the_framework_shows_through() -> None:
+    text = json.dumps(DOCUMENT)
+    assert "HTTPValidationError" not in text
+    assert "x-problems" not in text

@@ -1,0 +1,100 @@
+"""Settings: complete examples, and no start with a gap."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pm_api.core.settings import (
+    DEVELOPMENT_ADMIN_KEY,
+    DEVELOPMENT_SECRET_KEYS,
+    DEVELOPMENT_STRIPE_SECRET_KEY,
+    DEVELOPMENT_STRIPE_WEBHOOK_SECRET,
+    SettingsError,
+    describe,
+    load_settings,
+)
+from tests.support.settings import environment_for
+
+ROOT = Path(__file__).parents[2]
+COMPLETE = environment_for("postgresql://nowhere/none") | {"PM_ENV": "production"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """A production environment with nothing missing, in a folder without a `.env`."""
+    monkeypatch.chdir(tmp_path)
+    for name, _, _ in describe():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_a_complete_production_environment_starts(environment: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    assert settings.is_production
+    assert settings.secure_cookies
+    assert settings.stripe.expects_livemode is False
+    environment.setenv("PM_STRIPE_SECRET_KEY", "sk_live_x")
+    assert load_settings().stripe.expects_livemode is True
+
+
+@pytest.mark.parametrize("env", ["production", "test"])
+@pytest.mark.parametrize(
+    "name",
+    ["PM_DATABASE_URL", "PM_SECRET_KEYS", "PM_STRIPE_SECRET_KEY", "PM_STRIPE_WEBHOOK_SECRET", "PM_PUBLIC_URL"],
+)
+def test_a_missing_secret_is_named(environment: pytest.MonkeyPatch, name: str, env: str) -> None:
+    environment.setenv("PM_ENV", env)
+    environment.delenv(name)
+    with pytest.raises(SettingsError, match=f"{name} is not set"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PM_SECRET_KEYS", DEVELOPMENT_SECRET_KEYS),
+        ("PM_ADMIN_KEY", DEVELOPMENT_ADMIN_KEY),
+        ("PM_STRIPE_SECRET_KEY", DEVELOPMENT_STRIPE_SECRET_KEY),
+        ("PM_STRIPE_WEBHOOK_SECRET", DEVELOPMENT_STRIPE_WEBHOOK_SECRET),
+    ],
+)
+def test_a_development_secret_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name} still has its development value") as refusal:
+        load_settings()
+    assert value not in str(refusal.value)
+
+
+def test_all_gaps_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("PM_DATABASE_URL")
+    environment.delenv("PM_PUBLIC_URL")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert "PM_DATABASE_URL" in str(refusal.value)
+    assert "PM_PUBLIC_URL" in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", ["no-colon", "k1:not base64!", "k1:c2hvcnQ=", "k-1:" + "QUFB" * 12])
+def test_a_bad_secret_key_is_refused(environment: pytest.MonkeyPatch, value: str) -> None:
+    environment.setenv("PM_SECRET_KEYS", value)
+    with pytest.raises(SettingsError, match="PM_SECRET_KEYS"):
+        load_settings()
+
+
+def test_development_reads_dotenv_and_production_does_not(environment: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PM_LOG_LEVEL=ERROR\n")
+    environment.delenv("PM_LOG_LEVEL")
+    assert load_settings().log_level == "INFO"
+    environment.setenv("PM_ENV", "development")
+    assert load_settings().log_level == "ERROR"
+
+
+def test_the_examples_are_complete() -> None:
+    names = [name for name, _, _ in describe()]
+    example = re.findall(r"^#?(PM_[A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    table = re.findall(r"^\| `(PM_[A-Z0-9_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert example == names
+    assert table == names
