@@ -38,7 +38,7 @@ PATH_TABLES: Final = {
 }
 """Which table a path parameter's id is from."""
 
-PATH_VALUES: Final = {"code": "not_found"}
+PATH_VALUES: Final = {"code": "not_found", "key": "a-key"}
 
 
 async def nothing(_scene: Scene) -> Call:

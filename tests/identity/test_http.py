@@ -334,7 +334,7 @@ async def test_the_document_shows_gates_headers_and_problems(client: httpx.Async
     assert {"200", "400", "401", "403", "404", "409", "412", "413", "422", "429", "500"} <= set(update["responses"])
     assert "slug_taken" in update["responses"]["409"]["description"]
     named = {(one["in"], one["name"]) for one in update["parameters"]}
-    assert {("path", "workspace_id"), ("header", "if-match")} <= named
+    assert {("path", "workspace_id"), ("header", "If-Match")} <= named
     read = document["paths"]["/api/workspaces/{workspace_id}"]["get"]
     assert "304" in read["responses"]
     assert "ETag" in read["responses"]["200"]["headers"]

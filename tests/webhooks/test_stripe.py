@@ -25,6 +25,7 @@ from tests.support.stripe import (
     encoded,
     event_about,
     open_till,
+    published_event,
     sample,
     sandbox_stripe,
     session_about,
@@ -437,13 +438,9 @@ def variants(name: str) -> list[Json]:
 @pytest.mark.parametrize(("name", "kind"), CASES, ids=[kind for _, kind in CASES])
 async def test_every_published_object_is_taken_in(till: Till, name: str, kind: str) -> None:
     for about in variants(name):
-        published = sample("event") | {
-            "id": f"evt_published{next(_numbers)}",
-            "type": kind,
-            "data": {"object": about},
-        }
-        await till.tell({**published, "something_new": {"a": 1}, "request": None, "pending_webhooks": None})
-        row = await till.stored(published["id"])
+        event = published_event(kind, about)
+        await till.tell({**event, "something_new": {"a": 1}, "request": None, "pending_webhooks": None})
+        row = await till.stored(event["id"])
         assert row["status"] == (PENDING if kind in STRIPE else IGNORED)
         assert row["object_id"] == (about.get("id") or "")
-        assert await till.jobs([published["id"]]) == (1 if kind in STRIPE else 0)
+        assert await till.jobs([event["id"]]) == (1 if kind in STRIPE else 0)

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from pm_api.core.errors import (
     ApiError,
+    BadRequest,
     InternalError,
     MalformedBody,
     PayloadTooLarge,
@@ -21,7 +22,7 @@ ERRORS_KEY: Final = "x-problems"
 CODES_KEY: Final = "x-codes"
 PROBLEM_REF: Final = {"$ref": "#/components/schemas/Problem"}
 ALWAYS: Final = (TooManyRequests, InternalError)
-WITH_BODY: Final = (MalformedBody, PayloadTooLarge, ValidationFailed)
+WITH_BODY: Final = (BadRequest, MalformedBody, PayloadTooLarge, ValidationFailed)
 EVENT_STREAM: Final = "text/event-stream"
 HEADERS: Final[dict[str, dict[str, str]]] = {
     "ETag": {"type": "string", "description": "Version of the resource, for `If-Match` and `If-None-Match`."},

@@ -1,11 +1,14 @@
 """The base of everything on the wire: camelCase outside, snake_case inside, unknown request fields refused."""
 
 import math
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
+
+RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def storable(text: str) -> str:
@@ -47,9 +50,25 @@ def _format_utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _written_out(moment: object) -> object:
+    """Refuse what pydantic would take for seconds since 1970."""
+    if isinstance(moment, datetime) or (isinstance(moment, str) and RFC_3339.fullmatch(moment)):
+        return moment
+    raise ValueError("must be an RFC 3339 time with its offset, such as 2026-01-31T09:30:00Z")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999 of UTC") from None
+
+
 Text = Annotated[str, AfterValidator(storable)]
 Timestamp = Annotated[
     AwareDatetime,
+    BeforeValidator(_written_out),
+    AfterValidator(_in_utc),
     PlainSerializer(_format_utc, return_type=str, when_used="json"),
     Field(description="RFC 3339; any offset is accepted, UTC with Z is returned."),
 ]

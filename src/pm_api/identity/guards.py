@@ -226,17 +226,25 @@ def _uuid(raw: Any, name: str) -> UUID:
 
 
 async def _named_value(request: Request, name: str) -> Any:
-    """A query parameter, else a field of the JSON body (which the framework has read already)."""
-    if name in request.query_params:
-        return request.query_params[name]
+    """A query parameter or a field of the JSON body (which the framework has read already).
+
+    Raises ValidationFailed when both are sent and differ: the service goes by the one, the caller may mean the other.
+    """
+    in_query = request.query_params.get(name)
     if request.method in ("GET", "HEAD", "DELETE"):
-        return None
+        return in_query
     body = await request.body()
     try:
         content = orjson.loads(body) if body else None
     except orjson.JSONDecodeError:
-        return None
-    return content.get(name) if isinstance(content, dict) else None
+        return in_query
+    in_body = content.get(name) if isinstance(content, dict) else None
+    if in_query is not None and in_body is not None and in_query != in_body:
+        raise ValidationFailed(
+            f"{name} in the address and in the body differ",
+            details=[{"pointer": f"/{name}", "detail": "Differs from the query parameter of this name"}],
+        )
+    return in_body if in_query is None else in_query
 
 
 signed_in = SignedIn()

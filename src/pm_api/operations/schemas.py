@@ -1,9 +1,8 @@
 """Shapes of the operator's routes."""
 
-from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from pm_api.core.schema import ApiModel, ApiRequest, Timestamp
 
@@ -57,7 +56,7 @@ class ReleasedJobAnswer(ApiModel):
 class ClockMove(ApiRequest):
     """Exactly one of the two."""
 
-    now: AwareDatetime | None = Field(None, description="Set business time to this moment.")
+    now: Timestamp | None = Field(None, description="Set business time to this moment.")
     advance_s: float | None = Field(
         None, ge=-315_360_000, le=315_360_000, description="Move business time by so many seconds."
     )
@@ -66,7 +65,7 @@ class ClockMove(ApiRequest):
 class ClockState(ApiModel):
     """Where business time stands."""
 
-    now: datetime = Field(description="Business time.")
+    now: Timestamp = Field(description="Business time.")
     offset_s: float = Field(description="How far it is ahead of the wall clock, in seconds.", examples=[0.0])
     sweeps: list[str] = Field(description="Sweeps that ran because of the move.")
 

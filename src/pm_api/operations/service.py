@@ -70,8 +70,9 @@ async def move_clock(platform: Platform, move: ClockMove) -> ClockState:
     if (move.now is None) == (move.advance_s is None):
         raise ClockMoveInvalid
     clock = platform.clock
-    shift = move.now - clock.wall() if move.now is not None else clock.offset + timedelta(seconds=move.advance_s or 0)
-    if not EARLIEST < clock.wall() + shift < LATEST:
+    wall = clock.wall()
+    shift = move.now - wall if move.now is not None else clock.offset + timedelta(seconds=move.advance_s or 0)
+    if not EARLIEST < wall + shift < LATEST:
         raise ClockMoveInvalid
     async with platform.database.transaction() as session:
         await business_clock.write_shift(session, shift)

@@ -54,8 +54,8 @@ async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
     finally:
         async with platform.database.transaction() as session:
             await inbox.release(session, SOURCE, subject, holder, platform.clock.wall())
-    for failure in failures.values():
-        raise failure
+    if failures:
+        raise next(iter(failures.values()))
 
 
 async def _waiting(platform: Platform, subject: str, *, besides: Collection[UUID]) -> list[InboxEvent]:

@@ -186,7 +186,7 @@ async def held(till: Till) -> bool:
 
 
 async def handled(till: Till, event: Json) -> bool:
-    return (await till.stored(event["id"]))["status"] == HANDLED
+    return bool((await till.stored(event["id"]))["status"] == HANDLED)
 
 
 async def claim(till: Till, subject: str, holder: UUID) -> bool:
@@ -254,11 +254,18 @@ async def test_a_paid_medium_pack_brings_550_credits_to_spend(
         ("PURCHASE", 500),
         ("BONUS", 50),
     }
+    spent = await buyer.client.post("/api/credits/spend", headers={"Idempotency-Key": "one"}, json={"amount": 10})
+    assert (spent.status_code, spent.json()["balance"]["current"]) == (200, 550), spent.text
     await prove(buyer)
 
-    # What runs out goes first, then what was given, and last what was paid for.
+
+async def test_what_was_bought_is_spent_last_and_the_book_can_be_proved(till: Till, buyer: Person) -> None:
+    """What runs out goes first, then what was given, and last what was paid for: one line over three lots."""
+    _, about = await paid(till, buyer)
+    await told(till, COMPLETED, about)
+    await till.drain(about["customer"])
     spent = await buyer.client.post(
-        "/api/credits/spend", headers={"Idempotency-Key": "half"}, json={"amount": FREE_CREDITS + 50 + 100}
+        "/api/credits/spend", headers={"Idempotency-Key": "three lots"}, json={"amount": FREE_CREDITS + 50 + 100}
     )
     assert (spent.status_code, spent.json()["balance"]["current"]) == (200, 400), spent.text
     assert [(lot["kind"], lot["remaining"]) for lot in await till.lots(buyer.id)] == [("PURCHASE", 400), ("BONUS", 0)]
@@ -459,7 +466,7 @@ async def test_a_customer_who_is_gone_at_stripe_still_gets_what_was_paid_for(
 async def test_a_session_with_every_other_field_null_or_new_is_understood(till: Till, buyer: Person) -> None:
     needed = {"id", "object", "client_reference_id", "status", "payment_status"}
     checkout_id = await open_checkout(till.platform, buyer.id)
-    about = {name: value if name in needed else None for name, value in session_about(checkout_id).items()}
+    about: Json = {name: value if name in needed else None for name, value in session_about(checkout_id).items()}
     await till.stripe.put({**about, "brand_new": {"deep": [1, None]}})
     event = await told(till, COMPLETED, about)
     await till.drain(about["id"])
@@ -607,7 +614,7 @@ async def test_an_event_that_cannot_be_applied_does_not_block_the_customers_othe
     _, whole = await paid(till, buyer, customer=broken["customer"])
     first = await told(till, COMPLETED, broken, created=1_700_000_000)
     second = await told(till, COMPLETED, whole, created=1_700_000_001)
-    with pytest.raises(Exception, match="(?i)int64|out of range"):
+    with pytest.raises(Exception, match="int64"):
         await till.drain(broken["customer"])
     assert await outcome(till, first) == (PENDING, None)
     assert await outcome(till, second) == (HANDLED, "granted 550 credits")

@@ -11,6 +11,7 @@ from pm_api.core.errors import NotFound
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import answers_with, raises
 from pm_api.core.platform import PlatformDep
+from pm_api.core.schema import Text
 from pm_api.domains.account import service
 from pm_api.domains.account.schemas import IdempotencyOutcomeAnswer, Registration
 from pm_api.identity import browser
@@ -39,14 +40,14 @@ async def register(request: Request, response: Response, platform: PlatformDep, 
     return browser.sign_in_answer(platform, request, response, grant)
 
 
-@router.get("/idempotency/{key}", operation_id="getIdempotencyOutcome", openapi_extra=raises(NotFound))
+@router.get("/idempotency/{key:path}", operation_id="getIdempotencyOutcome", openapi_extra=raises(NotFound))
 async def get_idempotency_outcome(
     scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
     platform: PlatformDep,
     session: SessionDep,
-    key: Annotated[str, Path(min_length=1, max_length=255, description="The Idempotency-Key.")],
+    key: Annotated[Text, Path(min_length=1, max_length=255, description="The Idempotency-Key.")],
     route: Annotated[
-        str,
+        Text,
         Query(
             max_length=100, description="The operation it was sent to, by its operationId.", examples=["spendCredits"]
         ),

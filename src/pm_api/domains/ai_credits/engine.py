@@ -445,11 +445,16 @@ def chain_hash(
             command_key,
             reverses_seq,
             created_at,
-            [[one.lot_id, one.amount] for one in allocations],
+            [[one.lot_id, one.amount] for one in sorted(allocations, key=_by_lot)],
         ],
         default=str,  # the driver's own UUID type
     )
     return hashlib.sha256(previous + line).digest()
+
+
+def _by_lot(allocation: Allocation) -> UUID:
+    """The table keeps no order among an entry's allocations, so the hash must not depend on one."""
+    return allocation.lot_id
 
 
 def canonical_json(value: Any) -> bytes:

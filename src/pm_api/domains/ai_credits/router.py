@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Response
-from pydantic import AwareDatetime
 
 from pm_api.core.actor import AccountScope, AdminScope
 from pm_api.core.db import SessionDep
@@ -13,6 +12,7 @@ from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey,
 from pm_api.core.openapi import answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
+from pm_api.core.schema import Timestamp
 from pm_api.domains.ai_credits import balances, service, verification
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.enums import EntryType, Service
@@ -128,8 +128,8 @@ async def list_credit_history(
     service_name: Annotated[Service | None, Query(alias="service", description="Only this service.")] = None,
     entry_type: Annotated[EntryType | None, Query(alias="type", description="Only this kind of entry.")] = None,
     member_id: Annotated[UUID | None, Query(alias="memberId", description="Only what this user did.")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="From here on, included.")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="Up to here, not included.")] = None,
+    since: Annotated[Timestamp | None, Query(alias="from", description="From here on, included.")] = None,
+    until: Annotated[Timestamp | None, Query(alias="to", description="Up to here, not included.")] = None,
 ) -> History:
     """The account's book, newest line first."""
     return await balances.history(

@@ -14,12 +14,22 @@ import asyncpg
 import structlog
 
 from pm_api.core import telemetry
+from pm_api.core.errors import Unavailable
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import store
 from pm_api.domains.ai_credits.errors import LedgerBusy
 from pm_api.domains.ai_credits.store import Answer, ConnectionStatements, KeyConflict, Order
 
 RECONNECT_DELAY_S = 0.2
+UNREACHABLE = "The ledger cannot be reached. Whether this was written is open: send it again with the same key."
+UNREACHABLE_ERRORS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -83,6 +93,11 @@ class LedgerWriter:
     async def _serve(self, batch: list[_Waiting]) -> None:
         try:
             answers = await self._write([order for order, _ in batch])
+        except Unavailable as error:
+            _log.exception("ledger_unreachable", commands=len(batch))
+            for _, future in batch:
+                _fail(future, error)
+            return
         except Exception as error:
             if len(batch) > 1:
                 _log.warning("ledger_batch_failed", commands=len(batch), error=repr(error))
@@ -97,14 +112,27 @@ class LedgerWriter:
                 future.set_result(answer)
 
     async def _write(self, orders: list[Order]) -> list[Answer]:
-        """One transaction. Running it again is safe at any point: keys are claimed for ever."""
+        """One transaction. Running it again is safe at any point: keys are claimed for ever. Raises Unavailable."""
         try:
             return await self._transact(orders)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
-            # The COMMIT may or may not have happened: the keys tell, on a new connection.
-            await self._disconnect()
-            await asyncio.sleep(RECONNECT_DELAY_S)
+        except Exception as error:
+            if not self._lost_connection(error):
+                raise
+        # The COMMIT may or may not have happened: the keys tell, on a new connection.
+        await self._disconnect()
+        await asyncio.sleep(RECONNECT_DELAY_S)
+        try:
             return await self._transact(orders)
+        except Exception as error:
+            if not self._lost_connection(error):
+                raise
+            raise Unavailable(UNREACHABLE) from error
+
+    def _lost_connection(self, error: Exception) -> bool:
+        """Whether the way to the database failed, and not something in the batch."""
+        if isinstance(error, UNREACHABLE_ERRORS):
+            return True
+        return self._connection is not None and self._connection.is_closed()
 
     async def _transact(self, orders: list[Order]) -> list[Answer]:
         connection = await self._connected()

@@ -1,0 +1,133 @@
+"""Requests made from the document, against the real service: no answer may be one that the document does not tell.
+
+Every request goes out as nobody, as a workspace's owner and as the operator, and once more with the ids of rows that
+are really there. What a route makes of a good request is asked with the access matrix' examples.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import httpx
+import pytest
+import schemathesis
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from pm_api import cli
+from pm_api.app import api_routes, create_app, guard_of
+from pm_api.core.settings import Settings
+from pm_api.identity.guards import Operator
+from tests.architecture.examples import example_of, path_ids
+from tests.architecture.world import ADMIN_KEY_HOLDER, ANONYMOUS, TARGET, Cast, Scene
+from tests.contract.served import Served, served
+from tests.support.soak import SOAKING, rounds
+
+pytestmark = pytest.mark.xdist_group("schemathesis")
+
+STREAMS: Final = {"openStream"}
+CHECKS: Final = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+CONFIG: Final = schemathesis.Config.from_dict(
+    {
+        "generation": {
+            "max-examples": rounds(5, 100),
+            "deterministic": not SOAKING,
+            "database": "none",
+            "allow-extra-parameters": False,  # a query parameter nobody knows is ignored, as everywhere on the web
+        },
+        "phases": {"coverage": {"unexpected-methods": []}, "stateful": {"enabled": False}},
+    }
+)
+SCHEMA: Final = schemathesis.openapi.from_dict(cli.document(), config=CONFIG).exclude(operation_id=list(STREAMS))
+ROUTES: Final = {
+    route.operation_id or "": route
+    for route in api_routes(create_app(Settings(database_url="postgresql://nowhere/none")))
+    if route.include_in_schema and route.operation_id not in STREAMS
+}
+
+
+@dataclass
+class Stand:
+    """The callers of one operation, and ids of rows that are really there."""
+
+    callers: dict[str, dict[str, str]]
+    real: dict[str, str]
+
+    @classmethod
+    async def build(cls, cast: Cast, operation: str) -> "Stand":
+        owner = await Scene.set(cast, "OWNER")
+        operator = await Scene.set(cast, ADMIN_KEY_HOLDER, owner.place)
+        ids = await path_ids(ROUTES[operation], owner)
+        return cls(
+            {ANONYMOUS: {}, "OWNER": owner.headers, ADMIN_KEY_HOLDER: operator.headers},
+            {
+                "workspaceId": str(owner.place.workspace_id),
+                "userId": str(cast.user_ids[TARGET]),
+                **{name: str(value) for name, value in ids.items()},
+            },
+        )
+
+    def put_real_ids_into(self, case: "Case[Any]") -> bool:
+        """True when there was a place for one."""
+        changed = False
+        for container in (case.path_parameters, case.query, case.body):
+            if not isinstance(container, dict):
+                continue
+            for name in container.keys() & self.real.keys():
+                container[name] = self.real[name]
+                changed = True
+        return changed
+
+
+@pytest.fixture(scope="module")
+def service(request: pytest.FixtureRequest) -> Iterator[Served]:
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
+    with served(f"pm_contract_{worker}") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stand_of(service: Served) -> Callable[[str], Stand]:
+    return cache(lambda operation: service.run(Stand.build(service.cast, operation)))
+
+
+@SCHEMA.parametrize()
+def test_no_request_gets_an_answer_that_is_not_told(
+    case: "Case[Any]", service: Served, stand_of: Callable[[str], Stand]
+) -> None:
+    stand = stand_of(case.operation.definition.raw["operationId"])
+    for headers in stand.callers.values():
+        case.call_and_validate(service.address, headers=headers, checks=CHECKS)
+    if stand.put_real_ids_into(case):  # which may put right what was meant to be wrong
+        for headers in stand.callers.values():
+            case.call_and_validate(service.address, headers=headers, checks=CHECKS[:-1])
+
+
+@pytest.mark.parametrize("name", sorted(ROUTES))
+def test_a_good_request_succeeds_as_told(service: Served, name: str) -> None:
+    route = ROUTES[name]
+    column = ADMIN_KEY_HOLDER if isinstance(guard_of(route), Operator) else "OWNER"
+    scene = service.run(Scene.set(service.cast, column))
+    call = service.run(example_of(route, scene))
+    method = next(iter(route.methods or ()))
+    with httpx.Client(base_url=service.address, trust_env=False, timeout=30) as client:
+        answer = client.request(
+            method, call.path, params=call.query, json=call.json, content=call.content, headers=call.headers
+        )
+    assert answer.is_success, answer.text
+    SCHEMA[route.path_format][method].validate_response(answer)
