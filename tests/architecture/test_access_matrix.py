@@ -32,11 +32,9 @@ from tests.architecture.world import (
     Cast,
     Place,
     Scene,
+    platform_on_its_own,
 )
-from tests.conftest import TEMPLATE, database_url, open_platform, server_command
-from tests.support.clock import MovableClock
 from tests.support.server import serve
-from tests.support.settings import settings_for
 
 MATRIX: Final = Path(__file__).parents[2] / "access_matrix.csv"
 STATIC: Final = ("method", "path", "operationId", "guard", "permission", "table")
@@ -76,12 +74,7 @@ class Theatre:
 
 @pytest.fixture(scope="module")
 async def theatre(request: pytest.FixtureRequest) -> AsyncIterator[Theatre]:
-    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
-    name = f"pm_matrix_{worker}"
-    await server_command(
-        f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"
-    )
-    async with open_platform(settings_for(database_url(name)), MovableClock()) as platform:
+    async with platform_on_its_own(request.config, "matrix") as platform:
         cast = await Cast.hire(platform)
         app = create_app(platform.settings, platform, connect=False)
         async with (
@@ -89,7 +82,6 @@ async def theatre(request: pytest.FixtureRequest) -> AsyncIterator[Theatre]:
             httpx.AsyncClient(base_url=address, trust_env=False, timeout=30) as client,
         ):
             yield Theatre(client, cast, await cast.build_place())
-    await server_command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def method_of(route: APIRoute) -> str:

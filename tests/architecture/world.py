@@ -1,10 +1,12 @@
 """People, places and rows for tests that meet every route: one factory per table, made through the services."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import text, update
 
 from pm_api.core import inbox
@@ -20,8 +22,9 @@ from pm_api.identity.models import User
 from pm_api.identity.permissions import Role
 from pm_api.identity.sessions import Device
 from pm_api.identity.tokens import AccessTokens
-from tests.conftest import PASSWORD
-from tests.support.settings import ADMIN_KEY
+from tests.conftest import PASSWORD, TEMPLATE, database_url, open_platform, server_command
+from tests.support.clock import MovableClock
+from tests.support.settings import ADMIN_KEY, settings_for
 
 ANONYMOUS: Final = "anonymous"
 SIGNED_IN: Final = "signed_in"
@@ -37,6 +40,18 @@ administrator of the installation, and the holder of its key."""
 TARGET: Final = "target"
 TESTS: Final = Device("tests", "127.0.0.1")
 CHECKOUT_COMPLETED: Final = "checkout.session.completed"
+
+
+@asynccontextmanager
+async def platform_on_its_own(request_config: pytest.Config, name: str) -> AsyncIterator[Platform]:
+    """A platform on a database that no other test sees: for tests that call everything, the clock included."""
+    worker = getattr(request_config, "workerinput", {}).get("workerid", "main")
+    database = f"pm_{name}_{worker}"
+    drop = f"DROP DATABASE IF EXISTS {database} WITH (FORCE)"
+    await server_command(drop, f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
+    async with open_platform(settings_for(database_url(database)), MovableClock()) as platform:
+        yield platform
+    await server_command(drop)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
+
 from pm_api.app import create_app
-from tests.architecture.world import Cast
-from tests.conftest import TEMPLATE, database_url, open_platform, server_command
-from tests.support.clock import MovableClock
+from tests.architecture.world import Cast, platform_on_its_own
 from tests.support.server import serve
-from tests.support.settings import settings_for
 
 START_TIMEOUT_S = 60
 Result = TypeVar("Result")
@@ -29,21 +28,9 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_TIMEOUT_S)
 
 
-@asynccontextmanager
-async def _service(database: str) -> AsyncIterator[tuple[str, Cast]]:
-    await server_command(
-        f"DROP DATABASE IF EXISTS {database} WITH (FORCE)", f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}"
-    )
-    async with open_platform(settings_for(database_url(database)), MovableClock()) as platform:
-        cast = await Cast.hire(platform)
-        async with serve(create_app(platform.settings, platform, connect=False)) as address:
-            yield address, cast
-    await server_command(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
-
-
 @contextmanager
-def served(database: str) -> Iterator[Served]:
-    """Everything is on a database of that name, made and dropped here."""
+def served(config: pytest.Config, name: str) -> Iterator[Served]:
+    """Started here, stopped at the end."""
     ready = threading.Event()
     found: list[Served] = []
     failures: list[BaseException] = []
@@ -53,10 +40,12 @@ def served(database: str) -> Iterator[Served]:
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
         stop.append(lambda: loop.call_soon_threadsafe(stopping.set))
-        async with _service(database) as (address, cast):
-            found.append(Served(address, cast, loop))
-            ready.set()
-            await stopping.wait()
+        async with platform_on_its_own(config, name) as platform:
+            cast = await Cast.hire(platform)
+            async with serve(create_app(platform.settings, platform, connect=False)) as address:
+                found.append(Served(address, cast, loop))
+                ready.set()
+                await stopping.wait()
 
     def main() -> None:
         try:

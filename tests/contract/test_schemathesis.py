@@ -96,8 +96,7 @@ class Stand:
 
 @pytest.fixture(scope="module")
 def service(request: pytest.FixtureRequest) -> Iterator[Served]:
-    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
-    with served(f"pm_contract_{worker}") as found:
+    with served(request.config, "schemathesis") as found:
         yield found
 
 
@@ -106,8 +105,7 @@ def stand_of(service: Served) -> Callable[[str], Stand]:
     return cache(lambda operation: service.run(Stand.build(service.cast, operation)))
 
 
-@SCHEMA.parametrize()
-def test_no_request_gets_an_answer_that_is_not_told(
+def no_request_gets_an_answer_that_is_not_told(
     case: "Case[Any]", service: Served, stand_of: Callable[[str], Stand]
 ) -> None:
     stand = stand_of(case.operation.definition.raw["operationId"])
@@ -116,6 +114,20 @@ def test_no_request_gets_an_answer_that_is_not_told(
     if stand.put_real_ids_into(case):  # which may put right what was meant to be wrong
         for headers in stand.callers.values():
             case.call_and_validate(service.address, headers=headers, checks=CHECKS[:-1])
+
+
+# One name for each operation: pytest-xdist runs what has the same name only once.
+for _name in sorted(ROUTES):
+    globals()[f"test_requests_of_{_name}"] = SCHEMA.include(operation_id=_name).parametrize()(
+        no_request_gets_an_answer_that_is_not_told
+    )
+
+
+def test_every_operation_is_asked(request: pytest.FixtureRequest) -> None:
+    operations = {name for name in globals() if name.startswith("test_requests_of_")}
+    assert len(operations) == len(ROUTES)
+    names = [item.nodeid for item in request.session.items]
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))

@@ -1,4 +1,4 @@
-"""Power cuts: whatever dies in whatever moment, what was acknowledged is there once and the rest can be sent again."""
+"""Power cuts: whatever dies whenever, what was acknowledged is there once, and the rest can be sent again."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.errors import Unavailable
 from pm_api.core.inbox import HANDLED
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import ledger, verification
+from pm_api.domains.ai_credits import ledger, verification, writer
 from pm_api.domains.ai_credits.engine import SYSTEM, Applied, Grant, LotDraft, Spend, fingerprint
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.store import Answer, Order
@@ -50,7 +50,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("processes")]
 
 SPENDS = 200
 PEOPLE = 4
-START = 1000
+START = 1_000_000
 FREE_CREDITS = 10
 SESSIONS = "/v1/checkout/sessions"
 
@@ -339,17 +339,22 @@ async def test_a_connection_terminated_inside_a_batch_fails_nobody(fresh_databas
         assert await book.prove() == START + FREE_CREDITS - found.total()
 
 
-async def test_a_connection_terminated_again_and_again_repeats_nothing(fresh_database: str) -> None:
+async def test_a_connection_terminated_again_and_again_repeats_nothing(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At any moment: while loading, while writing, while committing, while connecting anew."""
+    monkeypatch.setattr(writer, "RECONNECT_DELAY_S", 0.01)
     chance = random.Random(7)
     async with open_book(fresh_database) as book:
         await book.submit("first")
-        stopped = asyncio.Event()
+        terminated = 0
 
         async def terminate() -> None:
-            while not stopped.is_set():
-                await asyncio.sleep(chance.uniform(0, 0.03))
+            nonlocal terminated
+            while True:
+                await asyncio.sleep(chance.uniform(0, 0.1))
                 await book.execute("SELECT pg_terminate_backend(:pid)", pid=await book.backend())
+                terminated += 1
 
         async def insist(key: str) -> None:
             """As a caller does: the same key until there is an answer."""
@@ -361,13 +366,13 @@ async def test_a_connection_terminated_again_and_again_repeats_nothing(fresh_dat
 
         cutter = asyncio.create_task(terminate())
         try:
-            for wave in range(rounds(8, 400)):
+            wave = 0
+            while terminated < rounds(15, 500):
+                wave += 1
                 await asyncio.gather(*(insist(f"k{wave}-{number}") for number in range(20)))
-                if (wave + 1) * 20 > START - 20:
-                    break
         finally:
-            stopped.set()
-            await cutter
+            cutter.cancel()
+            await asyncio.gather(cutter, return_exceptions=True)
         found = await book.spends()
         assert set(found.values()) == {1}
         assert await book.prove() == START + FREE_CREDITS - found.total()
@@ -453,6 +458,7 @@ class Line:
             while chunk := await reader.read(65_536):
                 if self.cut and b"COMMIT;" in chunk:
                     back.cancel()
+                    await asyncio.gather(back, return_exceptions=True)
                     if self.cut == "after":
                         far_writer.write(chunk)
                         await far_reader.read(65_536)
@@ -507,8 +513,8 @@ async def test_while_the_database_is_away_everybody_is_told_at_once(fresh_databa
         await book.submit("first")
         await line.down()
         began = time.monotonic()
-        answers = await asyncio.gather(*(book.submit(f"k{number}") for number in range(300)), return_exceptions=True)
-        assert {type(answer) for answer in answers} == {Unavailable}
+        refusals = await asyncio.gather(*(book.submit(f"k{number}") for number in range(300)), return_exceptions=True)
+        assert {type(refusal) for refusal in refusals} == {Unavailable}
         assert time.monotonic() - began < 5, "one try for the batch, not one for each"
         await line.up()
         answers = await asyncio.gather(*(book.submit(f"k{number}") for number in range(300)))

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import stripe
+
 from tests.sandbox.stripe_setup import SECRET_KEY, Setup, fresh_sandbox, sdk_client
 
 # The SDK's HTTPXClient hands its form body to httpx as `data`, which httpx deprecates.

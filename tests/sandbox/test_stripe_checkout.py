@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import stripe
+
+from pm_api.sandbox.stripe import create_app, sign_payload
 from tests.sandbox.stripe_setup import (
     CANCEL_URL,
     SECRET_KEY,
@@ -20,8 +22,6 @@ from tests.sandbox.stripe_setup import (
     listening,
     running,
 )
-
-from pm_api.sandbox.stripe import create_app, sign_payload
 
 # The SDK's HTTPXClient hands its form body to httpx as `data`, which httpx deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -58,10 +58,10 @@ def _written_out(moment: object) -> object:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must lie in the years 1 to 9999 of UTC") from None
+    """The driver reads the last moment of the year 9999 back as infinity, which has no time zone."""
+    if not 1 < moment.year < 9999:
+        raise ValueError("must lie in the years 2 to 9998")
+    return moment.astimezone(UTC)
 
 
 Text = Annotated[str, AfterValidator(storable)]
