@@ -12,7 +12,12 @@ from sqlalchemy import select
 
 from benchmarks.ground import Caller, DatabaseServer
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits.engine import Applied, By, Spend, fingerprint
+from pm_api.domains.ai_credits.book import (
+    Applied,
+    By,
+    Spend,
+    fingerprint,
+)
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind, Service
 from pm_api.domains.ai_credits.models import CreditGrant
 from pm_api.domains.ai_credits.service import SPEND_OPERATION, client_key

@@ -14,8 +14,16 @@ from pm_api.core.actor import UserScope
 from pm_api.core.idempotency import IdempotencyKeyReused
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits.book import (
+    Allocation,
+    Lot,
+    canonical_json,
+    fingerprint,
+)
 from pm_api.domains.ai_credits.catalogue import Catalogue
-from pm_api.domains.ai_credits.engine import Allocation, Lot, canonical_json, chain_hash, fingerprint
+from pm_api.domains.ai_credits.engine import (
+    chain_hash,
+)
 from pm_api.domains.ai_credits.enums import CommandStatus, EntryType, LotKind, Service
 from pm_api.domains.ai_credits.errors import InsufficientCredits
 from pm_api.domains.ai_credits.models import (

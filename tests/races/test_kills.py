@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +23,16 @@ from pm_api.core.errors import Unavailable
 from pm_api.core.inbox import HANDLED
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger, verification, writer
-from pm_api.domains.ai_credits.engine import SYSTEM, Applied, Grant, LotDraft, Spend, fingerprint
+from pm_api.domains.ai_credits.book import (
+    Applied,
+    Grant,
+    LotDraft,
+    Spend,
+    fingerprint,
+)
+from pm_api.domains.ai_credits.engine import (
+    SYSTEM,
+)
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
@@ -76,30 +86,77 @@ class Sent:
 
 
 @dataclass
+class Relay:
+    """The network before a process. Once it is deaf, what the process answers reaches nobody."""
+
+    port: int
+    deaf: bool = False
+    lost_answers: int = 0
+    _server: asyncio.Server | None = None
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            there = asyncio.create_task(pour(reader, far_writer))
+            while chunk := await far_reader.read(65_536):
+                if self.deaf:
+                    self.lost_answers += 1
+                else:
+                    writer.write(chunk)
+            there.cancel()
+            await asyncio.gather(there, return_exceptions=True)
+            far_writer.close()
+        writer.close()
+
+
+async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await source.read(65_536):
+            target.write(chunk)
+    target.close()
+
+
+@dataclass
+class Member:
+    """One API process, the network before it, and a caller that keeps few connections: spends are sent before,
+    while and after it dies.
+    """
+
+    process: Process
+    relay: Relay
+    client: httpx.AsyncClient
+
+
+@dataclass
 class Fleet:
     """Two API processes on one database; the first one dies and is replaced."""
 
     database: str
     stack: AsyncExitStack
-    running: list[Process] = field(default_factory=list)
-    clients: list[httpx.AsyncClient] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
 
-    async def start(self) -> tuple[Process, httpx.AsyncClient]:
+    async def start(self) -> Member:
         process = await self.stack.enter_async_context(processes.api(self.database))
-        # Few connections, so that spends are sent before, while and after the process dies.
-        client = httpx.AsyncClient(
-            base_url=process.url, timeout=30, trust_env=False, limits=httpx.Limits(max_connections=20)
-        )
-        return process, await self.stack.enter_async_context(client)
+        relay = Relay(urlsplit(process.url).port or 0)
+        url = await relay.start()
+        self.stack.push_async_callback(relay.stop)
+        client = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, limits=httpx.Limits(max_connections=20))
+        return Member(process, relay, await self.stack.enter_async_context(client))
 
 
 @pytest.fixture
 async def fleet(fresh_database: str) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         fleet = Fleet(fresh_database, stack)
-        for process, client in await asyncio.gather(fleet.start(), fleet.start()):
-            fleet.running.append(process)
-            fleet.clients.append(client)
+        fleet.members += await asyncio.gather(fleet.start(), fleet.start())
         yield fleet
 
 
@@ -113,43 +170,50 @@ async def spend(client: httpx.AsyncClient, headers: dict[str, str], key: str, am
 
 async def test_a_killed_api_loses_no_acknowledged_spend_and_repeats_none(fleet: Fleet) -> None:
     chance = random.Random(20)
-    people = [await sign_up(fleet.clients[1]) for _ in range(PEOPLE)]
+    steady = fleet.members[1].client
+    people = [await sign_up(steady) for _ in range(PEOPLE)]
     spent: Counter[str] = Counter()
     for turn in range(rounds(2, 50)):
         for person in people:
-            await grant(fleet.clients[1], person, START, f"start-{turn}")
-        sent = await _spends_while_the_first_dies(fleet, people, turn, dies_after=chance.randrange(1, 60))
-        fleet.running[0], fleet.clients[0] = await fleet.start()
+            await grant(steady, person, START, f"start-{turn}")
+        sent = await _spends_while_the_first_dies(fleet, people, turn, deaf_after=chance.randrange(1, 60))
+        fleet.members[0] = await fleet.start()
         await _retry_and_compare(fleet, people, sent, spent)
 
 
 async def _spends_while_the_first_dies(
-    fleet: Fleet, people: list[dict[str, str]], turn: int, *, dies_after: int
+    fleet: Fleet, people: list[dict[str, str]], turn: int, *, deaf_after: int
 ) -> list[Sent]:
-    """All at once, half of them at the process that is killed once it has acknowledged so many."""
+    """All at once, half of them at the process that dies: after so many answers the next ones are lost on the way."""
+    dying = fleet.members[0]
     acknowledged = 0
 
     async def send(number: int) -> Sent:
         nonlocal acknowledged
         person, key, amount = number % PEOPLE, f"spend-{turn}-{number}", 1 + number % 3
         # The person changes fastest, so that each has spends on both processes.
-        place = number // PEOPLE % 2
+        member = fleet.members[number // PEOPLE % 2]
         try:
-            answer = await spend(fleet.clients[place], people[person], key, amount)
+            answer = await spend(member.client, people[person], key, amount)
         except httpx.TransportError:
             return Sent(person, key, amount, None)
-        if place == 0 and answer.status_code == 200:
+        if member is dying:
             acknowledged += 1
-            if acknowledged == dies_after:
-                fleet.running[0].kill()
+            dying.relay.deaf = dying.relay.deaf or acknowledged >= deaf_after
         return Sent(person, key, amount, answer)
 
-    sent = await asyncio.gather(*(send(number) for number in range(SPENDS)))
-    assert await fleet.running[0].handle.wait() == -9
-    lost = [one for one in sent if one.answer is None]
-    assert lost, "the process died too late to lose anything"
-    assert {one.answer.status_code for one in sent if one.answer is not None} == {200}
-    return list(sent)
+    async def kill() -> None:
+        async def has_lost() -> bool:
+            return dying.relay.lost_answers > turn % 7
+
+        await until(has_lost, "answers are lost on the way")
+        dying.process.kill()
+
+    *sent, _ = await asyncio.gather(*(send(number) for number in range(SPENDS)), kill())
+    assert await dying.process.handle.wait() == -9
+    outcomes = [one for one in sent if one is not None]
+    assert {one.answer.status_code for one in outcomes if one.answer is not None} == {200}
+    return outcomes
 
 
 async def _retry_and_compare(
@@ -159,14 +223,17 @@ async def _retry_and_compare(
         """With its own key: the lost ones because one must, some others because one may."""
         if one.answer is not None and number % 10:
             return one.answer
-        answer = await spend(fleet.clients[number % 2], people[one.person], one.key, one.amount)
+        member = fleet.members[number % 2]
+        answer = await spend(member.client, people[one.person], one.key, one.amount)
         assert answer.status_code == 200, answer.text
         if one.answer is not None:
-            assert answer.headers["Idempotent-Replayed"] == "true"
+            assert replayed(answer)
             assert answer.content == one.answer.content
         return answer
 
     answers = await asyncio.gather(*(again(number, one) for number, one in enumerate(sent)))
+    written = [one for one, answer in zip(sent, answers, strict=True) if one.answer is None and replayed(answer)]
+    assert written, "every lost spend was lost before it was written: nothing was put to the test"
     for one, answer in zip(sent, answers, strict=True):
         spent[people[one.person]["X-Test-User"]] += one.amount
         assert (answer.json()["entry"]["amount"], answer.json()["entry"]["description"]) == (-one.amount, one.key)
@@ -176,8 +243,12 @@ async def _retry_and_compare(
         assert lines.pop(answer.json()["entry"]["id"]) == f"{people[one.person]['X-Test-User']}:{one.key}"
     assert not [line for line in lines.values() if line.endswith(tuple(f":{one.key}" for one in sent))]
     for place, person in enumerate(people):
-        proved = await verified(fleet.clients[place % 2], person)
+        proved = await verified(fleet.members[place % 2].client, person)
         assert proved["identity"]["spent"] == spent[person["X-Test-User"]]
+
+
+def replayed(answer: httpx.Response) -> bool:
+    return bool(answer.headers.get("Idempotent-Replayed") == "true")
 
 
 async def _lines(database: str) -> dict[str, str]:
@@ -453,7 +524,7 @@ class Line:
         else:
             far_reader, far_writer = await asyncio.open_connection(url.host, url.port or 5432)
         self._open += [writer, far_writer]
-        back = asyncio.create_task(_pour(far_reader, writer))
+        back = asyncio.create_task(pour(far_reader, writer))
         with suppress(ConnectionError):
             while chunk := await reader.read(65_536):
                 if self.cut and b"COMMIT;" in chunk:
@@ -468,13 +539,6 @@ class Line:
         for one in (writer, far_writer):
             one.close()
         await asyncio.gather(back, return_exceptions=True)
-
-
-async def _pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while chunk := await source.read(65_536):
-            target.write(chunk)
-    target.close()
 
 
 @asynccontextmanager

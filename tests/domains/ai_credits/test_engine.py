@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_api.domains.ai_credits import engine
-from pm_api.domains.ai_credits.engine import (
+from pm_api.domains.ai_credits import book, engine
+from pm_api.domains.ai_credits.book import (
     AccountState,
     Applied,
     By,
@@ -41,7 +41,7 @@ def lot(number: int, amount: int, kind: LotKind = LotKind.PURCHASE, **fields: ob
     values: dict[str, object] = {
         "id": UUID(int=number),
         "kind": kind,
-        "priority": engine.PRIORITY[kind],
+        "priority": book.PRIORITY[kind],
         "amount": amount,
         "remaining": amount,
         "held": 0,
@@ -197,7 +197,7 @@ _COMMANDS = st.lists(
 def test_every_credit_is_somewhere(steps: list[tuple[object, ...]], batch: int) -> None:
     """Whatever happens in whatever batches: identity, gapless chain, no lot below zero, allocations that add up."""
     state, now, new_id = AccountState(ACCOUNT), NOW, ids()
-    entries: list[engine.Entry] = []
+    entries: list[book.Entry] = []
     lots: dict[UUID, int] = {}
     waiting: list[Command] = []
 

@@ -16,7 +16,18 @@ from sqlalchemy import text
 from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger, verification
-from pm_api.domains.ai_credits.engine import SYSTEM, Applied, Grant, LotDraft, Refusal, Refused, Spend, fingerprint
+from pm_api.domains.ai_credits.book import (
+    Applied,
+    Grant,
+    LotDraft,
+    Refusal,
+    Refused,
+    Spend,
+    fingerprint,
+)
+from pm_api.domains.ai_credits.engine import (
+    SYSTEM,
+)
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.errors import LedgerBusy
 from pm_api.domains.ai_credits.store import BALANCE_CHANNEL, Answer, KeyReused, Order

@@ -17,7 +17,15 @@ from pm_api.core.inbox import HANDLED, HELD, PENDING
 from pm_api.core.jobs import JobContext, TryAgain, Worker
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger
-from pm_api.domains.ai_credits.engine import MAX_AMOUNT, SYSTEM, Applied, Grant, LotDraft
+from pm_api.domains.ai_credits.book import (
+    MAX_AMOUNT,
+    Applied,
+    Grant,
+    LotDraft,
+)
+from pm_api.domains.ai_credits.engine import (
+    SYSTEM,
+)
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.models import CreditPack
 from pm_api.domains.ai_credits.store import Order

@@ -12,14 +12,15 @@ from pm_api.core.actor import AccountScope, WorkspaceScope
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import repository
+from pm_api.domains.ai_credits.book import (
+    Lot,
+)
 from pm_api.domains.ai_credits.catalogue import Catalogue
-from pm_api.domains.ai_credits.engine import Lot
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
 from pm_api.domains.ai_credits.models import CreditAccount, CreditEntry, CreditGrant, CreditPack
 from pm_api.domains.ai_credits.schemas import (
     Balance,
     CreditBalanceSummary,
-    CreditEntryRead,
     CreditOverview,
     CreditPricing,
     CreditUsage,
@@ -30,6 +31,7 @@ from pm_api.domains.ai_credits.schemas import (
     Pack,
     PackSize,
 )
+from pm_api.domains.ai_credits.service import read_entry
 from pm_api.domains.ai_credits.store import NO_SERVICE
 
 REFERENCE_COST_USD: Final = 0.02
@@ -132,7 +134,7 @@ async def history(
     shown = rows[: page.limit]
     following = (shown[-1].seq,) if len(rows) > page.limit else None
     return History(
-        entries=[_read_entry(row) for row in shown],
+        entries=[read_entry(repository.stored_entry(row)) for row in shown],
         next_cursor=platform.cursors.encode(following, of=HISTORY, **bound),
     )
 
@@ -202,22 +204,4 @@ def _read_lot(lot: CreditGrant) -> LotRead:
         service=Service(lot.service) if lot.service else None,
         effective_at=lot.effective_at,
         expires_at=lot.expires_at,
-    )
-
-
-def _read_entry(row: CreditEntry) -> CreditEntryRead:
-    return CreditEntryRead(
-        id=row.id,
-        account_id=row.account_id,
-        seq=row.seq,
-        type=EntryType(row.type),
-        amount=row.amount,
-        balance_after=row.balance_after,
-        service=Service(row.service) if row.service else None,
-        quantity=row.quantity,
-        price_version=row.price_version,
-        description=row.description,
-        metadata=row.details,
-        actor_user_id=row.actor_user_id,
-        created_at=row.created_at,
     )

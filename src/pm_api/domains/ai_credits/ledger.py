@@ -14,8 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core import telemetry
 from pm_api.core.actor import Actor
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import repository, store
-from pm_api.domains.ai_credits.engine import Applied, By, Grant, LotDraft, Refused, canonical_json, fingerprint
+from pm_api.domains.ai_credits import repository, sql, store
+from pm_api.domains.ai_credits.book import (
+    Applied,
+    By,
+    Grant,
+    LotDraft,
+    Refused,
+    canonical_json,
+    fingerprint,
+)
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.store import Answer, Order
 
@@ -39,7 +47,7 @@ async def apply(session: AsyncSession, platform: Platform, orders: Sequence[Orde
     Refusals are answers, not exceptions: they are stored under their key like successes.
     """
     return await store.run(
-        store.SessionStatements(session),
+        sql.SessionStatements(session),
         orders,
         platform.clock.now(),
         platform.randomness.uuid,
@@ -50,7 +58,7 @@ async def apply(session: AsyncSession, platform: Platform, orders: Sequence[Orde
 async def expire_due(session: AsyncSession, platform: Platform, account_ids: Sequence[UUID]) -> None:
     """Post the expiry entries that are due. Visible balances do not change: they are computed by the clock."""
     await store.run(
-        store.SessionStatements(session),
+        sql.SessionStatements(session),
         [],
         platform.clock.now(),
         platform.randomness.uuid,

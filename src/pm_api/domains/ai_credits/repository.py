@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.domains.ai_credits.book import By, Entry, canonical_json
 from pm_api.domains.ai_credits.models import (
     CreditAccount,
     CreditAllocation,
@@ -76,6 +77,29 @@ async def entries(
         statement = statement.where(CreditEntry.seq < before_seq)
     rows = await session.scalars(statement.order_by(CreditEntry.seq.desc()).limit(limit))
     return rows.all()
+
+
+def stored_entry(row: CreditEntry) -> Entry:
+    """A line of the table as the ledger speaks of it, without its allocations."""
+    return Entry(
+        account_id=row.account_id,
+        seq=row.seq,
+        id=row.id,
+        type=row.type,
+        amount=row.amount,
+        balance_after=row.balance_after,
+        by=By(row.actor_kind, row.actor_user_id, row.request_id),
+        service=row.service,
+        quantity=row.quantity,
+        price_version=row.price_version,
+        description=row.description,
+        details=canonical_json(row.details),
+        command_key=row.command_key,
+        reverses_seq=row.reverses_seq,
+        created_at=row.created_at,
+        allocations=(),
+        hash=bytes(row.hash),
+    )
 
 
 async def entries_after(session: AsyncSession, account_id: UUID, seq: int, limit: int) -> Sequence[CreditEntry]:

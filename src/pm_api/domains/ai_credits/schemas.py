@@ -6,7 +6,10 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, model_validator
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable_json
-from pm_api.domains.ai_credits.engine import MAX_AMOUNT, canonical_json
+from pm_api.domains.ai_credits.book import (
+    MAX_AMOUNT,
+    canonical_json,
+)
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
 
 MAX_METADATA_BYTES = 8192

@@ -12,9 +12,8 @@ from pm_api.core.errors import ApiError, IdempotencyKeyRequired
 from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, check_key
 from pm_api.core.platform import Platform
 from pm_api.core.problem import problem_body
-from pm_api.domains.ai_credits import ledger, repository, store
-from pm_api.domains.ai_credits.catalogue import Catalogue
-from pm_api.domains.ai_credits.engine import (
+from pm_api.domains.ai_credits import ledger, repository, sql, store
+from pm_api.domains.ai_credits.book import (
     MAX_AMOUNT,
     Applied,
     Entry,
@@ -26,6 +25,7 @@ from pm_api.domains.ai_credits.engine import (
     canonical_json,
     fingerprint,
 )
+from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
 from pm_api.domains.ai_credits.errors import AccountNotFound, BalanceLimitExceeded, InsufficientCredits
 from pm_api.domains.ai_credits.schemas import (
@@ -122,7 +122,7 @@ async def stored_outcome(
     """(HTTP status, body) that a key was given on a ledger route, or None when it was never used there."""
     account_id = repository.account_id_of(scope)
     answer = await store.stored_answer(
-        store.SessionStatements(session), account_id, client_key(scope.actor.key, operation, key)
+        sql.SessionStatements(session), account_id, client_key(scope.actor.key, operation, key)
     )
     if answer is None:
         return None

@@ -8,56 +8,27 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import orjson
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.signals import MAX_PAYLOAD_BYTES
-from pm_api.domains.ai_credits import engine
-from pm_api.domains.ai_credits.engine import AccountState, Applied, By, Command, Entry, Lot, Outcome, Refusal, Refused
+from pm_api.domains.ai_credits import book, engine, sql
+from pm_api.domains.ai_credits.book import (
+    AccountState,
+    Applied,
+    By,
+    Command,
+    Entry,
+    Lot,
+    Outcome,
+    Refusal,
+    Refused,
+)
 from pm_api.domains.ai_credits.enums import AccountKind, CommandStatus, EntryType, LotKind
 
 BALANCE_CHANNEL: Final = "pm_balance"
-
-
-class Statements(Protocol):
-    """A connection inside a transaction."""
-
-    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]: ...
-
-    async def execute(self, sql: str, *arguments: object) -> None: ...
-
-
-class ConnectionStatements:
-    """The writer's dedicated connection."""
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
-
-    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        return await self._connection.fetch(sql, *arguments)  # type: ignore[return-value]  # a Record is a mapping
-
-    async def execute(self, sql: str, *arguments: object) -> None:
-        await self._connection.execute(sql, *arguments)
-
-
-class SessionStatements:
-    """A caller's session: through SQLAlchemy's connection, so that its lazy BEGIN has happened."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        connection = await self._session.connection()
-        result = await connection.exec_driver_sql(sql, arguments)
-        return result.mappings().all()  # type: ignore[return-value]  # a RowMapping is a Mapping[str, Any]
-
-    async def execute(self, sql: str, *arguments: object) -> None:
-        connection = await self._session.connection()
-        await connection.exec_driver_sql(sql, arguments)
 
 
 class KeyConflict(Exception):
@@ -85,85 +56,6 @@ class Order:
     command: Command
 
 
-_LOCK = """
-SELECT id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
-       period_started_at, next_reset_at
-FROM credit_accounts WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
-"""
-_OPEN = """
-INSERT INTO credit_accounts (id, user_id, workspace_id, created_at, updated_at)
-SELECT id, CASE WHEN kind = 'USER' THEN id END, CASE WHEN kind = 'WORKSPACE' THEN id END, $3, $3
-FROM unnest($1::uuid[], $2::text[]) AS missing(id, kind) ORDER BY id
-ON CONFLICT DO NOTHING
-"""
-_LOTS = """
-SELECT account_id, id, kind, priority, amount, remaining, held, service, effective_at, expires_at
-FROM credit_grants WHERE account_id = ANY($1::uuid[]) AND remaining > 0
-"""
-_CLAIM = """
-INSERT INTO credit_commands (account_id, key, fingerprint, status, result, created_at)
-SELECT account_id, key, fingerprint, status, result, $6
-FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::json[])
-     AS claimed(account_id, key, fingerprint, status, result)
-ON CONFLICT DO NOTHING RETURNING account_id, key
-"""
-_SETTLE = """
-UPDATE credit_commands SET status = settled.status, result = settled.result
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[]) AS settled(account_id, key, status, result)
-WHERE credit_commands.account_id = settled.account_id AND credit_commands.key = settled.key
-"""
-_STORED = """
-SELECT account_id, key, fingerprint, status, result
-FROM credit_commands JOIN unnest($1::uuid[], $2::text[]) AS asked(account_id, key) USING (account_id, key)
-"""
-_ENTRIES = """
-INSERT INTO credit_entries (account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id,
-                            service, quantity, price_version, description, metadata, command_key, reverses_seq, hash,
-                            created_at)
-SELECT *, $18 FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
-                          $8::uuid[], $9::text[], $10::text[], $11::int[], $12::int[], $13::text[], $14::json[],
-                          $15::text[], $16::bigint[], $17::bytea[])
-"""
-_ALLOCATIONS = """
-INSERT INTO credit_allocations (account_id, entry_seq, grant_id, amount)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[])
-"""
-_NEW_LOTS = """
-INSERT INTO credit_grants (account_id, id, kind, priority, amount, remaining, held, service, cost_minor,
-                           cost_currency, source_type, source_ref, effective_at, expires_at, created_at)
-SELECT *, $15 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
-                          $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[],
-                          $13::timestamptz[], $14::timestamptz[])
-"""
-_UPDATE_LOTS = """
-UPDATE credit_grants SET remaining = moved.remaining, held = moved.held
-FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS moved(account_id, id, remaining, held)
-WHERE credit_grants.account_id = moved.account_id AND credit_grants.id = moved.id
-"""
-_UPDATE_ACCOUNTS = """
-UPDATE credit_accounts
-SET seq = n.seq, balance = n.balance, held = n.held, debt = n.debt, granted = n.granted, spent = n.spent,
-    expired = n.expired, voided = n.voided, transferred_out = n.transferred_out, last_hash = n.last_hash,
-    period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = $14
-FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[], $12::timestamptz[], $13::timestamptz[])
-     AS n(id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
-          period_started_at, next_reset_at)
-WHERE credit_accounts.id = n.id
-"""
-_USAGE = """
-INSERT INTO credit_usage_days AS d (account_id, day, service, actor_user_id, credits, entries)
-SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[])
-ON CONFLICT (account_id, day, service, actor_user_id)
-DO UPDATE SET credits = d.credits + excluded.credits, entries = d.entries + excluded.entries
-"""
-_READ_ENTRIES = """
-SELECT account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id, service, quantity,
-       price_version, description, metadata, command_key, reverses_seq, hash, created_at
-FROM credit_entries JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq) USING (account_id, seq)
-"""
-_NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
-
 NO_SERVICE: Final = ""
 NOBODY: Final = UUID(int=0)
 
@@ -171,7 +63,7 @@ _Key = tuple[UUID, str]
 
 
 async def run(
-    statements: Statements,
+    statements: sql.Statements,
     orders: Sequence[Order],
     now: datetime,
     new_id: Callable[[], UUID],
@@ -230,17 +122,17 @@ def _answer(
 
 
 async def _lock_and_load(
-    statements: Statements, orders: Iterable[Order], sweep: Iterable[UUID], now: datetime
+    statements: sql.Statements, orders: Iterable[Order], sweep: Iterable[UUID], now: datetime
 ) -> dict[UUID, AccountState]:
     kinds = {order.command.account_id: order.kind for order in orders}
     wanted = sorted(kinds.keys() | set(sweep))
-    rows = await statements.fetch(_LOCK, wanted)
+    rows = await statements.fetch(sql.LOCK, wanted)
     missing = sorted(kinds.keys() - {row["id"] for row in rows})
     if missing:
-        await statements.execute(_OPEN, missing, [str(kinds[one]) for one in missing], now)
-        rows = [*rows, *await statements.fetch(_LOCK, missing)]
+        await statements.execute(sql.OPEN, missing, [str(kinds[one]) for one in missing], now)
+        rows = [*rows, *await statements.fetch(sql.LOCK, missing)]
     states = {row["id"]: AccountState(**{**row, "id": _plain(row["id"])}) for row in rows}
-    for row in await statements.fetch(_LOTS, wanted):
+    for row in await statements.fetch(sql.LOTS, wanted):
         values = dict(row)
         account_id = values.pop("account_id")
         values["id"] = _plain(values["id"])
@@ -250,13 +142,13 @@ async def _lock_and_load(
     return states
 
 
-async def _claim_first(statements: Statements, orders: Mapping[_Key, Order], now: datetime) -> dict[_Key, Answer]:
+async def _claim_first(statements: sql.Statements, orders: Mapping[_Key, Order], now: datetime) -> dict[_Key, Answer]:
     """Claim every key; answer the ones that were used before with what they ended in."""
     keys = list(orders)
     claimed = {
         (row["account_id"], row["key"])
         for row in await statements.fetch(
-            _CLAIM,
+            sql.CLAIM,
             [account_id for account_id, _ in keys],
             [key for _, key in keys],
             [orders[key].command.fingerprint for key in keys],
@@ -268,18 +160,18 @@ async def _claim_first(statements: Statements, orders: Mapping[_Key, Order], now
     known = [key for key in keys if key not in claimed]
     if not known:
         return {}
-    stored = await statements.fetch(_STORED, [account_id for account_id, _ in known], [key for _, key in known])
+    stored = await statements.fetch(sql.STORED, [account_id for account_id, _ in known], [key for _, key in known])
     return await _known_answers(statements, stored, orders)
 
 
-async def stored_answer(statements: Statements, account_id: UUID, key: str) -> Answer | None:
+async def stored_answer(statements: sql.Statements, account_id: UUID, key: str) -> Answer | None:
     """How a command ended, or None when its key was never used."""
-    rows = await statements.fetch(_STORED, [account_id], [key])
+    rows = await statements.fetch(sql.STORED, [account_id], [key])
     return next(iter((await _stored_answers(statements, rows)).values()), None)
 
 
 async def _known_answers(
-    statements: Statements, rows: Sequence[Mapping[str, Any]], orders: Mapping[_Key, Order]
+    statements: sql.Statements, rows: Sequence[Mapping[str, Any]], orders: Mapping[_Key, Order]
 ) -> dict[_Key, Answer]:
     """The same commands get their first answer; other content under a known key is told so."""
     same = {
@@ -292,7 +184,7 @@ async def _known_answers(
     return answers | reused
 
 
-async def _stored_answers(statements: Statements, rows: Sequence[Mapping[str, Any]]) -> dict[_Key, Answer]:
+async def _stored_answers(statements: sql.Statements, rows: Sequence[Mapping[str, Any]]) -> dict[_Key, Answer]:
     answers: dict[_Key, Answer] = {}
     wanted: list[tuple[UUID, int]] = []
     for row in rows:
@@ -316,11 +208,15 @@ def _applied(account_id: UUID, result: Mapping[str, Any], entries: Mapping[tuple
     return Applied(found, result["available"], result["held"], result["debt"])
 
 
-async def read_entries(statements: Statements, wanted: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], Entry]:
+async def read_entries(
+    statements: sql.Statements, wanted: Sequence[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], Entry]:
     """Entries by (account, seq), without their allocations."""
     if not wanted:
         return {}
-    rows = await statements.fetch(_READ_ENTRIES, [account_id for account_id, _ in wanted], [seq for _, seq in wanted])
+    rows = await statements.fetch(
+        sql.READ_ENTRIES, [account_id for account_id, _ in wanted], [seq for _, seq in wanted]
+    )
     return {(row["account_id"], row["seq"]): entry_from(row) for row in rows}
 
 
@@ -337,7 +233,7 @@ def entry_from(row: Mapping[str, Any]) -> Entry:
         quantity=row["quantity"],
         price_version=row["price_version"],
         description=row["description"],
-        details=engine.canonical_json(_json(row["metadata"])),
+        details=book.canonical_json(_json(row["metadata"])),
         command_key=row["command_key"],
         reverses_seq=row["reverses_seq"],
         created_at=row["created_at"],
@@ -367,7 +263,7 @@ def _stored_form(result: Applied | Refused) -> tuple[str, str]:
 
 
 async def _write_commands(
-    statements: Statements,
+    statements: sql.Statements,
     orders: Mapping[_Key, Order],
     results: Mapping[_Key, Applied | Refused],
     now: datetime,
@@ -383,21 +279,21 @@ async def _write_commands(
     status = [form[0] for form in forms]
     stored = [form[1] for form in forms]
     if not optimistic:
-        await statements.execute(_SETTLE, accounts, names, status, stored)
+        await statements.execute(sql.SETTLE, accounts, names, status, stored)
         return
     fingerprints = [order.command.fingerprint for order in orders.values()]
-    claimed = await statements.fetch(_CLAIM, accounts, names, fingerprints, status, stored, now)
+    claimed = await statements.fetch(sql.CLAIM, accounts, names, fingerprints, status, stored, now)
     if len(claimed) != len(keys):
         raise KeyConflict
 
 
-async def _write(statements: Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
+async def _write(statements: sql.Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
     entries = [entry for outcome in outcomes for entry in outcome.entries]
     if not entries:
         return
     await _write_new_lots(statements, outcomes, now)
     await statements.execute(
-        _ENTRIES,
+        sql.ENTRIES,
         [one.account_id for one in entries],
         [one.seq for one in entries],
         [one.id for one in entries],
@@ -419,7 +315,7 @@ async def _write(statements: Statements, outcomes: Sequence[Outcome], now: datet
     )
     moves = [(entry, move) for entry in entries for move in entry.allocations]
     await statements.execute(
-        _ALLOCATIONS,
+        sql.ALLOCATIONS,
         [entry.account_id for entry, _ in moves],
         [entry.seq for entry, _ in moves],
         [move.lot_id for _, move in moves],
@@ -429,15 +325,15 @@ async def _write(statements: Statements, outcomes: Sequence[Outcome], now: datet
     await _write_accounts(statements, [outcome.state for outcome in outcomes if outcome.entries], now)
     await _write_usage(statements, entries, now)
     payloads = balance_payloads([outcome.state for outcome in outcomes if outcome.entries], now)
-    await statements.execute(_NOTIFY, BALANCE_CHANNEL, payloads)
+    await statements.execute(sql.NOTIFY, BALANCE_CHANNEL, payloads)
 
 
-async def _write_new_lots(statements: Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
+async def _write_new_lots(statements: sql.Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
     made = [(outcome.state.id, one.lot, one.draft) for outcome in outcomes for one in outcome.new_lots]
     if not made:
         return
     await statements.execute(
-        _NEW_LOTS,
+        sql.NEW_LOTS,
         [account_id for account_id, _, _ in made],
         [lot.id for _, lot, _ in made],
         [lot.kind for _, lot, _ in made],
@@ -456,14 +352,14 @@ async def _write_new_lots(statements: Statements, outcomes: Sequence[Outcome], n
     )
 
 
-async def _write_moved_lots(statements: Statements, outcomes: Sequence[Outcome]) -> None:
+async def _write_moved_lots(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
     made = {one.lot.id for outcome in outcomes for one in outcome.new_lots}
     moved = [
         (outcome.state.id, lot) for outcome in outcomes for lot in outcome.touched_lots.values() if lot.id not in made
     ]
     if moved:
         await statements.execute(
-            _UPDATE_LOTS,
+            sql.UPDATE_LOTS,
             [account_id for account_id, _ in moved],
             [lot.id for _, lot in moved],
             [lot.remaining for _, lot in moved],
@@ -471,9 +367,9 @@ async def _write_moved_lots(statements: Statements, outcomes: Sequence[Outcome])
         )
 
 
-async def _write_accounts(statements: Statements, states: Sequence[AccountState], now: datetime) -> None:
+async def _write_accounts(statements: sql.Statements, states: Sequence[AccountState], now: datetime) -> None:
     await statements.execute(
-        _UPDATE_ACCOUNTS,
+        sql.UPDATE_ACCOUNTS,
         [one.id for one in states],
         [one.seq for one in states],
         [one.balance for one in states],
@@ -491,7 +387,7 @@ async def _write_accounts(statements: Statements, states: Sequence[AccountState]
     )
 
 
-async def _write_usage(statements: Statements, entries: Sequence[Entry], now: datetime) -> None:
+async def _write_usage(statements: sql.Statements, entries: Sequence[Entry], now: datetime) -> None:
     """Fold the batch into the day's sums: what statistics read instead of entries."""
     sums: dict[tuple[UUID, str, UUID], tuple[int, int]] = {}
     for entry in entries:
@@ -503,7 +399,7 @@ async def _write_usage(statements: Statements, entries: Sequence[Entry], now: da
         return
     ordered = sorted(sums.items())
     await statements.execute(
-        _USAGE,
+        sql.USAGE,
         [key[0] for key, _ in ordered],
         [now.date()] * len(ordered),
         [key[1] for key, _ in ordered],

@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import AccountScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import repository
-from pm_api.domains.ai_credits.engine import Allocation, By, canonical_json, chain_hash
+from pm_api.domains.ai_credits.book import (
+    Allocation,
+    By,
+    canonical_json,
+)
+from pm_api.domains.ai_credits.engine import (
+    chain_hash,
+)
 from pm_api.domains.ai_credits.enums import EntryType, LotKind
 from pm_api.domains.ai_credits.models import CreditAccount, CreditEntry, CreditGrant
 from pm_api.domains.ai_credits.schemas import Identity, Verification

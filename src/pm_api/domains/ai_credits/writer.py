@@ -18,7 +18,8 @@ from pm_api.core.errors import Unavailable
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import store
 from pm_api.domains.ai_credits.errors import LedgerBusy
-from pm_api.domains.ai_credits.store import Answer, ConnectionStatements, KeyConflict, Order
+from pm_api.domains.ai_credits.sql import ConnectionStatements
+from pm_api.domains.ai_credits.store import Answer, KeyConflict, Order
 
 RECONNECT_DELAY_S = 0.2
 UNREACHABLE = "The ledger cannot be reached. Whether this was written is open: send it again with the same key."
