@@ -105,6 +105,7 @@ async def spend(
         reverses_seq=None,
         created_at=now,
         allocations=[Allocation(lot_id, -part) for lot_id, part in taken],
+        made=None,
     )
     answer = EntryAnswer(
         entry=_read(entry), balance=BalanceAfter(current=available, held=account.held, debt=account.debt)

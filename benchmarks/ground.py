@@ -59,7 +59,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The accounts of one run. Nobody but their own contestant touches `writer`, `writer_spread` and `pgbench`."""
+    """The accounts of one run. `writer` and `pgbench` are for the contestant of that name alone."""
 
     hot: Caller
     many: list[Caller]

@@ -34,7 +34,7 @@ class Task:
     port: int
     path: str
     everybody: bool
-    admit_first: bool
+    sessions_cached: bool
     connections: int
     warm_up_s: float
     measured_s: float
@@ -156,8 +156,8 @@ class Generator:
 
     async def run(self, task: Task) -> Figures:
         loop = asyncio.get_running_loop()
-        if task.admit_first:
-            await self._admit(task.port)
+        if task.everybody:
+            await self._set_sessions(task)
         line = f"POST {task.path} HTTP/1.1\r\n".encode()
         heads = map(line.__add__, self._all if task.everybody else self._one)
         run = Run(heads, self._keys, time.perf_counter(), task)
@@ -170,11 +170,11 @@ class Generator:
         return run.figures(task)
 
     @staticmethod
-    async def _admit(port: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(
-            b"POST /bench/admit-all HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
+    async def _set_sessions(task: Task) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", task.port)
+        path = f"/bench/sessions?cached={str(task.sessions_cached).lower()}"
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
         answer = await reader.read()
         writer.close()
         if not answer.startswith(b"HTTP/1.1 200"):

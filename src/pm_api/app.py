@@ -85,6 +85,7 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
     app.state.platform = parts
     for router in ROUTERS if settings.is_production else (*ROUTERS, *DEVELOPMENT_ROUTERS):
         app.include_router(router)
+    app.state.post_operations = {route.operation_id for route in api_routes(app) if "POST" in (route.methods or ())}
     _add_docs(app)
     install_error_handlers(app)
     app.add_middleware(

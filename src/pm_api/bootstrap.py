@@ -24,6 +24,7 @@ from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
 from pm_api.identity.tokens import AccessTokens
 from pm_api.integrations.stripe import StripeDoor
+from pm_api.operations.service import Probe
 from pm_api.registry import MODULES
 
 
@@ -58,6 +59,7 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
     platform.provide(Catalogue(platform))
     platform.provide(LedgerWriter(platform))
     platform.provide(StripeDoor(settings.stripe))
+    platform.provide(Probe())
     return platform
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +19,10 @@ from pm_api.app import create_app
 from pm_api.bootstrap import build_platform, running
 from pm_api.core import jobs as queue
 from pm_api.core import telemetry
-from pm_api.core.settings import Settings, SettingsError, load_settings
+from pm_api.core.errors import NotFound
+from pm_api.core.settings import Environment, Settings, SettingsError, load_settings
 from pm_api.operations.schemas import HeldJob
-from pm_api.operations.service import held_job
+from pm_api.operations.service import held_job, release_held_job
 from pm_api.sandbox.postgres import EmbeddedPostgresError
 
 DOCUMENT = Path("openapi.json")
@@ -41,16 +43,23 @@ def settings_or_exit() -> Settings:
     return settings
 
 
+def never_in_production(refusal: str) -> None:
+    """Said before the settings are read: whoever is refused need not mend them first."""
+    if os.environ.get("PM_ENV") == Environment.PRODUCTION:
+        typer.echo(refusal, err=True)
+        raise typer.Exit(2)
+
+
 @app.command()
 def dev() -> None:
     """Everything on this machine: database, sandbox providers, API and worker (`make run`)."""
+    never_in_production("pm-api dev never runs with PM_ENV=production; use serve and worker.")
     settings = settings_or_exit()
-    if settings.is_production:
-        typer.echo("The sandbox never runs with PM_ENV=production; use serve and worker.", err=True)
-        raise typer.Exit(2)
-    if "PM_LOG_LEVEL" not in os.environ:
+    if "log_level" not in settings.model_fields_set:
         telemetry.configure_logging(level="WARNING", as_json=False)
+        logging.getLogger("pm_api.http").setLevel(logging.INFO)
     try:
+        development.check_ports(settings)
         with development.database_for(settings, share=False) as ready:
             assert ready.database_url is not None
             migrate.upgrade(ready.database_url.get_secret_value())
@@ -133,10 +142,8 @@ def document() -> dict[str, object]:
 @app.command()
 def seed() -> None:
     """Fill in the demo data that is missing."""
+    never_in_production("Demo data does not belong into production.")
     settings = settings_or_exit()
-    if settings.is_production:
-        typer.echo("Demo data does not belong into production.", err=True)
-        raise typer.Exit(2)
 
     async def fill(ready: Settings) -> None:
         async with running(build_platform(ready)) as platform:
@@ -160,13 +167,19 @@ def jobs(
         try:
             async with platform.database.transaction() as session:
                 if release is not None:
-                    await queue.release_held(session, [release])
+                    await release_held_job(session, release)
                 return [held_job(one) for one in await queue.list_held(session, limit)]
         finally:
             await platform.database.close()
 
     with development.database_for(settings) as ready:
-        held = asyncio.run(look(ready))
+        try:
+            held = asyncio.run(look(ready))
+        except NotFound:
+            typer.echo(f"No held job has the id {release}; pm-api jobs lists them.", err=True)
+            raise typer.Exit(1) from None
+    if release is not None:
+        typer.echo(f"Job {release} is back in the queue.")
     if not held:
         typer.echo("No job is held.")
         return

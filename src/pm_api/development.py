@@ -5,9 +5,11 @@ Embedded PostgreSQL, migrations, demo data once, the sandbox providers, the API 
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +26,13 @@ from pm_api.domains.changes.hub import StreamHub
 from pm_api.identity import sessions
 from pm_api.identity.repository import user_by_id
 from pm_api.identity.tokens import AccessTokens
+from pm_api.operations.service import clock_state
 from pm_api.sandbox.postgres import EmbeddedPostgres, running_url
 from pm_api.sandbox.stripe import create_app as create_stripe
-from pm_api.seed import DEMO, PASSWORD, Demo, seed
+from pm_api.seed import DEMO, PASSWORD, TEAM, Demo, seed
 
 DATABASE: Final = "pm_api"
+LAST_PORT: Final = 65_535
 GRACE_S: Final = 3
 SPEND: Final = (
     "-H 'Content-Type: application/json' -H \"Idempotency-Key: try-$(date +%s)\""
@@ -37,7 +41,7 @@ SPEND: Final = (
 
 
 class PortTaken(Exception):
-    """Something else listens where we should."""
+    """Something else listens where we should, or nobody can; the text names the variable to set."""
 
 
 @contextlib.contextmanager
@@ -76,13 +80,34 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextlib.asynccontextmanager
-async def serving(app: FastAPI, host: str, port: int, *, lifespan: bool) -> AsyncIterator[None]:
-    """Serve an application until the block ends; raises PortTaken."""
+def check_ports(settings: Settings) -> None:
+    """Whether both ports can be had, asked before anything is created on disk; raises PortTaken."""
+    port, sandbox_port = settings.port, settings.effective_sandbox_port
+    if sandbox_port > LAST_PORT:
+        raise PortTaken(f"there is no port after {port} for the sandbox; set PM_SANDBOX_PORT, or a lower PM_PORT")
+    if port == sandbox_port != 0:
+        raise PortTaken(f"the API and the sandbox cannot share port {port}; set PM_SANDBOX_PORT to another")
+    listener_on(settings.host, port, "PM_PORT").close()
+    listener_on(settings.host, sandbox_port, "PM_SANDBOX_PORT").close()
+
+
+def listener_on(host: str, port: int, variable: str) -> socket.socket:
+    """Raises PortTaken, which names the variable that chooses another port."""
     try:
-        listener = socket.create_server((host, port))
+        return socket.create_server((host, port))
+    except socket.gaierror as error:
+        raise PortTaken(f"{host} is no address of this machine; set PM_HOST") from error
     except OSError as error:
-        raise PortTaken(f"port {port} is taken; choose another with PM_PORT") from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise PortTaken(f"{host} is no address of this machine; set PM_HOST") from error
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+        raise PortTaken(f"port {port} {reason}; choose another with {variable}") from error
+
+
+@contextlib.asynccontextmanager
+async def serving(app: FastAPI, host: str, port: int, *, variable: str, lifespan: bool) -> AsyncIterator[None]:
+    """Serve an application until the block ends; raises PortTaken."""
+    listener = listener_on(host, port, variable)
     server = _Server(
         uvicorn.Config(
             app,
@@ -121,8 +146,12 @@ async def run(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(running(platform))
         app = create_app(settings, platform, connect=False)
-        await stack.enter_async_context(serving(stripe, settings.host, sandbox_port, lifespan=True))
-        await stack.enter_async_context(serving(app, settings.host, settings.port, lifespan=False))
+        await stack.enter_async_context(
+            serving(stripe, settings.host, sandbox_port, variable="PM_SANDBOX_PORT", lifespan=True)
+        )
+        await stack.enter_async_context(
+            serving(app, settings.host, settings.port, variable="PM_PORT", lifespan=False)
+        )
         worker = Worker(platform)
         await worker.start()
         stack.push_async_callback(worker.stop)
@@ -139,8 +168,9 @@ async def banner(platform: Platform, demo: Demo, sandbox_url: str) -> str:
         user = await user_by_id(session, demo.user_id)
         assert user is not None
         grant = await sessions.open_session(session, platform, user, sessions.Device("make run", "127.0.0.1"))
+        clock = await clock_state(session, platform)
     token = platform.part(AccessTokens).issue(demo.user_id, grant.session_id)
-    admin = platform.settings.admin_key
+    admin, secrets = platform.settings.admin_key, platform.settings.stripe.webhook_secret
     bearer = f'-H "Authorization: Bearer {token}"'
     lines = [
         "",
@@ -149,9 +179,12 @@ async def banner(platform: Platform, demo: Demo, sandbox_url: str) -> str:
         f"  API documentation   {api}/docs",
         f"  Sandbox Stripe      {sandbox_url}/   (cards, events, webhooks; nothing leaves this machine)",
         *([f"  Buy a pack          {demo.open_checkout_url}   (4242 pays)"] if demo.open_checkout_url else []),
-        f"  Demo user           {DEMO[0]} / {PASSWORD}",
+        f"  Demo user           {DEMO[0]} / {PASSWORD}   (OWNER)",
+        f"  Same password       {', '.join(f'{email} ({role})' for email, _, role in TEAM)}",
         f"  Admin key           x-admin-key: {admin.get_secret_value() if admin else '(unset)'}",
+        f"  Webhook secret      {secrets[0].get_secret_value() if secrets else '(unset)'}",
         f"  Demo workspace      {demo.workspace_id}",
+        *(_shifted(clock.now, clock.offset_s) if clock.offset_s else []),
         "",
         "  Try it (the token in these lines lasts 15 minutes; sign in for a new one):",
         "",
@@ -163,3 +196,10 @@ async def banner(platform: Platform, demo: Demo, sandbox_url: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _shifted(now: datetime, offset_s: float) -> list[str]:
+    return [
+        f"  Business clock      {now:%Y-%m-%d %H:%M} UTC, {timedelta(seconds=round(offset_s))} ahead of real time",
+        f'                      (back: POST /api/dev/clock {{"advanceS": {-offset_s!r}}} with the admin key)',
+    ]

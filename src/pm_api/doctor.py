@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Final
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from sqlalchemy import text
 
 from pm_api.bootstrap import build_platform
 from pm_api.core.platform import Platform
-from pm_api.core.settings import Settings
+from pm_api.core.settings import Environment, Settings
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.migrate import head
 
 TIMEOUT_S: Final = 10.0
+LONGEST_REASON: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,19 @@ async def examine(settings: Settings) -> list[Finding]:
         await platform.database.close()
 
 
+class Missing(Exception):
+    """What is missing and what to do about it, in one sentence."""
+
+
 async def _try(platform: Platform, name: str, check: Callable[[Platform], Awaitable[str]], remedy: str) -> Finding:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return Finding(name, True, await check(platform))
+    except Missing as error:
+        return Finding(name, False, str(error))
     except Exception as error:
-        return Finding(name, False, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}; {remedy}")
+        said = shorten(str(error), LONGEST_REASON, placeholder=" …")
+        return Finding(name, False, f"{': '.join(filter(None, (type(error).__name__, said)))}; {remedy}")
 
 
 async def _database(platform: Platform) -> str:
@@ -72,7 +82,21 @@ async def _queue(platform: Platform) -> str:
 
 
 async def _stripe(platform: Platform) -> str:
+    settings = platform.settings
+    if settings.env is Environment.DEVELOPMENT and settings.stripe.api_base:
+        await _sandbox(settings.stripe.api_base)
     return f"answers in {await platform.part(StripeDoor).probe()} mode"
+
+
+async def _sandbox(address: str) -> None:
+    parts = urlsplit(address)
+    try:
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+    except OSError as error:
+        raise Missing(
+            f"the sandbox is not running at {address}; start `make run`, or set PM_PORT to that of the running one"
+        ) from error
+    writer.close()
 
 
 async def _redis(platform: Platform) -> str:

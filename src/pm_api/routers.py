@@ -13,6 +13,7 @@ from pm_api.webhooks import router as webhooks
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     operations.probes,
+    operations.pages,
     operations.router,
     auth.router,
     auth.well_known,

@@ -21,7 +21,7 @@ from pm_api.identity.permissions import Role
 PASSWORD: Final = "demo-password-2026"  # noqa: S105  printed by the banner
 DEMO: Final = ("demo@example.com", "Dana Demo")
 TEAM: Final = (
-    ("olga@example.com", "Olga Owner", Role.ADMIN),
+    ("olga@example.com", "Olga Admin", Role.ADMIN),
     ("milo@example.com", "Milo Member", Role.MEMBER),
     ("vera@example.com", "Vera Viewer", Role.VIEWER),
 )

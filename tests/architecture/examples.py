@@ -155,6 +155,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getConfig": nothing,
     "listHeldJobs": nothing,
     "releaseHeldJob": nothing,
+    "getClock": nothing,
     "moveClock": fixed(advanceS=0),
     "register": register,
     "login": login,

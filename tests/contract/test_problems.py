@@ -22,12 +22,10 @@ CODES: Final = {code: kind for code, kind in ApiError.registry.items() if kind._
 
 NOT_OF_ONE_OPERATION: Final = {
     "method_not_allowed": "an address with another method",
-    "unsupported_media_type": "a kind of the framework's own refusals",
     "gone": "a kind: `cursor_expired` and `restore_expired` are of it",
     "conflict": "a kind",
     "payment_required": "a kind",
     "unprocessable": "a kind",
-    "unavailable": "a kind",
     "payment_provider_unavailable": "given by jobs only, until there is a checkout route",
     "already_member": "given by a service that has no route yet: invitations",
 }

@@ -422,3 +422,20 @@ def test_delays_grow_to_a_limit() -> None:
     assert jobs.retry_delay(0, 1.0).total_seconds() == 1.0
     assert jobs.retry_delay(3, 1.0).total_seconds() == 8.0
     assert jobs.retry_delay(40, 1.0).total_seconds() == jobs.LONGEST_DELAY_S
+
+
+async def test_the_queue_keeps_no_text_of_an_error(fresh_platform: Platform, quick_retries: None) -> None:
+    @job("test.telling", Note)
+    async def target(_context: JobContext, payload: Note) -> None:
+        raise ValueError(f"about {payload.text}")
+
+    await ask(fresh_platform, target, "ann@example.com")
+    async with working(fresh_platform):
+        await until(lambda: held(fresh_platform, "test.telling"), "the job to be held")
+        await asyncio.sleep(0.3)
+    async with fresh_platform.database.reading() as session:
+        kept = "".join(
+            await session.scalars(text("SELECT traceback::text FROM pgqueuer_log WHERE traceback IS NOT NULL"))
+        )
+    assert "ValueError" in kept
+    assert "ann@example.com" not in kept

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from pm_api.app import create_app
 from pm_api.core.errors import TooManyRequests
@@ -17,7 +19,7 @@ from pm_api.core.ratelimit import Policy, RateLimiter
 from tests.conftest import PASSWORD, client_of, open_platform
 from tests.support.clock import MovableClock
 from tests.support.processes import free_port
-from tests.support.settings import settings_for
+from tests.support.settings import ADMIN_KEY, settings_for
 
 THREE = Policy("three", "3/minute")
 
@@ -106,3 +108,41 @@ async def test_limits_over_http(worker_database: str) -> None:
         flood = await asyncio.gather(*(client.get("/api/config") for _ in range(40)))
         assert {answer.status_code for answer in flood} == {200, 429}
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_guesses_of_the_admin_key_are_limited_before_it_is_compared(worker_database: str) -> None:
+    settings = settings_for(worker_database, rate_limits=True, rate_limit_auth="3/minute")
+    async with (
+        open_platform(settings, MovableClock()) as platform,
+        client_of(create_app(settings, platform)) as client,
+    ):
+
+        async def knock(key: str) -> int:
+            return (await client.get("/api/admin/jobs", headers={"x-admin-key": key})).status_code
+
+        assert [await knock(ADMIN_KEY) for _ in range(5)] == [200] * 5, "a right key uses nothing up"
+        assert [await knock(f"guess {number}") for number in range(4)] == [401, 401, 401, 429]
+        assert await knock(ADMIN_KEY) == 429, "and does not tell itself apart any more"
+
+
+async def test_a_redis_that_failed_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = RateLimiter(redis_url=f"redis://127.0.0.1:{free_port()}", enabled=True)
+    assert limiter._shared is not None
+    asked = 0
+    hit = limiter._shared.hit
+
+    async def counted(*arguments: Any, **named: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return await hit(*arguments, **named)
+
+    monkeypatch.setattr(limiter._shared, "hit", counted)
+    with capture_logs() as said:
+        for _ in range(3):
+            await limiter.hit(THREE, "ann")
+        assert asked == 1
+        limiter._shared_rests_until = 0.0
+        await limiter.hit(THREE, "bob")
+    assert asked == 2
+    assert [one["event"] for one in said] == ["rate_limit_store_away"] * 2
+    await limiter.close()

@@ -17,7 +17,11 @@ from pm_api.core.settings import (
 from tests.support.settings import environment_for
 
 ROOT = Path(__file__).parents[2]
-COMPLETE = environment_for("postgresql://nowhere/none") | {"PM_ENV": "production"}
+COMPLETE = environment_for("postgresql://nowhere/none") | {
+    "PM_ENV": "production",
+    "PM_PUBLIC_URL": "https://api.example.com",
+    "PM_SITE_URL": "https://example.com",
+}
 
 
 @pytest.fixture
@@ -98,3 +102,56 @@ def test_the_examples_are_complete() -> None:
     table = re.findall(r"^\| `(PM_[A-Z0-9_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert example == names
     assert table == names
+
+
+@pytest.mark.parametrize("env", ["production", "test"])
+def test_the_development_key_is_refused_under_any_id(environment: pytest.MonkeyPatch, env: str) -> None:
+    environment.setenv("PM_ENV", env)
+    environment.setenv("PM_SECRET_KEYS", "mine:" + DEVELOPMENT_SECRET_KEYS.partition(":")[2])
+    with pytest.raises(SettingsError, match="PM_SECRET_KEYS still has its development value"):
+        load_settings()
+
+
+@pytest.mark.parametrize("env", ["production", "test"])
+def test_a_short_admin_key_is_refused(environment: pytest.MonkeyPatch, env: str) -> None:
+    environment.setenv("PM_ENV", env)
+    environment.setenv("PM_ADMIN_KEY", "x" * 15)
+    with pytest.raises(SettingsError, match=r"^PM_ENV=\w+: PM_ADMIN_KEY has fewer than 16 characters$"):
+        load_settings()
+    environment.setenv("PM_ADMIN_KEY", "x" * 16)
+    load_settings()
+    environment.delenv("PM_ADMIN_KEY")
+    load_settings()
+
+
+def test_production_needs_the_address_of_its_site(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("PM_SITE_URL")
+    with pytest.raises(SettingsError, match="PM_SITE_URL is not set"):
+        load_settings()
+    environment.setenv("PM_ENV", "test")
+    assert load_settings().site_url
+
+
+@pytest.mark.parametrize("name", ["PM_PUBLIC_URL", "PM_SITE_URL"])
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [
+        ("https://example.com", True),
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1:8000", True),
+        ("http://example.com", False),
+        ("http://localhost.example.com", False),
+        ("example.com", False),
+        ("https://", False),
+        ("http://[", False),
+    ],
+)
+def test_production_is_reached_over_https(
+    environment: pytest.MonkeyPatch, name: str, address: str, good: bool
+) -> None:
+    environment.setenv(name, address)
+    if good:
+        load_settings()
+        return
+    with pytest.raises(SettingsError, match=f"{name} is not https"):
+        load_settings()

@@ -142,11 +142,11 @@ async def test_moving_the_clock_moves_it_in_every_process(
     fresh_platform: Platform, fresh_database: str, no_sweeps: None
 ) -> None:
     async with open_platform(settings_for(fresh_database), MovableClock()) as second:
-        state = await operations.move_clock(fresh_platform, ClockMove(advance_s=86_400))
+        state = await operations.move_clock(fresh_platform, ClockMove(advanceS=86_400))
         assert state.offset_s == 86_400
         assert fresh_platform.clock.offset == timedelta(days=1)
         await until(lambda: second.clock.offset == timedelta(days=1), "the second process to follow")
-        await operations.move_clock(second, ClockMove(advance_s=60))
+        await operations.move_clock(second, ClockMove(advanceS=60))
         await until(lambda: fresh_platform.clock.offset == timedelta(days=1, minutes=1), "the first to follow back")
         assert abs((fresh_platform.clock.now() - second.clock.now()).total_seconds()) < 1
         assert second.clock.now() - second.clock.wall() > timedelta(days=1), "wall time stays"
@@ -176,7 +176,8 @@ async def test_moving_the_clock_runs_what_became_due(
     [
         ClockMove(),
         ClockMove.model_validate({"now": "2030-01-01T00:00:00Z", "advanceS": 1}),
-        ClockMove.model_validate({"now": "1999-01-01T00:00:00Z"}),
+        ClockMove.model_validate({"now": "2020-01-01T00:00:00Z"}),
+        ClockMove.model_validate({"advanceS": -1}),
         ClockMove.model_validate({"now": "9001-01-01T00:00:00Z"}),
     ],
 )
@@ -193,7 +194,7 @@ async def post_move(platform: Platform) -> int:
 
 async def test_production_knows_no_other_time(fresh_platform: Platform, fresh_database: str, no_sweeps: None) -> None:
     """The route is not there, the row is not read, the signal is not followed."""
-    await operations.move_clock(fresh_platform, ClockMove(advance_s=3600))
+    await operations.move_clock(fresh_platform, ClockMove(advanceS=3600))
     # What production demands of its other settings is not the matter here.
     settings = settings_for(fresh_database).model_copy(update={"env": Environment.PRODUCTION})
     async with open_platform(settings, MovableClock()) as production:

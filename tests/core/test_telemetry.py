@@ -2,23 +2,27 @@
 
 import asyncio
 import json
+import logging
 
 import httpx
 import pytest
 import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pm_api.core import telemetry
+from pm_api.core.platform import Platform
 from tests.conftest import PASSWORD
 from tests.support import processes
 from tests.support.server import serve
 
-pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("processes")]
 
-
+@pytest.mark.kill
+@pytest.mark.xdist_group("processes")
 async def test_traces_metrics_and_json_logs_of_a_process(fresh_database: str) -> None:
     traced = asyncio.Event()
 
@@ -31,6 +35,8 @@ async def test_traces_metrics_and_json_logs_of_a_process(fresh_database: str) ->
     async with serve(collector) as url:
         settings = {
             "PM_ENV": "production",
+            "PM_PUBLIC_URL": "https://test.local",
+            "PM_SITE_URL": "https://site.local",
             "PM_LOG_LEVEL": "INFO",
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
@@ -68,3 +74,32 @@ def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr().err
     assert "ValueError" in shown
     assert "hunter2" not in shown
+
+
+HASH = "$argon2id$v=19$m=8"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_a_refused_row_stays_out_of_the_log(
+    platform: Platform, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    """PostgreSQL quotes the whole row it refuses, or the key; SQLAlchemy the statement's values."""
+    telemetry.configure_logging(level="WARNING", as_json=as_json)
+    log = structlog.get_logger(f"test.{as_json}")
+    columns = "(id, email, password_hash, name, locale, time_zone, created_at, updated_at)"
+    values = f"(gen_random_uuid(), :email, '{HASH}', :name, 'en', 'UTC', now(), now())"
+    ann = {"email": f"ann-{as_json}@example.com", "name": "Ann\n\nArcher) ("}
+    for wanted in (ann | {"name": None}, ann, ann):
+        try:
+            async with platform.database.transaction() as session:
+                await session.execute(text(f"INSERT INTO users {columns} VALUES {values}"), wanted)
+        except IntegrityError as error:
+            log.exception("failed", error=repr(error), cause=error)
+            logging.getLogger("library").exception("Exception: %s", error)
+    shown = capsys.readouterr().err
+    assert shown.count("NotNullViolation") > 2
+    assert shown.count("UniqueViolation") > 2
+    assert "example.com" not in shown
+    assert HASH not in shown.replace(f"'{HASH}'", "'in the statement itself'")
+    assert "Archer" not in shown
+    telemetry.configure_logging(level="WARNING", as_json=False)

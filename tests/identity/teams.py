@@ -1,9 +1,10 @@
 """Workspaces and members for tests."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.platform import Platform
@@ -48,3 +49,13 @@ async def audit_of(platform: Platform, workspace_id: str) -> list[AuditEntry]:
             select(AuditEntry).where(AuditEntry.workspace_id == UUID(workspace_id)).order_by(AuditEntry.id)
         )
         return list(rows)
+
+
+async def somebody_waits_for_a_lock(platform: Platform) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')")
+    for _ in range(500):
+        async with platform.database.reading() as session:
+            if await session.scalar(waiting):
+                return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody waits")

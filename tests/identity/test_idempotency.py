@@ -9,12 +9,16 @@ from uuid import uuid4
 import httpx
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.app import create_app
 from pm_api.core import idempotency
-from pm_api.core.idempotency import WAIT_S, delete_expired_keys
+from pm_api.core.db import BeforeCommit, before_commit
+from pm_api.core.errors import Conflict
+from pm_api.core.idempotency import WAIT_S, delete_expired_keys, request_fingerprint
 from pm_api.core.platform import Platform
 from pm_api.core.tables import IdempotencyKey
+from pm_api.identity import members
 from pm_api.identity.models import Workspace
 from tests.conftest import NewPerson, Person, client_of, open_platform, register
 from tests.identity.teams import make_workspace, unique_slug
@@ -302,3 +306,76 @@ async def test_a_second_process_replays(person: Person, worker_database: str) ->
         )
     assert again.headers[REPLAYED] == "true"
     assert again.content == first.content
+
+
+# --- at the last moment ----------------------------------------------------------------------------------------
+
+
+async def register_before_commit(monkeypatch: pytest.MonkeyPatch, callback: BeforeCommit) -> None:
+    announce = members.announce
+
+    async def announce_and_register(session: AsyncSession, *arguments: Any, **named: Any) -> None:
+        await announce(session, *arguments, **named)
+        before_commit(session, "test", callback)
+
+    monkeypatch.setattr("pm_api.identity.members.announce", announce_and_register)
+
+
+async def test_a_refusal_at_the_last_moment_is_stored(
+    person: Person, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_session: AsyncSession) -> None:
+        raise Conflict("Too late.")
+
+    key, slug = a_key(), unique_slug()
+    with monkeypatch.context() as changed:
+        await register_before_commit(changed, refuse)
+        first = await create(person, key, slug=slug)
+    assert (first.status_code, first.json()["detail"]) == (409, "Too late.")
+    assert await workspaces_with(platform, slug) == 0
+    again = await create(person, key, slug=slug)
+    assert (again.status_code, again.headers[REPLAYED]) == (409, "true")
+
+
+async def test_what_is_written_at_the_last_moment_is_kept(
+    person: Person, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slug, late = unique_slug(), f"late-{unique_slug()}"
+
+    async def rename(session: AsyncSession) -> None:
+        await session.execute(
+            text("UPDATE workspaces SET slug = :late WHERE slug = :slug"), {"late": late, "slug": slug}
+        )
+
+    await register_before_commit(monkeypatch, rename)
+    assert (await create(person, a_key(), slug=slug)).status_code == 201
+    assert await workspaces_with(platform, late) == 1
+
+
+@pytest.mark.parametrize("step", ["finish", "refuse"])
+async def test_a_failure_while_storing_gives_the_connection_back(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    settings = settings_for(fresh_database, database_pool_size=1, database_pool_overflow=0)
+    async with open_platform(settings, MovableClock()) as narrow:
+        person = await register(create_app(settings, narrow))
+        slug = (await make_workspace(person))["slug"] if step == "refuse" else unique_slug()
+
+        async def fail(*_arguments: object) -> None:
+            raise RuntimeError("while storing")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(idempotency.IdempotentCall, "_store", fail)
+            assert (await create(person, a_key(), slug=slug)).status_code == 500
+        assert narrow.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a QueuePool
+        await person.client.aclose()
+
+
+async def test_deep_json_is_a_request_like_any_other(person: Person) -> None:
+    deep = "[" * 400 + "]" * 400
+    headers = {"Idempotency-Key": a_key(), "Content-Type": "application/json"}
+    answer = await person.client.post(PATH, content=f'{{"name":{deep}}}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert request_fingerprint("POST", PATH, "", deep.encode()) == request_fingerprint(
+        "POST", PATH, "", deep.encode()
+    )

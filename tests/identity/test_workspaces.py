@@ -11,11 +11,19 @@ import pytest
 from sqlalchemy import text
 
 from pm_api.core.platform import Platform
+from pm_api.identity import repository
 from pm_api.identity.permissions import Role
 from pm_api.identity.workspaces import slug_of
 from pm_api.registry import MODULES
 from tests.conftest import NewPerson, Person
-from tests.identity.teams import audit_of, join, make_workspace, member_of, unique_slug
+from tests.identity.teams import (
+    audit_of,
+    join,
+    make_workspace,
+    member_of,
+    somebody_waits_for_a_lock,
+    unique_slug,
+)
 from tests.support.clock import MovableClock
 
 assert MODULES, "subscribers of identity's events are registered"
@@ -339,7 +347,8 @@ async def test_a_deleted_workspace_is_gone_for_everybody(platform: Platform, new
 
 async def test_an_owner_restores_within_30_days(person: Person, platform: Platform, clock: MovableClock) -> None:
     workspace = await make_workspace(person)
-    assert (await person.client.post(path_of(workspace, "/restore"))).status_code == 404, "nothing to restore"
+    living = await person.client.post(path_of(workspace, "/restore"))
+    assert (living.status_code, living.json()["code"]) == (409, "invalid_transition"), "nothing to restore"
     await person.client.delete(path_of(workspace))
     clock.shift_to(timedelta(days=29, hours=23))
     restored = await person.client.post(path_of(workspace, "/restore"))
@@ -401,3 +410,37 @@ async def test_two_transfers_at_once_leave_one_owner(platform: Platform, new_per
     assert sorted(one.status_code for one in answers) == [200, 403]
     roles = [(await member_of(ann, workspace["id"], one))["role"] for one in (ann, bob, cyd)]
     assert sorted(roles) == ["ADMIN", "MEMBER", "OWNER"]
+
+
+# --- under the lock --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "step", "body", "least"), [one for one in ROUTES if one[0] != "GET"])
+async def test_a_role_that_was_just_taken_away_counts_no_more(
+    platform: Platform, new_person: NewPerson, method: str, step: str, body: dict[str, Any] | None, least: str
+) -> None:
+    """The guard saw the role; the service, under the lock, sees a member."""
+    owner, other = await new_person(), await new_person()
+    workspace = await make_workspace(owner)
+    member_id = await join(platform, workspace["id"], other, Role(least))
+    if step == "/unarchive":
+        await owner.client.post(path_of(workspace, "/archive"))
+    if step == "/restore":
+        await owner.client.delete(path_of(workspace))
+    async with platform.database.transaction() as session:
+        await session.execute(text("SELECT 1 FROM workspaces WHERE id = :id FOR UPDATE"), {"id": workspace["id"]})
+        late = asyncio.create_task(other.client.request(method, path_of(workspace, step), json=body))
+        await somebody_waits_for_a_lock(platform)
+        await session.execute(text("UPDATE workspace_members SET role = 'MEMBER' WHERE id = :id"), {"id": member_id})
+    answer = await late
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "MEMBER" in answer.json()["detail"]
+
+
+async def test_the_lock_lets_a_foreign_key_be_checked(person: Person, platform: Platform) -> None:
+    """Opening an account checks its key on the workspace while somebody holds the workspace's lock."""
+    workspace = await make_workspace(person)
+    async with platform.database.reading() as locked, platform.database.reading() as opening:
+        assert await repository.lock_workspace(locked, UUID(workspace["id"])) is not None
+        check = "SELECT 1 FROM workspaces WHERE id = :id FOR KEY SHARE NOWAIT"
+        await opening.execute(text(check), {"id": workspace["id"]})

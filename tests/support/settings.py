@@ -6,7 +6,7 @@ from typing import Any
 from pm_api.core.settings import Settings
 
 SECRET_KEYS = "test:" + base64.b64encode(b"only for tests, thirty-two bytes or more").decode()
-ADMIN_KEY = "test-admin-key"
+ADMIN_KEY = "test-admin-key-long-enough"
 WEBHOOK_SECRET = "whsec_test"
 STRIPE_KEY = "sk_test_tests"
 

@@ -15,11 +15,23 @@ from fastapi import Depends, Request
 from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 BEFORE_COMMIT: Final = "before_commit"
 IDEMPOTENT_CALL: Final = "idempotent_call"
+
+UNREACHABLE_ERRORS: Final = (
+    OperationalError,
+    PoolTimeout,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
 
 BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
 
@@ -74,6 +86,7 @@ class Database:
             max_overflow=pool_overflow,
             pool_timeout=10,
             pool_pre_ping=False,
+            hide_parameters=True,  # an error's text goes into the log, and a statement's values are people's data
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
             connect_args={"server_settings": {"application_name": "pm_api", "timezone": "UTC"}},
@@ -104,17 +117,29 @@ class Database:
     @staticmethod
     async def commit(session: AsyncSession) -> None:
         """Flush, run what was registered for the last moment, commit."""
+        await Database.run_before_commit(session)
+        await session.commit()
+
+    @staticmethod
+    async def run_before_commit(session: AsyncSession) -> None:
+        """Flush and run what was registered for the last moment, once each; one may refuse by raising."""
         await session.flush()
         callbacks: dict[str, BeforeCommit] = session.info.get(BEFORE_COMMIT, {})
         while callbacks:  # one may register another, which must not be lost
             await callbacks.pop(min(callbacks))(session)
-        await session.commit()
+        await session.flush()
 
-    async def dedicated_connection(self) -> asyncpg.Connection:
+    async def dedicated_connection(
+        self, *, lock_timeout_s: float | None = None, command_timeout_s: float | None = None
+    ) -> asyncpg.Connection:
         """A connection outside the pool, for LISTEN, the worker and the ledger's writer."""
+        settings = {"application_name": "pm_api", "timezone": "UTC"}
+        if lock_timeout_s is not None:
+            settings["lock_timeout"] = f"{lock_timeout_s}s"
         return await asyncpg.connect(
             self.direct_url.set(drivername="postgresql").render_as_string(hide_password=False),
-            server_settings={"application_name": "pm_api", "timezone": "UTC"},
+            server_settings=settings,
+            command_timeout=command_timeout_s,
         )
 
     async def ping(self) -> None:
@@ -123,6 +148,18 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def database_unreachable(error: BaseException | None) -> bool:
+    """Whether the way to the database failed (lost, refused, or no connection free), not the statement."""
+    if isinstance(error, UNREACHABLE_ERRORS):
+        return True
+    if isinstance(error, OSError):
+        return error.filename is None  # a socket's; a file's error carries the file's name
+    if isinstance(error, DBAPIError):
+        # asyncpg's own error is the cause of the one that SQLAlchemy's adapter made of it.
+        return error.connection_invalidated or database_unreachable(error.orig and error.orig.__cause__)
+    return False
 
 
 def before_commit(session: AsyncSession, name: str, callback: BeforeCommit) -> None:

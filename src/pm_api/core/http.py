@@ -1,5 +1,6 @@
 """HTTP manners shared by all routes: request context, security headers, ETags, created answers."""
 
+import hashlib
 import re
 import time
 from collections.abc import Callable, Coroutine
@@ -13,9 +14,9 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pm_api.core import telemetry
-from pm_api.core.errors import ApiError, InternalError, PayloadTooLarge, PreconditionFailed, Unprocessable
+from pm_api.core.errors import ApiError, PayloadTooLarge, PreconditionFailed, Unprocessable
 from pm_api.core.ids import Randomness
-from pm_api.core.problem import problem_response
+from pm_api.core.problem import failure_problem, problem_response
 from pm_api.core.ratelimit import Policy, RateLimiter, Standing, client_address
 
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
@@ -41,6 +42,11 @@ class InvalidIfMatch(Unprocessable):
 
 def entity_tag(version: int) -> str:
     return f'"{version}"'
+
+
+def content_tag(content: str) -> str:
+    """The tag of an answer that has no version: a digest of what it says."""
+    return f'"{hashlib.blake2b(content.encode(), digest_size=12).hexdigest()}"'
 
 
 def if_match(
@@ -146,11 +152,11 @@ class RequestContextMiddleware:
 
         try:
             await self._serve(scope, receive, send_with_headers)
-        except Exception:
+        except Exception as error:
             _log.exception("request_failed", method=scope["method"], path=scope["path"])
             if status:
                 raise
-            await problem_response(InternalError())(scope, receive, send_with_headers)
+            await problem_response(failure_problem(error))(scope, receive, send_with_headers)
         finally:
             # To the answer's start: a stream's length is not how long it took to answer.
             self._record(scope, status or 499, (answered if status else time.perf_counter()) - began)

@@ -72,7 +72,7 @@ def request_fingerprint(method: str, path: str, query: str, body: bytes) -> byte
     """Two requests are the same when method, address and JSON content are; spacing and key order do not count."""
     try:
         content = orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS) if body else b""
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # the latter: nested deeper than orjson writes
         content = body
     head = json.dumps([method, path, query]).encode()
     return hashlib.sha256(head + b"\n" + content).digest()
@@ -149,7 +149,8 @@ class IdempotentCall:
         """Store the answer beside the effect and commit both."""
         assert self._session is not None
         assert self._savepoint is not None
-        await self._session.flush()
+        # Inside the savepoint: one of them may refuse, and the refusal must find it still open.
+        await self._platform.database.run_before_commit(self._session)
         await self._savepoint.commit()
         await self._store(response)
 
@@ -174,9 +175,9 @@ class IdempotentCall:
             SEAL_PURPOSE, orjson.dumps(answer), _seal_context(row.caller, row.route, row.key)
         )
         await self._platform.database.commit(self._session)
-        await self._session.close()
 
     async def abandon(self) -> None:
+        """Let go of the session, and of whatever was not committed."""
         if self._session is not None:
             await self._session.rollback()
             await self._session.close()
@@ -225,14 +226,12 @@ class ApiRoute(APIRoute):
                 return replay.response
             except ApiError as error:
                 if not call.began or error.status not in STORED_REFUSALS:
-                    await call.abandon()
                     raise
                 refusal = problem_response(error)
                 await call.refuse(refusal)
                 return refusal
-            except BaseException:
+            finally:
                 await call.abandon()
-                raise
             return response
 
         return handle

@@ -12,7 +12,7 @@ dropped. Delays are technical seconds; what is due in business time is a row wit
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -48,6 +48,10 @@ _log = structlog.get_logger(__name__)
 
 class PermanentFailure(Exception):
     """Trying again cannot help: hold the job at once for a person to look at."""
+
+
+class GivenUp(Exception):
+    """A job failed as often as it may and is held; the text is the last error's type."""
 
 
 class CutOff(BaseException):
@@ -217,6 +221,16 @@ async def list_held(session: AsyncSession, limit: int) -> list[QueuedJob]:
     return await Queries(SessionDriver(session)).list_failed_jobs(limit=limit)
 
 
+async def held_keys(session: AsyncSession, dedupe_keys: Collection[str]) -> set[str]:
+    """Those of the keys under which a job is held."""
+    connection = await session.connection()
+    rows = await connection.execute(
+        text("SELECT DISTINCT dedupe_key FROM pgqueuer WHERE status = 'failed' AND dedupe_key = ANY(:keys)"),
+        {"keys": list(dedupe_keys)},
+    )
+    return set(rows.scalars())
+
+
 async def release_held(session: AsyncSession, ids: list[int]) -> None:
     """Put held jobs back into the queue, with their attempts forgotten. They give up their place as the one job of
     their `dedupe_key`: an equal one may have been enqueued since.
@@ -247,7 +261,7 @@ async def _run_job(platform: Platform, registered: Job[Any], queued: QueuedJob) 
     except TryAgain as again:
         outcome = "postponed"
         await _uncount(platform, queued.id)
-        raise RetryRequested(timedelta(seconds=again.delay_s), str(again)) from again
+        raise RetryRequested(timedelta(seconds=again.delay_s), str(again)) from None
     except asyncio.CancelledError as stop:
         outcome = "cut off"
         raise CutOff from stop
@@ -255,12 +269,14 @@ async def _run_job(platform: Platform, registered: Job[Any], queued: QueuedJob) 
         outcome = "held"
         raise
     except Exception as error:
+        # What is raised here is kept in the queue's log with its causes: the type's name alone, no text of the error.
+        name = type(error).__name__
+        _log.warning("job_failed", attempt=queued.attempts, error=repr(error), exc_info=error)
         if queued.attempts + 1 >= MAX_ATTEMPTS:
             outcome = "held"
-            raise
+            raise GivenUp(name) from None
         outcome = "retried"
-        _log.warning("job_failed", attempt=queued.attempts, error=repr(error), exc_info=error)
-        raise RetryRequested(retry_delay(queued.attempts, platform.randomness.uniform()), repr(error)) from error
+        raise RetryRequested(retry_delay(queued.attempts, platform.randomness.uniform()), name) from None
     finally:
         telemetry.JOBS.labels(registered.name, outcome).inc()
         structlog.contextvars.unbind_contextvars("job", "job_id")

@@ -14,6 +14,8 @@ from pm_api.core.errors import (
     MalformedBody,
     PayloadTooLarge,
     TooManyRequests,
+    Unavailable,
+    UnsupportedMediaType,
     ValidationFailed,
 )
 from pm_api.core.problem import MEDIA_TYPE, Problem
@@ -21,8 +23,8 @@ from pm_api.core.problem import MEDIA_TYPE, Problem
 ERRORS_KEY: Final = "x-problems"
 CODES_KEY: Final = "x-codes"
 PROBLEM_REF: Final = {"$ref": "#/components/schemas/Problem"}
-ALWAYS: Final = (TooManyRequests, InternalError)
-WITH_BODY: Final = (BadRequest, MalformedBody, PayloadTooLarge, ValidationFailed)
+ALWAYS: Final = (TooManyRequests, InternalError, Unavailable)
+WITH_BODY: Final = (BadRequest, MalformedBody, PayloadTooLarge, UnsupportedMediaType, ValidationFailed)
 EVENT_STREAM: Final = "text/event-stream"
 HEADERS: Final[dict[str, dict[str, str]]] = {
     "ETag": {"type": "string", "description": "Version of the resource, for `If-Match` and `If-None-Match`."},

@@ -12,6 +12,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from pm_api.core import telemetry
+from pm_api.core.db import database_unreachable
 from pm_api.core.errors import (
     ApiError,
     BadRequest,
@@ -23,6 +24,7 @@ from pm_api.core.errors import (
     PayloadTooLarge,
     TooManyRequests,
     Unauthorized,
+    Unavailable,
     Unprocessable,
     UnsupportedMediaType,
     ValidationFailed,
@@ -89,6 +91,11 @@ def problem_response(error: ApiError) -> Response:
     )
 
 
+def failure_problem(error: Exception) -> ApiError:
+    """What the caller is told of an exception that is none of ours."""
+    return Unavailable("The database cannot be reached.") if database_unreachable(error) else InternalError()
+
+
 def validation_problem(errors: Sequence[Any]) -> ApiError:
     """pydantic's error list as one of our errors. The rejected input itself is never echoed."""
     if any(one["type"] == "json_invalid" for one in errors):
@@ -112,6 +119,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def handle_validation(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        if isinstance(error.body, bytes):  # FastAPI did not read it, for it was not announced as JSON
+            return problem_response(UnsupportedMediaType())
         return problem_response(validation_problem(error.errors()))
 
     async def handle_http(_request: Request, error: Exception) -> Response:

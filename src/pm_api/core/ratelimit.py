@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from pm_api.core.errors import TooManyRequests
 
 REDIS_TIMEOUT_S: Final = 1.0
+REDIS_REST_S: Final = 10.0  # how long Redis is left alone after it failed
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class RateLimiter:
     def __init__(self, *, redis_url: str | None, enabled: bool) -> None:
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared: SlidingWindowCounterRateLimiter | None = None
+        self._shared_rests_until = 0.0
         self._pool: ConnectionPool | None = None
         if redis_url:
             self._pool = ConnectionPool.from_url(redis_url, socket_timeout=REDIS_TIMEOUT_S)
@@ -71,12 +73,19 @@ class RateLimiter:
 
     async def hit(self, policy: Policy, identity: str) -> Standing | None:
         """Count one request; raises TooManyRequests with `Retry-After`. None when limits are switched off."""
+        return await self._ask(policy, identity, count=True)
+
+    async def test(self, policy: Policy, identity: str) -> Standing | None:
+        """The same without counting: for what only counts when it fails."""
+        return await self._ask(policy, identity, count=False)
+
+    async def _ask(self, policy: Policy, identity: str, *, count: bool) -> Standing | None:
         if not self._enabled:
             return None
         item = self._items.get(policy.rate)
         if item is None:
             item = self._items[policy.rate] = parse(policy.rate)
-        allowed, stats = await self._count(item, policy.name, identity)
+        allowed, stats = await self._ask_store(item, policy.name, identity, count=count)
         standing = Standing(
             policy=policy.name,
             quota=item.amount,
@@ -88,22 +97,31 @@ class RateLimiter:
             raise TooManyRequests(headers={"Retry-After": str(standing.reset_s), **standing.headers()})
         return standing
 
-    async def _count(self, item: RateLimitItem, *identifiers: str) -> tuple[bool, WindowStats]:
-        """In Redis when there is one. While it is away each process counts for itself: nobody is locked out."""
-        if self._shared is not None:
+    async def _ask_store(self, item: RateLimitItem, *identifiers: str, count: bool) -> tuple[bool, WindowStats]:
+        """In Redis when there is one. While it is away each process counts for itself: nobody is locked out, and
+        only one request in ten seconds waits for Redis in vain.
+        """
+        if self._shared is not None and time.monotonic() >= self._shared_rests_until:
             try:
-                allowed = await self._shared.hit(item, *identifiers)
-                return allowed, await self._shared.get_window_stats(item, *identifiers)
+                return await _ask(self._shared, item, *identifiers, count=count)
             except (RedisError, OSError) as error:
-                _log.warning("rate_limit_store_away", error=repr(error))
-        allowed = await self._own.hit(item, *identifiers)
-        return allowed, await self._own.get_window_stats(item, *identifiers)
+                if time.monotonic() >= self._shared_rests_until:  # of many that waited together the first tells
+                    _log.warning("rate_limit_store_away", error=repr(error), rest_s=REDIS_REST_S)
+                self._shared_rests_until = time.monotonic() + REDIS_REST_S
+        return await _ask(self._own, item, *identifiers, count=count)
 
     async def hit_request(self, connection: HTTPConnection, policy: Policy, identity: str) -> None:
         """The same, and leave the standing where the answer's headers are written."""
         standing = await self.hit(policy, identity)
         if standing is not None:
             connection.state.rate_limit = standing
+
+
+async def _ask(
+    counters: SlidingWindowCounterRateLimiter, item: RateLimitItem, *identifiers: str, count: bool
+) -> tuple[bool, WindowStats]:
+    allowed = await (counters.hit if count else counters.test)(item, *identifiers)
+    return allowed, await counters.get_window_stats(item, *identifiers)
 
 
 def client_address(connection: HTTPConnection) -> str:

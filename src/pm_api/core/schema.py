@@ -89,4 +89,4 @@ class ApiModel(BaseModel):
 class ApiRequest(BaseModel):
     """Request bodies: a field we do not know is a typo the caller should see."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)

@@ -9,11 +9,14 @@ import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32
+MINIMUM_ADMIN_KEY_LENGTH = 16
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1"})
 
 DEVELOPMENT_SECRET_KEYS = "dev:" + base64.b64encode(b"pm-api development key, not a secret").decode()
 DEVELOPMENT_ADMIN_KEY = "dev-admin-key"
@@ -21,7 +24,7 @@ DEVELOPMENT_STRIPE_SECRET_KEY = "sk_test_sandbox"  # noqa: S105  fixed and print
 DEVELOPMENT_STRIPE_WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105  fixed and printed by the banner
 DEVELOPMENT_DEFAULTS = frozenset(
     {
-        DEVELOPMENT_SECRET_KEYS,
+        DEVELOPMENT_SECRET_KEYS.partition(":")[2],
         DEVELOPMENT_ADMIN_KEY,
         DEVELOPMENT_STRIPE_SECRET_KEY,
         DEVELOPMENT_STRIPE_WEBHOOK_SECRET,
@@ -202,13 +205,15 @@ class Settings(BaseSettings):
                 ("PM_STRIPE_SECRET_KEY", bool(self.stripe.secret_key.get_secret_value())),
                 ("PM_STRIPE_WEBHOOK_SECRET", bool(self.stripe.webhook_secret)),
                 ("PM_PUBLIC_URL", bool(self.public_url)),
+                ("PM_SITE_URL", "site_url" in self.model_fields_set or not self.is_production),
             )
             if not present
         ]
         default = [
             name
             for name, values in (
-                ("PM_SECRET_KEYS", [f"{key.id}:{key.value.get_secret_value()}" for key in self.secret_keys]),
+                # By its bytes: an id of one's own makes it no secret.
+                ("PM_SECRET_KEYS", [base64.b64encode(key.raw()).decode() for key in self.secret_keys]),
                 ("PM_ADMIN_KEY", [self.admin_key.get_secret_value()] if self.admin_key else []),
                 ("PM_STRIPE_SECRET_KEY", [self.stripe.secret_key.get_secret_value()]),
                 ("PM_STRIPE_WEBHOOK_SECRET", [one.get_secret_value() for one in self.stripe.webhook_secret]),
@@ -217,6 +222,15 @@ class Settings(BaseSettings):
         ]
         complaints = [f"{name} is not set" for name in missing]
         complaints += [f"{name} still has its development value" for name in default]
+        admin_key = self.admin_key.get_secret_value() if self.admin_key else None
+        if admin_key is not None and "PM_ADMIN_KEY" not in default and len(admin_key) < MINIMUM_ADMIN_KEY_LENGTH:
+            complaints.append(f"PM_ADMIN_KEY has fewer than {MINIMUM_ADMIN_KEY_LENGTH} characters")
+        if self.is_production:
+            complaints += [
+                f"{name} is not https"
+                for name, address in (("PM_PUBLIC_URL", self.public_url), ("PM_SITE_URL", self.site_url))
+                if name not in missing and not _is_safe(address)
+            ]
         if complaints:
             raise ValueError(f"PM_ENV={self.env}: " + "; ".join(complaints))
 
@@ -233,6 +247,17 @@ class Settings(BaseSettings):
         return self.port + 1 if self.sandbox_port is None else self.sandbox_port
 
 
+def _is_safe(address: str) -> bool:
+    """https, or no network in between."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    if parts.scheme == "http":
+        return parts.hostname in LOCAL_HOSTS
+    return parts.scheme == "https" and bool(parts.hostname)
+
+
 def load_settings() -> Settings:
     """Read the environment (and `.env` in development); raises SettingsError with every gap in one text."""
     development = os.environ.get("PM_ENV", Environment.DEVELOPMENT) == Environment.DEVELOPMENT
@@ -241,7 +266,13 @@ def load_settings() -> Settings:
     except ValidationError as error:
         lines = [
             ": ".join(
-                filter(None, ("PM_" + "_".join(map(str, one["loc"])).upper() if one["loc"] else "", one["msg"]))
+                filter(
+                    None,
+                    (
+                        "PM_" + "_".join(map(str, one["loc"])).upper() if one["loc"] else "",
+                        one["msg"].removeprefix("Value error, "),
+                    ),
+                )
             )
             for one in error.errors(include_input=False, include_url=False)
         ]

@@ -1,8 +1,11 @@
 """Request ids, structured logs, metrics and traces: what an operator sees."""
 
+import io
 import logging
+import re
 import sys
 from contextvars import ContextVar
+from typing import Any, Final, TextIO
 
 import structlog
 from fastapi import FastAPI
@@ -15,6 +18,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+# What PostgreSQL says about the row that it refused holds the row. A value may hold line breaks, so the text is cut
+# up to what is known to follow it, in a traceback or (with `\\n`) in a repr.
+_ROW: Final = re.compile(
+    r"DETAIL:.*?(?=(?:\n|\\n)(?:HINT:|\[SQL:|\nThe above exception was|\nDuring handling of the above)|\Z)", re.DOTALL
+)
+_KEY: Final = re.compile(r"Key \(.*?\)=\(.*?\)(?= (?:already|is |conflicts)|\Z)|Failing row contains \(.*", re.DOTALL)
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -52,6 +62,26 @@ def _add_request_id(_logger: object, _method: str, event: structlog.typing.Event
     return event
 
 
+def without_row_values(text: str) -> str:
+    """A log text without what PostgreSQL quotes of a refused row: addresses, hashes."""
+    return _KEY.sub("[row left out]", _ROW.sub("DETAIL: [left out]", text))
+
+
+def _leave_out_rows(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = without_row_values(value)
+        elif isinstance(value, BaseException):
+            event[name] = without_row_values(repr(value))
+    return event
+
+
+def _plain_traceback(out: TextIO, exc_info: Any) -> None:
+    shown = io.StringIO()
+    structlog.dev.plain_traceback(shown, exc_info)
+    out.write(without_row_values(shown.getvalue()))
+
+
 def configure_logging(*, level: str, as_json: bool) -> None:
     """One line an event on stderr; JSON in production, readable otherwise. Library logs take the same road."""
     shared: list[structlog.typing.Processor] = [
@@ -62,13 +92,12 @@ def configure_logging(*, level: str, as_json: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, _leave_out_rows, structlog.processors.JSONRenderer()]
         if as_json
         # Plain tracebacks: the pretty ones print local variables, and those hold passwords and tokens.
         else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            _leave_out_rows,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback),
         ]
     )
     structlog.configure(

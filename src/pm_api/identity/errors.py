@@ -79,3 +79,8 @@ class OriginNotAllowed(Forbidden):
     """A browser on an unknown site may not use the refresh cookie."""
 
     code = "origin_not_allowed"
+
+
+def role_lacks(role: str, permission: str) -> Forbidden:
+    """The refusal of a member whose role does not have a permission."""
+    return Forbidden(f"Your role here ({role}) does not include {permission}.")

@@ -17,10 +17,10 @@ from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.identity import audit, repository
-from pm_api.identity.errors import AlreadyMember, LastOwner, RoleTooHigh, WorkspaceNotFound
+from pm_api.identity.errors import AlreadyMember, LastOwner, RoleTooHigh, WorkspaceNotFound, role_lacks
 from pm_api.identity.events import MemberChanged
 from pm_api.identity.models import Member, User, Workspace
-from pm_api.identity.permissions import Role, may_manage
+from pm_api.identity.permissions import Role, allows, may_manage
 from pm_api.identity.schemas import MemberRead, MembersAnswer
 
 LISTED: Final = "members"
@@ -82,6 +82,8 @@ async def change_role(
     """Give a member another role; raises NotFound, PreconditionFailed, RoleTooHigh or LastOwner."""
     workspace, caller, (member, user) = await _locked(session, scope, member_id)
     check_version(member.version, expected_version)
+    if not allows(caller.role, "member.manage"):
+        raise role_lacks(caller.role, "member.manage")
     if not may_manage(caller.role, member.role, role):
         raise RoleTooHigh
     if member.role != role:
@@ -102,6 +104,8 @@ async def remove(
     workspace, caller, (member, _) = await _locked(session, scope, member_id)
     check_version(member.version, expected_version)
     if member.id != caller.id and not may_manage(caller.role, member.role):
+        if not allows(caller.role, "member.manage"):
+            raise role_lacks(caller.role, "member.manage")
         raise RoleTooHigh
     await _keep_an_owner(session, member)
     await repository.leave_scopes(session, scope.workspace_id, member.user_id)

@@ -90,6 +90,15 @@ async def delete_dead_sessions(session: AsyncSession, before: datetime, limit: i
     return len(rows.all())
 
 
+async def delete_expired_tokens(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Forget refresh tokens that expired before a moment, of living sessions too."""
+    expired = select(RefreshToken.token_hash).where(RefreshToken.expires_at < before).limit(limit)
+    rows = await session.scalars(
+        delete(RefreshToken).where(RefreshToken.token_hash.in_(expired)).returning(RefreshToken.token_hash)
+    )
+    return len(rows.all())
+
+
 # --- workspaces and members ------------------------------------------------------------------------------------
 
 
@@ -144,8 +153,10 @@ async def workspace_by_id(session: AsyncSession, workspace_id: UUID) -> Workspac
 
 
 async def lock_workspace(session: AsyncSession, workspace_id: UUID) -> Workspace | None:
-    """First in the order of locks."""
-    await session.execute(select(Workspace.id).where(Workspace.id == workspace_id).with_for_update())
+    """First in the order of locks. FOR NO KEY UPDATE: a stronger one would wait for every foreign key on the
+    workspace that another transaction is checking, such as an account's that is being opened.
+    """
+    await session.execute(select(Workspace.id).where(Workspace.id == workspace_id).with_for_update(key_share=True))
     return await session.scalar(
         select(Workspace).where(Workspace.id == workspace_id).execution_options(populate_existing=True)
     )

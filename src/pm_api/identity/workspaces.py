@@ -12,13 +12,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import Actor, WorkspaceScope
-from pm_api.core.errors import Forbidden, NotFound
+from pm_api.core.errors import NotFound
 from pm_api.core.events import emit
 from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.identity import audit, members, repository
-from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound
+from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound, role_lacks
 from pm_api.identity.events import WorkspaceChanged
 from pm_api.identity.models import Member, Workspace
 from pm_api.identity.permissions import Role, allows
@@ -108,7 +108,7 @@ async def update(
     expected_version: int | None,
 ) -> WorkspaceRead:
     """Change the fields sent, also of an archived workspace; raises PreconditionFailed or SlugTaken."""
-    workspace, member = await _locked(session, scope)
+    workspace, member = await _locked(session, scope, "workspace.update")
     check_version(workspace.version, expected_version)
     changes = {
         name: value
@@ -132,7 +132,7 @@ async def delete(
     session: AsyncSession, platform: Platform, scope: WorkspaceScope, expected_version: int | None
 ) -> None:
     """Hide the workspace from everybody; an owner may restore it within 30 days. Raises PreconditionFailed."""
-    workspace, _ = await _locked(session, scope)
+    workspace, _ = await _locked(session, scope, "workspace.delete")
     check_version(workspace.version, expected_version)
     workspace.deleted_at = platform.clock.now()
     members.touch(workspace, platform)
@@ -140,9 +140,10 @@ async def delete(
 
 
 async def restore(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
-    """Undo a deletion; raises RestoreExpired after 30 days."""
-    workspace, member = await _locked(session, scope, deleted=True)
-    assert workspace.deleted_at is not None
+    """Undo a deletion; raises InvalidTransition when there is none, RestoreExpired after 30 days."""
+    workspace, member = await _locked(session, scope, "workspace.restore", deleted=None)
+    if workspace.deleted_at is None:
+        raise InvalidTransition("The workspace is not deleted.")
     if platform.clock.now() - workspace.deleted_at > RESTORABLE_FOR:
         raise RestoreExpired
     workspace.deleted_at = None
@@ -153,7 +154,7 @@ async def restore(session: AsyncSession, platform: Platform, scope: WorkspaceSco
 
 async def archive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
     """Put the workspace away; raises InvalidTransition when it is archived already."""
-    workspace, member = await _locked(session, scope)
+    workspace, member = await _locked(session, scope, "workspace.archive")
     if workspace.archived_at is not None:
         raise InvalidTransition("The workspace is archived already.")
     workspace.archived_at = platform.clock.now()
@@ -164,7 +165,7 @@ async def archive(session: AsyncSession, platform: Platform, scope: WorkspaceSco
 
 async def unarchive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
     """Take the workspace back into use; raises InvalidTransition when it is not archived."""
-    workspace, member = await _locked(session, scope)
+    workspace, member = await _locked(session, scope, "workspace.archive")
     if workspace.archived_at is None:
         raise InvalidTransition("The workspace is not archived.")
     workspace.archived_at = None
@@ -178,9 +179,7 @@ async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceSc
 
     Raises NotFound when the user is no member, Forbidden when the caller is no longer owner.
     """
-    workspace, caller = await _locked(session, scope)
-    if not allows(caller.role, "workspace.transfer"):
-        raise Forbidden("Only an owner hands a workspace over.")
+    workspace, caller = await _locked(session, scope, "workspace.transfer")
     if user_id == caller.user_id:
         raise InvalidTransition("You own this workspace already.")
     heir = await repository.member_by_user(session, scope.workspace_id, user_id)
@@ -193,12 +192,21 @@ async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceSc
     return _read(workspace, caller)
 
 
-async def _locked(session: AsyncSession, scope: WorkspaceScope, *, deleted: bool = False) -> tuple[Workspace, Member]:
-    """The workspace under its lock and the caller's place as it is now; raises WorkspaceNotFound."""
+async def _locked(
+    session: AsyncSession, scope: WorkspaceScope, permission: str, *, deleted: bool | None = False
+) -> tuple[Workspace, Member]:
+    """The workspace under its lock and the caller's place as it is now, which the guard may have seen otherwise.
+
+    `deleted=None` takes both kinds. Raises WorkspaceNotFound, or Forbidden when the role lacks the permission now.
+    """
     workspace = await repository.lock_workspace(session, scope.workspace_id)
     caller = await repository.member_by_user(session, scope.workspace_id, scope.user_id)
-    if workspace is None or caller is None or (workspace.deleted_at is not None) != deleted:
+    if workspace is None or caller is None:
         raise WorkspaceNotFound
+    if deleted is not None and (workspace.deleted_at is not None) != deleted:
+        raise WorkspaceNotFound
+    if not allows(caller.role, permission):
+        raise role_lacks(caller.role, permission)
     return workspace, caller
 
 

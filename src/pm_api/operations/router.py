@@ -9,8 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pm_api.core.actor import AdminScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound
+from pm_api.core.http import content_tag
 from pm_api.core.idempotency import api_router
-from pm_api.core.openapi import raises
+from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.platform import PlatformDep
 from pm_api.core.problem import problem_page
 from pm_api.identity.guards import operator
@@ -27,11 +28,12 @@ from pm_api.operations.schemas import (
     ReleasedJob,
     ReleasedJobAnswer,
 )
-from pm_api.operations.service import ClockMoveInvalid
+from pm_api.operations.service import ClockMoveInvalid, Probe
 
 PUBLIC_CACHE = "public, max-age=300"
 
 probes = APIRouter(tags=["operations"])
+pages = api_router(tag="operations", prefix="")
 router = api_router(tag="operations")
 development = api_router(tag="development")
 
@@ -46,8 +48,10 @@ async def get_health() -> Health:
 
 @probes.get("/readyz", operation_id="getReadiness", responses={503: {"model": Readiness}})
 async def get_readiness(platform: PlatformDep, response: Response) -> Readiness:
-    """A request could be served: database, migrations, queue and signals are as they should be."""
-    found = await service.readiness(platform, _HEAD)
+    """A request could be served: database, migrations, queue and signals are as they should be. Asked at most once a
+    second.
+    """
+    found = await platform.part(Probe).ask(platform, _HEAD)
     if found.status != "ok":
         response.status_code = 503
     return found
@@ -59,8 +63,12 @@ async def get_metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@probes.get(
-    "/problems/{code}", operation_id="getProblem", response_class=HTMLResponse, openapi_extra=raises(NotFound)
+@pages.get(
+    "/problems/{code}",
+    operation_id="getProblem",
+    response_class=HTMLResponse,
+    responses={200: ETAG_HEADER},
+    openapi_extra=raises(NotFound),
 )
 async def get_problem(
     code: Annotated[str, Path(description="The problem's `code`.", examples=["not_found"])],
@@ -69,7 +77,7 @@ async def get_problem(
     page = problem_page(code)
     if page is None:
         raise NotFound("No problem has this code.")
-    return HTMLResponse(page, headers={"Cache-Control": PUBLIC_CACHE})
+    return HTMLResponse(page, headers={"Cache-Control": PUBLIC_CACHE, "ETag": content_tag(page)})
 
 
 @router.get("/config", operation_id="getConfig")
@@ -108,9 +116,22 @@ async def release_held_job(
     return ReleasedJobAnswer(job=ReleasedJob(id=job_id))
 
 
+@development.get("/dev/clock", operation_id="getClock")
+async def get_clock(
+    _scope: Annotated[AdminScope, Depends(operator)], session: SessionDep, platform: PlatformDep
+) -> ClockAnswer:
+    """Where business time stands. This route does not exist in production."""
+    return ClockAnswer(clock=await service.clock_state(session, platform))
+
+
 @development.post("/dev/clock", operation_id="moveClock", openapi_extra=raises(ClockMoveInvalid))
 async def move_clock(
     _scope: Annotated[AdminScope, Depends(operator)], platform: PlatformDep, move: ClockMove
 ) -> ClockAnswer:
-    """Move business time and run what became due. This route does not exist in production."""
+    """Move business time and run what became due. This route does not exist in production.
+
+    Business time never lies before the wall clock, so back means back to the present: `advanceS` of minus
+    `offsetS`. Going back undoes nothing: a wallet that was renewed in the future stays renewed, and its next
+    renewal is the one after.
+    """
     return ClockAnswer(clock=await service.move_clock(platform, move))

@@ -56,9 +56,13 @@ class ReleasedJobAnswer(ApiModel):
 class ClockMove(ApiRequest):
     """Exactly one of the two."""
 
-    now: Timestamp | None = Field(None, description="Set business time to this moment.")
+    now: Timestamp | None = Field(None, description="Set business time to this moment: now, or later.")
     advance_s: float | None = Field(
-        None, ge=-315_360_000, le=315_360_000, description="Move business time by so many seconds."
+        None,
+        strict=True,
+        ge=-315_360_000,
+        le=315_360_000,
+        description="Move business time by so many seconds; a negative number goes back, at most to the present.",
     )
 
 
@@ -67,7 +71,7 @@ class ClockState(ApiModel):
 
     now: Timestamp = Field(description="Business time.")
     offset_s: float = Field(description="How far it is ahead of the wall clock, in seconds.", examples=[0.0])
-    sweeps: list[str] = Field(description="Sweeps that ran because of the move.")
+    sweeps: list[str] = Field(description="Sweeps that ran because of the move; none when the clock is only read.")
 
 
 class ClockAnswer(ApiModel):

@@ -1,6 +1,7 @@
 """What the operator's routes do."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,13 +18,34 @@ from pm_api.operations.schemas import ClockMove, ClockState, HeldJob, Readiness
 
 PROBE_TIMEOUT_S: Final = 3.0
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+STILL_PRESENT: Final = timedelta(seconds=5)
+FRESH_S: Final = 1.0
+LARGEST_ID: Final = 2**63 - 1
 
 
 class ClockMoveInvalid(Unprocessable):
-    """Send either `now` or `advanceS`, and stay between the years 2000 and 9000."""
+    """Send either `now` or `advanceS`, and stay between the present and the year 9000.
+
+    Business time may not lie before the wall clock; going back as far as the present is allowed.
+    """
 
     code = "clock_move_invalid"
+
+
+class Probe:
+    """Keeps an answer of `readiness` for a second, so that whoever asks often does not drain the pool."""
+
+    def __init__(self) -> None:
+        self._asking = asyncio.Lock()
+        self._answer: Readiness | None = None
+        self._answered_at = 0.0
+
+    async def ask(self, platform: Platform, expected_revision: str) -> Readiness:
+        async with self._asking:
+            if self._answer is None or time.monotonic() - self._answered_at >= FRESH_S:
+                self._answer = await readiness(platform, expected_revision)
+                self._answered_at = time.monotonic()
+            return self._answer
 
 
 async def readiness(platform: Platform, expected_revision: str) -> Readiness:
@@ -60,19 +82,36 @@ async def list_held_jobs(session: AsyncSession, limit: int) -> list[HeldJob]:
 
 async def release_held_job(session: AsyncSession, job_id: int) -> None:
     """Put a held job back into the queue; raises NotFound."""
-    if not any(one.id == job_id for one in await jobs.list_held(session, 10_000)):
+    held = None
+    if 0 < job_id <= LARGEST_ID:
+        held = await session.scalar(
+            text("SELECT id FROM pgqueuer WHERE id = CAST(:id AS bigint) AND status = 'failed' FOR UPDATE"),
+            {"id": job_id},
+        )
+    if held is None:
         raise NotFound("No held job has this id.")
     await jobs.release_held(session, [job_id])
 
 
+async def clock_state(session: AsyncSession, platform: Platform) -> ClockState:
+    """Where the installation's business time stands."""
+    shift = await business_clock.read_shift(session)
+    return ClockState(now=platform.clock.wall() + shift, offset_s=shift.total_seconds(), sweeps=[])
+
+
 async def move_clock(platform: Platform, move: ClockMove) -> ClockState:
-    """Shift business time for every process of this installation and run what became due. Not in production."""
+    """Shift business time for every process of this installation and run what became due. Not in production.
+
+    Raises ClockMoveInvalid. A `now` that has just passed is the present: it was on its way here.
+    """
     if (move.now is None) == (move.advance_s is None):
         raise ClockMoveInvalid
     clock = platform.clock
     wall = clock.wall()
     shift = move.now - wall if move.now is not None else clock.offset + timedelta(seconds=move.advance_s or 0)
-    if not EARLIEST < wall + shift < LATEST:
+    if move.now is not None and -STILL_PRESENT < shift < timedelta(0):
+        shift = timedelta(0)
+    if shift < timedelta(0) or wall + shift >= LATEST:
         raise ClockMoveInvalid
     async with platform.database.transaction() as session:
         await business_clock.write_shift(session, shift)

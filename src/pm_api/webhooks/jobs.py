@@ -1,6 +1,6 @@
 """Working the inbox off, one subject at a time."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -9,7 +9,7 @@ import structlog
 
 from pm_api.core import inbox, telemetry
 from pm_api.core.inbox import HANDLED, HELD
-from pm_api.core.jobs import JobContext, TryAgain, enqueue, implements, periodic
+from pm_api.core.jobs import JobContext, TryAgain, enqueue, held_keys, implements, periodic
 from pm_api.core.platform import Platform
 from pm_api.core.tables import InboxEvent
 from pm_api.domains.billing.stripe_events import EventNotUnderstood
@@ -18,6 +18,7 @@ from pm_api.webhooks.handlers import STRIPE
 from pm_api.webhooks.service import DRAIN_STRIPE, SOURCE, DrainSubject
 
 BUSY_DELAY_S: Final = 1.0
+AWAY_DELAYS_S: Final = (1.0, 300.0)
 STUCK_AFTER: Final = timedelta(minutes=5)
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +29,8 @@ async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
     """Apply everything that waits for one customer, in order, under its lease.
 
     An event that fails does not block the others: each is applied from what Stripe says now, so order does not
-    matter. The first failure is raised at the end. While Stripe is away there is nothing to go on with.
+    matter. The first failure is raised at the end. While Stripe is away there is nothing to go on with: the job
+    waits, however long, and is not held.
     """
     platform = context.platform
     holder = platform.randomness.uuid()
@@ -49,6 +51,8 @@ async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
                 except Exception as failure:
                     _log.exception("webhook_event_failed", event_id=event.event_id, type=event.type)
                     failures[event.id] = failure
+    except PaymentProviderUnavailable as away:
+        raise TryAgain("the payment provider is away", delay_s=_away_delay_s(platform, waiting)) from away
     except inbox.LeaseLost:
         _log.warning("webhook_lease_lost", subject=subject)
     finally:
@@ -56,6 +60,13 @@ async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
             await inbox.release(session, SOURCE, subject, holder, platform.clock.wall())
     if failures:
         raise next(iter(failures.values()))
+
+
+def _away_delay_s(platform: Platform, waiting: Sequence[InboxEvent]) -> float:
+    """As long again as the oldest event has waited: the steps double with the length of the outage."""
+    shortest_s, longest_s = AWAY_DELAYS_S
+    waited_s = max((platform.clock.now() - event.received_at).total_seconds() for event in waiting)
+    return min(longest_s, max(shortest_s, waited_s))
 
 
 async def _waiting(platform: Platform, subject: str, *, besides: Collection[UUID]) -> list[InboxEvent]:
@@ -88,9 +99,12 @@ async def _apply(platform: Platform, event: InboxEvent, holder: UUID) -> None:
 
 @periodic("webhooks.requeue_stuck", "*/5 * * * *")
 async def requeue_stuck(context: JobContext) -> None:
-    """A second chance for events whose job was lost or held: Stripe may have been away longer than its retries."""
+    """A second chance for events whose job was lost or held."""
     platform = context.platform
     async with platform.database.transaction() as session:
         subjects = await inbox.stuck_subjects(session, SOURCE, platform.clock.now() - STUCK_AFTER)
-        for subject in subjects:
-            await enqueue(session, drain_stripe, DrainSubject(subject=subject), dedupe_key=f"stripe-stuck:{subject}")
+        keys = {f"stripe-stuck:{subject}": subject for subject in subjects}
+        held = await held_keys(session, keys)
+        for key, subject in keys.items():
+            if key not in held:  # one held job a subject is enough for a person to see
+                await enqueue(session, drain_stripe, DrainSubject(subject=subject), dedupe_key=key)

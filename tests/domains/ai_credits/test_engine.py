@@ -89,6 +89,9 @@ SOON, LATER = NOW + timedelta(days=2), NOW + timedelta(days=20)
         pytest.param(lot(2, 5, expires_at=SOON), lot(1, 5, expires_at=LATER), id="earlier expiry"),
         pytest.param(lot(2, 5, expires_at=LATER), lot(1, 5), id="expiry before none"),
         pytest.param(
+            lot(2, 5, expires_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)), lot(1, 5), id="9999 before none"
+        ),
+        pytest.param(
             lot(2, 5, LotKind.FREE_TIER, expires_at=SOON),
             lot(1, 5, LotKind.SUBSCRIPTION_GRANT, expires_at=SOON),
             id="promotional before paid",
@@ -105,12 +108,12 @@ def test_burn_down_order(first: Lot, second: Lot) -> None:
 
 def test_a_lot_for_one_service_pays_for_no_other() -> None:
     outcome = run(account(lot(1, 5, service="CHAT_ASSISTANT")), spend(1, service="TASK_GENERATION"))
-    assert outcome.results == [Refused(Refusal.INSUFFICIENT_CREDITS, {"needed": 1, "available": 0})]
+    assert outcome.results == [Refused(Refusal.INSUFFICIENT_CREDITS, {"needed": 1, "available": 0}, "request")]
 
 
 def test_a_spend_is_whole_or_not_at_all() -> None:
     outcome = run(account(lot(1, 2), lot(2, 2)), spend(5))
-    assert outcome.results == [Refused(Refusal.INSUFFICIENT_CREDITS, {"needed": 5, "available": 4})]
+    assert outcome.results == [Refused(Refusal.INSUFFICIENT_CREDITS, {"needed": 5, "available": 4}, "request")]
     assert outcome.entries == []
     assert outcome.state.balance == 4
 
@@ -145,6 +148,23 @@ def test_a_grant_can_be_spent_by_the_next_command_of_the_batch() -> None:
     assert outcome.new_lots[0].lot.remaining == 0
 
 
+def test_a_book_never_runs_backwards() -> None:
+    """A host whose clock is behind still sees the grant that another host wrote a moment ago."""
+    granted = run(account(), grant(5), now=SOON)
+    granted.state.updated_at = granted.now
+    outcome = engine.apply(granted.state, [spend(5)], NOW, ids())
+    assert isinstance(outcome.results[0], Applied)
+    assert outcome.entries[0].created_at == SOON
+
+
+def test_a_plan_without_credits_begins_its_period_all_the_same() -> None:
+    nothing = Grant(ACCOUNT, "s:plan", b"f", BY, (), "FREE", period=(NOW, LATER))
+    outcome = run(account(), nothing)
+    assert outcome.results == [Applied((), 0, 0, 0)]
+    assert outcome.changed
+    assert outcome.state.next_reset_at == LATER
+
+
 def test_the_given_state_is_left_alone() -> None:
     state = account(lot(1, 9), lot(2, 9, expires_at=SOON))
     before = copy.deepcopy(state)
@@ -172,8 +192,9 @@ def test_the_chain_covers_every_field() -> None:
         "reverses_seq": 1,
         "created_at": NOW + timedelta(microseconds=1),
         "allocations": second.allocations[:-1],
+        "made": (LotKind.GIFT, 1, None, NOW, None, None, None, "test", "ref"),
     }
-    fields = {name: getattr(second, name) for name in changed}
+    fields = {name: getattr(second, name) for name in changed if name != "made"} | {"made": None}
     assert set(changed) == set(signature(engine.chain_hash).parameters) - {"previous"}
     assert engine.chain_hash(first.hash, **fields) == second.hash
     for name, value in changed.items():

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from pm_api.app import create_app
 from pm_api.core.jobs import run_all_sweeps
 from pm_api.core.platform import Platform
-from tests.conftest import NewPerson, Person
+from tests.conftest import NewPerson, Person, register
 from tests.support.clock import MovableClock
 from tests.support.settings import ADMIN_KEY
 
@@ -149,6 +150,63 @@ async def test_metadata_comes_back_as_it_was(person: Person) -> None:
     [listed, _] = (await person.client.get("/api/credits/history")).json()["entries"]
     assert made["metadata"] == listed["metadata"] == metadata
     assert (await person.client.get("/api/credits/verify")).json()["verification"]["ok"]
+
+
+async def test_whose_credits_are_meant_is_never_guessed(new_person: NewPerson) -> None:
+    """Another spelling of a field, or of the body, must not send the bill to the wallet."""
+    ann = await new_person()
+    pool = (await ann.client.post("/api/workspaces", json={"name": "Pool"})).json()["workspace"]["id"]
+    await grant(ann.client, workspaceId=pool, amount=9)
+    snake = await spend(ann, amount=3, workspace_id=pool)
+    assert (snake.status_code, snake.json()["details"][0]["pointer"]) == (422, "/workspace_id")
+    body = f'{{"amount": 3, "workspaceId": "{pool.upper()}"}}'
+    for encoding in ("utf-8-sig", "utf-16"):
+        headers = {"Idempotency-Key": encoding, "Content-Type": "application/json"}
+        answer = await ann.client.post("/api/credits/spend", headers=headers, content=body.encode(encoding))
+        assert answer.status_code in (200, 400), answer.text
+        if answer.status_code == 200:
+            assert answer.json()["entry"]["accountId"] == pool
+    twice = await ann.client.post(
+        f"/api/credits/spend?workspaceId={pool.upper()}",
+        headers={"Idempotency-Key": "twice"},
+        json={"amount": 1, "workspaceId": pool},
+    )
+    assert twice.status_code == 200
+    assert (await balance(ann))["current"] == 10
+
+
+async def test_what_cannot_be_granted(new_person: NewPerson, platform: Platform) -> None:
+    ann = await new_person()
+    past = await grant(ann.client, userId=str(ann.id), expiresAt="2020-01-01T00:00:00Z")
+    assert (past.status_code, past.json()["code"]) == (422, "expiry_passed")
+    made = (await ann.client.post("/api/workspaces", json={"name": "Gone"})).json()["workspace"]["id"]
+    await ann.client.delete(f"/api/workspaces/{made}")
+    gone = await grant(ann.client, workspaceId=made)
+    assert (gone.status_code, gone.json()["code"]) == (422, "account_not_found")
+
+
+async def test_a_free_plan_without_credits_keeps_the_door_open(fresh_platform: Platform) -> None:
+    async with fresh_platform.database.transaction() as session:
+        await session.execute(text("INSERT INTO credit_plan_grants VALUES ('FREE', 2, 0)"))
+        await session.execute(
+            text("INSERT INTO credit_price_rules VALUES ('CHAT_ASSISTANT', 2, 200000, '2020-01-01T00:00:00Z')")
+        )
+    ann = await register(create_app(fresh_platform.settings, fresh_platform))
+    fresh_platform.clock.shift_to(timedelta(days=31))
+    await run_all_sweeps(fresh_platform)
+    found = await balance(ann)
+    assert found["current"] == 0
+    assert found["resetDate"] > fresh_platform.clock.now().isoformat()
+    dear = await spend(ann, service="CHAT_ASSISTANT", quantity=10_000)
+    assert (dear.status_code, dear.json()["code"]) == (422, "amount_too_large")
+    await ann.client.aclose()
+
+
+async def test_packs_are_cacheable(client: httpx.AsyncClient) -> None:
+    first = await client.get("/api/credits/packs")
+    assert first.headers["Cache-Control"].startswith("public")
+    again = await client.get("/api/credits/packs", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
 
 
 async def test_a_foreign_workspace_does_not_exist(new_person: NewPerson) -> None:
@@ -293,6 +351,11 @@ TAMPERINGS = {
         "INSERT INTO credit_allocations SELECT account_id, 99, grant_id, 0 FROM credit_allocations"
         " WHERE account_id = :account AND entry_seq = 1"
     ),
+    "a lot made to last": "UPDATE credit_grants SET expires_at = NULL WHERE account_id = :account",
+    "a lot made another kind": "UPDATE credit_grants SET kind = 'PURCHASE' WHERE account_id = :account",
+    "a lot's price": "UPDATE credit_grants SET cost_minor = 1 WHERE account_id = :account",
+    "a day sum": "UPDATE credit_usage_days SET credits = credits + 1 WHERE account_id = :account",
+    "a day sum removed": "DELETE FROM credit_usage_days WHERE account_id = :account",
     "the balance": "UPDATE credit_accounts SET balance = balance + 1 WHERE id = :account",
     "two lines swapped": (
         "UPDATE credit_entries SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE account_id = :account AND seq > 1;"

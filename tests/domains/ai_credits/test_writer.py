@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from pm_api.core.actor import Actor, ActorKind, UserScope
+from pm_api.core.errors import Unavailable
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger, verification
 from pm_api.domains.ai_credits.book import (
@@ -361,7 +362,7 @@ async def test_a_refusal_is_replayed_with_its_figures(book: Ledger, account: UUI
     order = spend(account, "k", 5 * START)
     first = await book.writer.submit(order)
     facts = {"needed": 5 * START, "available": START + FREE_CREDITS}
-    assert first == Answer(Refused(Refusal.INSUFFICIENT_CREDITS, facts), replayed=False)
+    assert first == Answer(Refused(Refusal.INSUFFICIENT_CREDITS, facts, SYSTEM.request_id), replayed=False)
     applied(await book.writer.submit(grant(account, "more", 9 * START)))
     assert await book.writer.submit(order) == replace(first, replayed=True)
     assert await book.apply(order) == [replace(first, replayed=True)]
@@ -464,3 +465,26 @@ async def test_what_a_session_rolls_back_is_not_told(book: Ledger, account: UUID
     finally:
         await connection.close()
     assert heard == []
+
+
+async def test_a_spend_that_waited_for_a_grant_finds_it(book: Ledger, account: UUID) -> None:
+    """The moment of a command is read under the lock, not before the wait for it."""
+    await book.writer.submit(spend(account, "everything", START + FREE_CREDITS))
+    async with book.platform.database.transaction() as session:
+        await ledger.apply(session, book.platform, [grant(account, "first", 1)])
+        waiting = book.submit(spend(account, "waits", 51))
+        await asyncio.sleep(0.1)
+        await ledger.apply(session, book.platform, [grant(account, "second", 50)])
+    assert applied(await waiting).available == 0
+
+
+async def test_one_held_account_does_not_stop_the_others(book: Ledger, new_account: NewAccount) -> None:
+    held, free = await new_account(), await new_account()
+    async with book.platform.database.transaction() as session:
+        await session.execute(text("SELECT 1 FROM credit_accounts WHERE id = :id FOR UPDATE"), {"id": held})
+        stuck = [book.submit(spend(held, f"stuck {number}")) for number in range(3)]
+        passing = book.submit(spend(free, "passes"))
+        assert applied(await asyncio.wait_for(passing, 15))
+        answers = await asyncio.wait_for(asyncio.gather(*stuck, return_exceptions=True), 15)
+        assert [type(answer) for answer in answers] == [Unavailable] * 3
+    assert applied(await book.writer.submit(spend(held, "stuck 0")))

@@ -29,7 +29,7 @@ from pm_api.domains.ai_credits.engine import (
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.models import CreditPack
 from pm_api.domains.ai_credits.store import Order
-from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeDoor
+from pm_api.integrations.stripe import StripeDoor
 from pm_api.sandbox.stripe.objects.common import new_id
 from pm_api.webhooks.jobs import requeue_stuck
 from pm_api.webhooks.service import DRAIN_STRIPE, SOURCE
@@ -642,45 +642,70 @@ async def test_while_stripe_is_away_the_event_waits(till: Till, buyer: Person, h
     if how == "refused":
         await behind(till.platform, f"http://127.0.0.1:{free_port()}")
     elif how == "silent":
-        await till.stripe.fail(pathPrefix=SESSIONS, delayS=2, times=2)
+        await till.stripe.fail(pathPrefix=SESSIONS, delayS=2, times=6)
         await behind(till.platform, till.stripe.url, timeout_s=0.2)
     else:
-        await till.stripe.fail(pathPrefix=SESSIONS, status=int(how), times=4)
-    with pytest.raises(PaymentProviderUnavailable):
+        await till.stripe.fail(pathPrefix=SESSIONS, status=int(how), times=12)
+    with pytest.raises(TryAgain) as waits:
         await till.drain(about["customer"])
+    assert waits.value.delay_s == 1
     row = await till.stored(event["id"])
     assert (row["status"], row["attempts"], row["outcome"]) == (PENDING, 0, None)
     assert await till.bought(buyer.id) == 0
+    assert isinstance(till.platform.clock, MovableClock)
+    for minutes, delay_s in ((2, 120), (60, 300)):
+        till.platform.clock.advance(minutes=minutes)
+        with pytest.raises(TryAgain) as waits:
+            await till.drain(about["customer"])
+        assert delay_s <= waits.value.delay_s < delay_s + 20, "the longer it is away, the less it is asked"
     await till.stripe.heal()
     await behind(till.platform, till.stripe.url)
     await till.drain(about["customer"])  # at once: the lease was given back
     assert await outcome(till, event) == (HANDLED, "granted 550 credits")
 
 
-async def test_a_worker_tries_again_is_held_and_the_sweep_brings_the_event_home(
+async def test_a_worker_waits_out_an_absence_and_holds_nothing(
     fresh_database: str, till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Away for longer than the job's tries: the job is held, and the event still gets there without a person."""
+    """Away for longer than a job may fail: the event gets there without a person, and nothing is left to look at."""
     monkeypatch.setattr(jobs, "POLL_S", 0.1)
     monkeypatch.setattr(jobs, "FIRST_DELAY_S", 0.05)
-    monkeypatch.setattr(jobs, "MAX_ATTEMPTS", 3)
+    monkeypatch.setattr(jobs, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("pm_api.webhooks.jobs.AWAY_DELAYS_S", (0.05, 0.1))
     async with open_till(fresh_database, till.stripe) as mine:
         buyer = await register(mine.app)
         _, about = await paid(mine, buyer)
         await till.stripe.fail(pathPrefix=SESSIONS, status=500, times=1000)
         event = await told(mine, COMPLETED, about)
         async with working(mine.platform):
-            await until(lambda: held(mine), "the job is held")
-            assert await mine.stripe.asked_for(about["id"]) >= 3
+            await until(lambda: asked_often(mine, about["id"]), "it is asked again and again")
+            assert not await held(mine)
             assert await outcome(mine, event) == (PENDING, None)
             await till.stripe.heal()
-            assert isinstance(mine.platform.clock, MovableClock)
-            mine.platform.clock.advance(minutes=6)
-            await requeue_stuck(JobContext(mine.platform, "webhooks.requeue_stuck"))
             await until(lambda: handled(mine, event), "the event is handled")
+        assert not await held(mine)
         assert await mine.bought(buyer.id) == 550
         await prove(buyer)
         await buyer.client.aclose()
+
+
+async def asked_often(till: Till, session_id: str) -> bool:
+    return await till.stripe.asked_for(session_id) >= 6
+
+
+async def test_the_sweep_adds_nothing_beside_a_held_job_of_its_own(till: Till, buyer: Person) -> None:
+    _, about = await paid(till, buyer)
+    await told(till, COMPLETED, about)
+    assert isinstance(till.platform.clock, MovableClock)
+    till.platform.clock.advance(minutes=6)
+    key = f"stripe-stuck:{about['customer']}"
+    for _ in range(2):
+        await requeue_stuck(JobContext(till.platform, "webhooks.requeue_stuck"))
+        async with till.platform.database.transaction() as session:
+            await session.execute(text("UPDATE pgqueuer SET status = 'failed' WHERE dedupe_key = :key"), {"key": key})
+    [row] = await till.query("SELECT count(*) AS n FROM pgqueuer WHERE dedupe_key = :key", key=key)
+    assert row["n"] == 1
+    await till.drain(about["customer"])
 
 
 async def test_the_sweep_finds_an_event_whose_job_was_lost(till: Till, buyer: Person) -> None:

@@ -28,7 +28,7 @@ from pm_api.identity.events import MemberChanged
 from pm_api.identity.models import Member, UserSession
 from tests.conftest import open_platform
 from tests.domains.changes.events import Events, listen
-from tests.domains.changes.people import end_session, new_caller, new_scope, new_workspace
+from tests.domains.changes.people import Caller, end_session, new_caller, new_scope, new_workspace
 from tests.domains.changes.test_polling import ticket_for
 from tests.domains.changes.writing import note, write
 from tests.support.clock import MovableClock
@@ -258,6 +258,60 @@ async def test_a_removed_member_is_followed_no_more(server: str, platform: Platf
         assert time.monotonic() - began < 5
         await write(platform, 1, workspace_id=workspace_id)
         assert await kept.numbers(1) == [1]
+
+
+async def remove(platform: Platform, workspace_id: UUID, person: Caller) -> None:
+    """The row alone: what tells of it is written by a job, a moment later."""
+    async with platform.database.transaction() as session:
+        await session.execute(delete(Member).where(Member.workspace_id == workspace_id, Member.user_id == person.id))
+
+
+@pytest.fixture
+def no_beat(monkeypatch: pytest.MonkeyPatch, platform: Platform) -> None:
+    async def nothing() -> None:
+        return
+
+    monkeypatch.setattr(platform.part(StreamHub), "_check", nothing)
+
+
+async def test_nothing_after_a_removal_reaches_the_removed(server: str, platform: Platform, no_beat: None) -> None:
+    owner, member, other = [await new_caller(platform) for _ in range(3)]
+    workspace_id = await new_workspace(platform, owner, member, other)
+    async with (
+        listen(server, member.headers, workspaceId=workspace_id) as changes,
+        listen(server, other.headers, workspaceId=workspace_id) as balances,
+        listen(server, owner.headers, workspaceId=workspace_id) as kept,
+    ):
+        for events in (changes, balances, kept):
+            await events.expect("ready")
+        await write(platform, 1, workspace_id=workspace_id)
+        for events in (changes, balances, kept):
+            assert await events.numbers(1) == [1]
+        await remove(platform, workspace_id, other)
+        await announce(platform, (workspace_id, 900, 12))
+        assert (await balances.expect("end")).data == {"reason": "membership_ended"}
+        for events in (changes, kept):
+            assert (await events.expect("credits.balance")).data["available"] == 900
+        await remove(platform, workspace_id, member)
+        await write(platform, 2, workspace_id=workspace_id)
+        assert (await changes.expect("end")).data == {"reason": "membership_ended"}
+        assert await kept.numbers(1) == [2]
+
+
+async def test_the_removal_itself_is_the_last_thing_told(server: str, platform: Platform, no_beat: None) -> None:
+    owner, member = await new_caller(platform), await new_caller(platform)
+    workspace_id = await new_workspace(platform, owner, member)
+    removal = {"entity": "membership", "entity_id": workspace_id, "action": "removed", "user_ids": [member.id]}
+    await write(platform, 1, **removal)
+    async with listen(server, member.headers, workspaceId=workspace_id, last_id="0-0") as events:
+        await events.expect("ready")
+        assert await events.numbers(1) == [1]
+        await write(platform, 2, workspace_id=workspace_id)
+        assert await events.numbers(1) == [2], "an old removal is history to somebody who has come back"
+        await remove(platform, workspace_id, member)
+        await write(platform, 3, **removal)
+        assert await events.numbers(1) == [3]
+        assert (await events.expect("end")).data == {"reason": "membership_ended"}
 
 
 async def test_a_stream_lives_ten_minutes(server: str, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pm_api.core.openapi import answers_with, raises
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Text
 from pm_api.domains.account import service
+from pm_api.domains.account.errors import UnknownOperation
 from pm_api.domains.account.schemas import IdempotencyOutcomeAnswer, Registration
 from pm_api.identity import browser
 from pm_api.identity.errors import EmailTaken, WeakPassword
@@ -40,8 +41,9 @@ async def register(request: Request, response: Response, platform: PlatformDep, 
     return browser.sign_in_answer(platform, request, response, grant)
 
 
-@router.get("/idempotency/{key:path}", operation_id="getIdempotencyOutcome", openapi_extra=raises(NotFound))
+@router.get("/idempotency/{key:path}", operation_id="getIdempotencyOutcome", openapi_extra=raises(NotFound, UnknownOperation))
 async def get_idempotency_outcome(
+    request: Request,
     scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
     platform: PlatformDep,
     session: SessionDep,
@@ -57,5 +59,7 @@ async def get_idempotency_outcome(
     ] = None,
 ) -> IdempotencyOutcomeAnswer:
     """What became of a request of yours whose answer was lost: kept 48 hours, on credit routes for ever."""
+    if route not in request.app.state.post_operations:
+        raise UnknownOperation
     outcome = await service.idempotency_outcome(session, platform, scope, route=route, key=key)
     return IdempotencyOutcomeAnswer(outcome=outcome)

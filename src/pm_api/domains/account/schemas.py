@@ -5,7 +5,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from pm_api.core.schema import ApiModel, ApiRequest
+from pm_api.core.schema import ApiModel, ApiRequest, Text
 from pm_api.identity.schemas import Email, Password, PersonName
 from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
 
@@ -26,6 +26,18 @@ class Registration(ApiRequest):
     name: PersonName = Field(description="Name shown to others.", examples=["Ann Archer"])
     locale: Locale = Field(DEFAULT_LOCALE, description="BCP 47 language tag.", examples=["en"])
     time_zone: TimeZone = Field(DEFAULT_TIME_ZONE, description="IANA time zone.", examples=["Europe/Berlin"])
+    referral_code: Text | None = Field(
+        None,
+        max_length=200,
+        description="Who brought the person here. An unknown or expired code never fails a registration; none are"
+        " issued by this installation yet.",
+    )
+    lead_token: Text | None = Field(
+        None,
+        max_length=200,
+        description="Ties the person to what they left before registering. An unknown or expired token never fails a"
+        " registration; none are issued by this installation yet.",
+    )
 
 
 class IdempotencyOutcome(ApiModel):

@@ -14,7 +14,7 @@ import orjson
 from pm_api.domains.ai_credits.enums import LotKind
 
 MAX_AMOUNT: Final = 1_000_000_000
-NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
 PAID_KINDS: Final = frozenset({LotKind.PURCHASE, LotKind.SUBSCRIPTION_GRANT, LotKind.ROLLOVER})
 PRIORITY: Final[dict[LotKind, int]] = {
     LotKind.FREE_TIER: 10,
@@ -48,10 +48,11 @@ class Lot:
     effective_at: datetime
     expires_at: datetime | None
 
-    def order(self) -> tuple[bool, int, datetime, bool, datetime, UUID]:
+    def order(self) -> tuple[bool, int, bool, datetime, bool, datetime, UUID]:
         return (
             self.service is None,
             self.priority,
+            self.expires_at is None,
             self.expires_at or NEVER,
             self.kind in PAID_KINDS,
             self.effective_at,
@@ -85,6 +86,7 @@ class AccountState:
     last_hash: bytes = b""
     period_started_at: datetime | None = None
     next_reset_at: datetime | None = None
+    updated_at: datetime | None = None
     lots: list[Lot] = field(default_factory=list)
 
     def available(self, now: datetime) -> int:
@@ -128,6 +130,10 @@ class LotDraft:
     service: str | None = None
     cost_minor: int | None = None
     cost_currency: str | None = None
+
+
+LotFacts = tuple[str, int, str | None, datetime, datetime | None, int | None, str | None, str, str]
+"""What never changes in a lot: kind, amount, service, effective and expiry, cost and currency, source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +198,7 @@ class Refused:
 
     reason: Refusal
     facts: dict[str, Any]
+    request_id: str
 
 
 Result = Applied | Refused
@@ -205,11 +212,13 @@ class NewLot:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything a batch did to one account."""
+    """Everything a batch did to one account, and at which moment."""
 
+    now: datetime
     state: AccountState
     entries: list[Entry]
     results: list[Result]
+    changed: bool
     new_lots: list[NewLot]
     touched_lots: dict[UUID, Lot]
 

@@ -1,5 +1,6 @@
 """What services cost and which packs are on offer: rows, cached for a few seconds."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ class Catalogue:
         self._rules: list[CreditPriceRule] = []
         self._packs: list[CreditPack] = []
         self._read_at = -CACHE_S
+        self._reading = asyncio.Lock()
 
     async def price_of(self, service: str) -> Price:
         """The rule in force now; raises UnknownService."""
@@ -50,12 +52,18 @@ class Catalogue:
         return [pack for pack in self._packs if _on_offer(pack, now)]
 
     async def _refresh(self) -> None:
-        if time.monotonic() - self._read_at < CACHE_S:
+        if self._fresh():
             return
-        async with self._platform.database.reading() as session:
-            self._rules = list(await repository.price_rules(session))
-            self._packs = list(await repository.newest_packs(session))
-        self._read_at = time.monotonic()
+        async with self._reading:
+            if self._fresh():
+                return
+            async with self._platform.database.reading() as session:
+                self._rules = list(await repository.price_rules(session))
+                self._packs = list(await repository.newest_packs(session))
+            self._read_at = time.monotonic()
+
+    def _fresh(self) -> bool:
+        return time.monotonic() - self._read_at < CACHE_S
 
 
 def _on_offer(pack: CreditPack, now: datetime) -> bool:

@@ -27,6 +27,7 @@ from pm_api.domains.ai_credits.book import (
     Entry,
     Grant,
     Lot,
+    LotFacts,
     NewLot,
     Outcome,
     Refusal,
@@ -38,11 +39,17 @@ from pm_api.domains.ai_credits.enums import EntryType
 
 
 def apply(state: AccountState, commands: Sequence[Command], now: datetime, new_id: Callable[[], UUID]) -> Outcome:
-    """Run commands in order against one account. The given state is left as it was."""
+    """Run commands in order against one account. The given state is left as it was.
+
+    A book never runs backwards: when its last line is later than `now` (another host's clock is ahead), that moment
+    counts. Otherwise a spend could miss the grant that stands one line above it.
+    """
+    now = max(now, state.updated_at or now)
     book = _Book(state, now, new_id)
     book.expire_due()
     results = [book.run(command) for command in commands]
-    return Outcome(book.state, book.entries, results, book.new_lots, book.touched)
+    changed = bool(book.entries) or any(isinstance(command, Grant) for command in commands)
+    return Outcome(now, book.state, book.entries, results, changed, book.new_lots, book.touched)
 
 
 class _Book:
@@ -96,6 +103,7 @@ class _Book:
             return Refused(
                 Refusal.INSUFFICIENT_CREDITS,
                 {"needed": command.amount, "available": command.amount - missing},
+                command.by.request_id,
             )
         emptied = False
         for lot, part in taken:
@@ -122,7 +130,7 @@ class _Book:
     def _grant(self, command: Grant) -> Result:
         total = sum(draft.amount for draft in command.lots)
         if self.state.balance + total > MAX_AMOUNT * 1000:
-            return Refused(Refusal.BALANCE_LIMIT_EXCEEDED, {"limit": MAX_AMOUNT * 1000})
+            return Refused(Refusal.BALANCE_LIMIT_EXCEEDED, {"limit": MAX_AMOUNT * 1000}, command.by.request_id)
         entries = []
         for draft in command.lots:
             lot = Lot(
@@ -149,6 +157,17 @@ class _Book:
                     description=command.description,
                     details=command.details,
                     service=draft.service,
+                    made=(
+                        draft.kind,
+                        draft.amount,
+                        draft.service,
+                        lot.effective_at,
+                        draft.expires_at,
+                        draft.cost_minor,
+                        draft.cost_currency,
+                        draft.source_type,
+                        draft.source_ref,
+                    ),
                 )
             )
         self.state.lots.sort(key=Lot.order)
@@ -172,6 +191,7 @@ class _Book:
         service: str | None = None,
         quantity: int | None = None,
         price_version: int | None = None,
+        made: LotFacts | None = None,
     ) -> Entry:
         state = self.state
         state.seq += 1
@@ -195,6 +215,7 @@ class _Book:
             reverses_seq=None,
             created_at=self.now,
             allocations=allocations,
+            made=made,
         )
         entry = Entry(
             state.id,
@@ -241,8 +262,11 @@ def chain_hash(
     reverses_seq: int | None,
     created_at: datetime,
     allocations: Sequence[Allocation],
+    made: LotFacts | None,
 ) -> bytes:
-    """SHA-256 over the hash before, the entry and its allocations; `details` is canonical JSON already."""
+    """SHA-256 over the hash before, the entry, its allocations and the facts of the lot it made; `details` is
+    canonical JSON already.
+    """
     line = orjson.dumps(
         [
             account_id,
@@ -263,6 +287,7 @@ def chain_hash(
             reverses_seq,
             created_at,
             [[one.lot_id, one.amount] for one in sorted(allocations, key=_by_lot)],
+            made,
         ],
         default=str,  # the driver's own UUID type
     )

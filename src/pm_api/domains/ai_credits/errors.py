@@ -35,3 +35,15 @@ class AccountNotFound(Unprocessable):
     """No user or workspace with this id exists."""
 
     code = "account_not_found"
+
+
+class AmountTooLarge(Unprocessable):
+    """One command moves at most 1,000,000,000 credits."""
+
+    code = "amount_too_large"
+
+
+class ExpiryPassed(Unprocessable):
+    """Credits cannot be granted with an expiry that has passed already."""
+
+    code = "expiry_passed"

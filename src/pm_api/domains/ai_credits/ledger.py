@@ -49,7 +49,7 @@ async def apply(session: AsyncSession, platform: Platform, orders: Sequence[Orde
     return await store.run(
         sql.SessionStatements(session),
         orders,
-        platform.clock.now(),
+        platform.clock.now,
         platform.randomness.uuid,
         optimistic=False,
     )
@@ -60,7 +60,7 @@ async def expire_due(session: AsyncSession, platform: Platform, account_ids: Seq
     await store.run(
         sql.SessionStatements(session),
         [],
-        platform.clock.now(),
+        platform.clock.now,
         platform.randomness.uuid,
         optimistic=False,
         sweep=account_ids,
@@ -81,23 +81,21 @@ def plan_grant(
         key=f"s:plan:{account_id}:{reference}",
         fingerprint=fingerprint("plan", account_id, reference),
         by=by_system(),
-        lots=(draft,),
+        lots=(draft,) if amount else (),
         description=f"{plan} plan credits",
         details=canonical_json({"plan": plan}),
         period=period,
     )
 
 
-async def open_user_account(session: AsyncSession, platform: Platform, user_id: UUID) -> Applied:
+async def open_user_account(session: AsyncSession, platform: Platform, user_id: UUID) -> None:
     """A new user's wallet with the free plan's first credits."""
     now = platform.clock.now()
     credits = await repository.plan_credits(session, FREE_PLAN)
     grant = plan_grant(
         user_id, plan=FREE_PLAN, amount=credits, kind=LotKind.FREE_TIER, period=(now, now + FREE_PERIOD)
     )
-    [answer] = await apply(session, platform, [Order(AccountKind.USER, grant)])
-    assert isinstance(answer.result, Applied)
-    return answer.result
+    await apply(session, platform, [Order(AccountKind.USER, grant)])
 
 
 def current_period(started_at: datetime, next_reset_at: datetime, now: datetime) -> tuple[datetime, datetime]:

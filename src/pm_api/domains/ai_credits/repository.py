@@ -13,7 +13,6 @@ from pm_api.domains.ai_credits.book import By, Entry, canonical_json
 from pm_api.domains.ai_credits.models import (
     CreditAccount,
     CreditAllocation,
-    CreditCommand,
     CreditEntry,
     CreditGrant,
     CreditPack,
@@ -141,27 +140,36 @@ async def hold_snapshot(session: AsyncSession) -> None:
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
+async def usage_sums(session: AsyncSession, account_id: UUID) -> list[tuple[tuple[UUID, date, str, UUID], int]]:
+    """Every day sum of an account: ((account, day, service, person), credits)."""
+    rows = await session.execute(
+        select(
+            CreditUsageDay.account_id,
+            CreditUsageDay.day,
+            CreditUsageDay.service,
+            CreditUsageDay.actor_user_id,
+            CreditUsageDay.credits,
+        ).where(CreditUsageDay.account_id == account_id)
+    )
+    return [((row[0], row[1], row[2], row[3]), row[4]) for row in rows]
+
+
 async def all_lots(session: AsyncSession, account_id: UUID) -> Sequence[CreditGrant]:
     rows = await session.scalars(select(CreditGrant).where(CreditGrant.account_id == account_id))
     return rows.all()
 
 
-async def command(session: AsyncSession, account_id: UUID, key: str) -> CreditCommand | None:
-    return await session.scalar(
-        select(CreditCommand).where(CreditCommand.account_id == account_id, CreditCommand.key == key)
-    )
-
-
 async def plan_credits(session: AsyncSession, plan: str) -> int:
-    """Credits a plan brings each period, by its newest version."""
-    return (
-        await session.scalar(
-            select(CreditPlanGrant.credits)
-            .where(CreditPlanGrant.plan == plan)
-            .order_by(CreditPlanGrant.version.desc())
-            .limit(1)
-        )
-    ) or 0
+    """Credits a plan brings each period, by its newest version; raises LookupError for a plan nobody set up."""
+    found = await session.scalar(
+        select(CreditPlanGrant.credits)
+        .where(CreditPlanGrant.plan == plan)
+        .order_by(CreditPlanGrant.version.desc())
+        .limit(1)
+    )
+    if found is None:
+        raise LookupError(f"the catalogue has no grant for the plan {plan}")
+    return found
 
 
 async def wallets_due_for_reset(session: AsyncSession, now: datetime, limit: int) -> Sequence[CreditAccount]:

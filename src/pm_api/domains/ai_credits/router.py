@@ -8,8 +8,9 @@ from fastapi import Depends, Header, Query, Response
 from pm_api.core.actor import AccountScope, AdminScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import IdempotencyKeyRequired
+from pm_api.core.http import content_tag
 from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, api_router
-from pm_api.core.openapi import answers_with, raises
+from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Timestamp
@@ -18,7 +19,9 @@ from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.enums import EntryType, Service
 from pm_api.domains.ai_credits.errors import (
     AccountNotFound,
+    AmountTooLarge,
     BalanceLimitExceeded,
+    ExpiryPassed,
     InsufficientCredits,
     LedgerBusy,
     UnknownService,
@@ -58,7 +61,7 @@ LEDGER_PROBLEMS = (IdempotencyKeyRequired, IdempotencyKeyReused, InvalidIdempote
     "/credits/spend",
     operation_id="spendCredits",
     responses={200: answers_with("Idempotent-Replayed")},
-    openapi_extra=raises(InsufficientCredits, UnknownService, *LEDGER_PROBLEMS),
+    openapi_extra=raises(InsufficientCredits, UnknownService, AmountTooLarge, *LEDGER_PROBLEMS),
 )
 async def spend_credits(
     scope: Annotated[AccountScope, Depends(require_account("credits.spend"))],
@@ -79,7 +82,7 @@ async def spend_credits(
     "/credits/grant",
     operation_id="grantCredits",
     responses={200: answers_with("Idempotent-Replayed")},
-    openapi_extra=raises(AccountNotFound, BalanceLimitExceeded, *LEDGER_PROBLEMS),
+    openapi_extra=raises(AccountNotFound, BalanceLimitExceeded, ExpiryPassed, *LEDGER_PROBLEMS),
 )
 async def grant_credits(
     scope: Annotated[AdminScope, Depends(operator)],
@@ -156,8 +159,10 @@ async def verify_credits(
     return VerificationAnswer(verification=await verification.verify(session, platform, scope))
 
 
-@router.get("/credits/packs", operation_id="listCreditPacks")
+@router.get("/credits/packs", operation_id="listCreditPacks", responses={200: ETAG_HEADER})
 async def list_credit_packs(platform: PlatformDep, response: Response) -> Packs:
     """Packs on offer, smallest first."""
+    answer = Packs(packs=balances.offers(await platform.part(Catalogue).packs()))
     response.headers["Cache-Control"] = PUBLIC_CACHE
-    return Packs(packs=balances.offers(await platform.part(Catalogue).packs()))
+    response.headers["ETag"] = content_tag(answer.model_dump_json())
+    return answer

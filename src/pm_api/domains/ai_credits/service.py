@@ -27,7 +27,13 @@ from pm_api.domains.ai_credits.book import (
 )
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
-from pm_api.domains.ai_credits.errors import AccountNotFound, BalanceLimitExceeded, InsufficientCredits
+from pm_api.domains.ai_credits.errors import (
+    AccountNotFound,
+    AmountTooLarge,
+    BalanceLimitExceeded,
+    ExpiryPassed,
+    InsufficientCredits,
+)
 from pm_api.domains.ai_credits.schemas import (
     BalanceAfter,
     CreditEntryRead,
@@ -62,13 +68,15 @@ def client_key(actor_key: str, operation: str, key: str) -> str:
 async def spend(platform: Platform, scope: AccountScope, request: SpendRequest, key: str) -> tuple[EntryAnswer, bool]:
     """Take credits exactly once under the key; (answer, replayed).
 
-    Raises InsufficientCredits (kept with the key), IdempotencyKeyReused, UnknownService, LedgerBusy.
+    Raises InsufficientCredits (kept with the key), IdempotencyKeyReused, UnknownService, AmountTooLarge, LedgerBusy.
     """
     amount, price_version = request.amount or 0, None
     quantity = (request.quantity or 1) if request.service else None
     if request.service is not None:
         price = await platform.part(Catalogue).price_of(request.service)
         amount, price_version = price.cost * (quantity or 1), price.version
+    if amount > MAX_AMOUNT:
+        raise AmountTooLarge
     command = Spend(
         account_id=repository.account_id_of(scope),
         key=client_key(scope.actor.key, SPEND_OPERATION, key),
@@ -76,7 +84,7 @@ async def spend(platform: Platform, scope: AccountScope, request: SpendRequest, 
             SPEND_OPERATION, request.amount, request.service, quantity, request.description, request.metadata
         ),
         by=ledger.by(scope.actor),
-        amount=min(amount, MAX_AMOUNT),
+        amount=amount,
         description=request.description or (f"{request.service} × {quantity}" if request.service else "Spend"),
         details=canonical_json(request.metadata),
         service=request.service,
@@ -93,6 +101,8 @@ async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, ke
 
     Raises AccountNotFound, IdempotencyKeyReused, BalanceLimitExceeded, LedgerBusy.
     """
+    if request.expires_at is not None and request.expires_at <= platform.clock.now():
+        raise ExpiryPassed(details=[{"pointer": "/expiresAt", "detail": "Lies in the past"}])
     kind, account_id = await _account_of(platform, request.user_id, request.workspace_id)
     stored_key = client_key(scope.actor.key, GRANT_OPERATION, key)
     expires_at = request.expires_at
@@ -138,7 +148,8 @@ async def _account_of(
     async with platform.database.reading() as session:
         if user_id is not None and await identity.user_by_id(session, user_id) is not None:
             return AccountKind.USER, user_id
-        if workspace_id is not None and await identity.workspace_by_id(session, workspace_id) is not None:
+        workspace = await identity.workspace_by_id(session, workspace_id) if workspace_id is not None else None
+        if workspace_id is not None and workspace is not None and workspace.deleted_at is None:
             return AccountKind.WORKSPACE, workspace_id
     raise AccountNotFound
 
@@ -155,11 +166,12 @@ def _answer(platform: Platform, answer: Answer) -> EntryAnswer:
 
 def _refusal(platform: Platform, refused: Refused, headers: dict[str, str]) -> Exception:
     if refused.reason is Refusal.BALANCE_LIMIT_EXCEEDED:
-        return BalanceLimitExceeded(headers=headers, **refused.facts)
+        return BalanceLimitExceeded(headers=headers, instance=refused.request_id, **refused.facts)
     needed, available = refused.facts["needed"], refused.facts["available"]
     return InsufficientCredits(
         f"This needs {needed} credits; {available} are available.",
         headers=headers,
+        instance=refused.request_id,
         buyUrl=f"{platform.settings.site_url.rstrip('/')}/credits",
         **refused.facts,
     )

@@ -46,7 +46,7 @@ class SessionStatements:
 
 LOCK = """
 SELECT id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
-       period_started_at, next_reset_at
+       period_started_at, next_reset_at, updated_at
 FROM credit_accounts WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
 OPEN = """
@@ -79,9 +79,9 @@ ENTRIES = """
 INSERT INTO credit_entries (account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id,
                             service, quantity, price_version, description, metadata, command_key, reverses_seq, hash,
                             created_at)
-SELECT *, $18 FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
                           $8::uuid[], $9::text[], $10::text[], $11::int[], $12::int[], $13::text[], $14::json[],
-                          $15::text[], $16::bigint[], $17::bytea[])
+                          $15::text[], $16::bigint[], $17::bytea[], $18::timestamptz[])
 """
 ALLOCATIONS = """
 INSERT INTO credit_allocations (account_id, entry_seq, grant_id, amount)
@@ -90,9 +90,9 @@ SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[])
 NEW_LOTS = """
 INSERT INTO credit_grants (account_id, id, kind, priority, amount, remaining, held, service, cost_minor,
                            cost_currency, source_type, source_ref, effective_at, expires_at, created_at)
-SELECT *, $15 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
                           $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[],
-                          $13::timestamptz[], $14::timestamptz[])
+                          $13::timestamptz[], $14::timestamptz[], $13::timestamptz[])
 """
 UPDATE_LOTS = """
 UPDATE credit_grants SET remaining = moved.remaining, held = moved.held
@@ -103,11 +103,12 @@ UPDATE_ACCOUNTS = """
 UPDATE credit_accounts
 SET seq = n.seq, balance = n.balance, held = n.held, debt = n.debt, granted = n.granted, spent = n.spent,
     expired = n.expired, voided = n.voided, transferred_out = n.transferred_out, last_hash = n.last_hash,
-    period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = $14
+    period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = n.updated_at
 FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[], $12::timestamptz[], $13::timestamptz[])
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[], $12::timestamptz[], $13::timestamptz[],
+            $14::timestamptz[])
      AS n(id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
-          period_started_at, next_reset_at)
+          period_started_at, next_reset_at, updated_at)
 WHERE credit_accounts.id = n.id
 """
 USAGE = """

@@ -7,7 +7,7 @@ order; what they protect is read in the statements after.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -65,7 +65,7 @@ _Key = tuple[UUID, str]
 async def run(
     statements: sql.Statements,
     orders: Sequence[Order],
-    now: datetime,
+    clock: Callable[[], datetime],
     new_id: Callable[[], UUID],
     *,
     optimistic: bool,
@@ -79,7 +79,9 @@ async def run(
     first: dict[_Key, Order] = {}
     for order in orders:
         first.setdefault((order.command.account_id, order.command.key), order)
-    states = await _lock_and_load(statements, first.values(), sweep, now)
+    states = await _lock_and_load(statements, first.values(), sweep, clock)
+    # Only now: while a lock was waited for, somebody else's grant may have come.
+    now = clock()
     replayed: dict[_Key, Answer] = {}
     if not optimistic:
         replayed = await _claim_first(statements, first, now)
@@ -96,7 +98,7 @@ async def run(
         for command, result in zip(by_account[account_id], outcome.results, strict=True):
             results[account_id, command.key] = result
     await _write_commands(statements, fresh, results, now, optimistic=optimistic)
-    await _write(statements, list(outcomes.values()), now)
+    await _write(statements, [outcome for outcome in outcomes.values() if outcome.changed])
     answered: set[_Key] = set()
     return [_answer(order, first, results, replayed, answered) for order in orders]
 
@@ -122,14 +124,14 @@ def _answer(
 
 
 async def _lock_and_load(
-    statements: sql.Statements, orders: Iterable[Order], sweep: Iterable[UUID], now: datetime
+    statements: sql.Statements, orders: Iterable[Order], sweep: Iterable[UUID], clock: Callable[[], datetime]
 ) -> dict[UUID, AccountState]:
     kinds = {order.command.account_id: order.kind for order in orders}
     wanted = sorted(kinds.keys() | set(sweep))
     rows = await statements.fetch(sql.LOCK, wanted)
     missing = sorted(kinds.keys() - {row["id"] for row in rows})
     if missing:
-        await statements.execute(sql.OPEN, missing, [str(kinds[one]) for one in missing], now)
+        await statements.execute(sql.OPEN, missing, [str(kinds[one]) for one in missing], clock())
         rows = [*rows, *await statements.fetch(sql.LOCK, missing)]
     states = {row["id"]: AccountState(**{**row, "id": _plain(row["id"])}) for row in rows}
     for row in await statements.fetch(sql.LOTS, wanted):
@@ -198,8 +200,8 @@ async def _stored_answers(statements: sql.Statements, rows: Sequence[Mapping[str
         if row["status"] == CommandStatus.APPLIED:
             answers[key] = Answer(_applied(row["account_id"], result, entries), replayed=True)
         else:
-            reason = Refusal(result.pop("reason"))
-            answers[key] = Answer(Refused(reason, result), replayed=True)
+            reason, request_id = Refusal(result.pop("reason")), result.pop("request_id")
+            answers[key] = Answer(Refused(reason, result, request_id), replayed=True)
     return answers
 
 
@@ -255,9 +257,11 @@ def _json(value: Any) -> dict[str, Any]:
 
 def _stored_form(result: Applied | Refused) -> tuple[str, str]:
     if isinstance(result, Refused):
-        return CommandStatus.REFUSED, json.dumps({"reason": result.reason, **result.facts})
+        return CommandStatus.REFUSED, json.dumps(
+            {"reason": result.reason, "request_id": result.request_id, **result.facts}
+        )
     return CommandStatus.APPLIED, (
-        f'{{"seq":{result.entries[0].seq},"entries":{len(result.entries)},'
+        f'{{"seq":{result.entries[0].seq if result.entries else 0},"entries":{len(result.entries)},'
         f'"available":{result.available},"held":{result.held},"debt":{result.debt}}}'
     )
 
@@ -287,11 +291,12 @@ async def _write_commands(
         raise KeyConflict
 
 
-async def _write(statements: sql.Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
+async def _write(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
+    await _write_accounts(statements, outcomes)
     entries = [entry for outcome in outcomes for entry in outcome.entries]
     if not entries:
         return
-    await _write_new_lots(statements, outcomes, now)
+    await _write_new_lots(statements, outcomes)
     await statements.execute(
         sql.ENTRIES,
         [one.account_id for one in entries],
@@ -311,7 +316,7 @@ async def _write(statements: sql.Statements, outcomes: Sequence[Outcome], now: d
         [one.command_key for one in entries],
         [one.reverses_seq for one in entries],
         [one.hash for one in entries],
-        now,
+        [one.created_at for one in entries],
     )
     moves = [(entry, move) for entry in entries for move in entry.allocations]
     await statements.execute(
@@ -322,13 +327,12 @@ async def _write(statements: sql.Statements, outcomes: Sequence[Outcome], now: d
         [move.amount for _, move in moves],
     )
     await _write_moved_lots(statements, outcomes)
-    await _write_accounts(statements, [outcome.state for outcome in outcomes if outcome.entries], now)
-    await _write_usage(statements, entries, now)
-    payloads = balance_payloads([outcome.state for outcome in outcomes if outcome.entries], now)
+    await _write_usage(statements, entries)
+    payloads = balance_payloads([outcome for outcome in outcomes if outcome.entries])
     await statements.execute(sql.NOTIFY, BALANCE_CHANNEL, payloads)
 
 
-async def _write_new_lots(statements: sql.Statements, outcomes: Sequence[Outcome], now: datetime) -> None:
+async def _write_new_lots(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
     made = [(outcome.state.id, one.lot, one.draft) for outcome in outcomes for one in outcome.new_lots]
     if not made:
         return
@@ -348,7 +352,6 @@ async def _write_new_lots(statements: sql.Statements, outcomes: Sequence[Outcome
         [draft.source_ref for _, _, draft in made],
         [lot.effective_at for _, lot, _ in made],
         [lot.expires_at for _, lot, _ in made],
-        now,
     )
 
 
@@ -367,7 +370,10 @@ async def _write_moved_lots(statements: sql.Statements, outcomes: Sequence[Outco
         )
 
 
-async def _write_accounts(statements: sql.Statements, states: Sequence[AccountState], now: datetime) -> None:
+async def _write_accounts(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
+    if not outcomes:
+        return
+    states = [outcome.state for outcome in outcomes]
     await statements.execute(
         sql.UPDATE_ACCOUNTS,
         [one.id for one in states],
@@ -383,16 +389,29 @@ async def _write_accounts(statements: sql.Statements, states: Sequence[AccountSt
         [one.last_hash for one in states],
         [one.period_started_at for one in states],
         [one.next_reset_at for one in states],
-        now,
+        [outcome.now for outcome in outcomes],
     )
 
 
-async def _write_usage(statements: sql.Statements, entries: Sequence[Entry], now: datetime) -> None:
+UsageKey = tuple[UUID, date, str, UUID]
+
+
+def usage_key(entry: Entry) -> UsageKey:
+    """The day sum an entry is added to: account, UTC day, service, person."""
+    return (
+        entry.account_id,
+        entry.created_at.astimezone(UTC).date(),
+        entry.service or NO_SERVICE,
+        entry.by.user_id or NOBODY,
+    )
+
+
+async def _write_usage(statements: sql.Statements, entries: Sequence[Entry]) -> None:
     """Fold the batch into the day's sums: what statistics read instead of entries."""
-    sums: dict[tuple[UUID, str, UUID], tuple[int, int]] = {}
+    sums: dict[UsageKey, tuple[int, int]] = {}
     for entry in entries:
         if entry.type == EntryType.USAGE:
-            key = (entry.account_id, entry.service or NO_SERVICE, entry.by.user_id or NOBODY)
+            key = usage_key(entry)
             spent, count = sums.get(key, (0, 0))
             sums[key] = (spent - entry.amount, count + 1)
     if not sums:
@@ -401,21 +420,22 @@ async def _write_usage(statements: sql.Statements, entries: Sequence[Entry], now
     await statements.execute(
         sql.USAGE,
         [key[0] for key, _ in ordered],
-        [now.date()] * len(ordered),
         [key[1] for key, _ in ordered],
         [key[2] for key, _ in ordered],
+        [key[3] for key, _ in ordered],
         [spent for _, (spent, _) in ordered],
         [count for _, (_, count) in ordered],
     )
 
 
-def balance_payloads(states: Sequence[AccountState], now: datetime) -> list[str]:
+def balance_payloads(outcomes: Sequence[Outcome]) -> list[str]:
     """`[[account, available, seq], …]` in as few notifications as fit; one per account and commit."""
     payloads: list[str] = []
     part: list[str] = []
     size = 2
-    for state in states:
-        item = f'["{state.id}",{state.available(now)},{state.seq}]'
+    for outcome in outcomes:
+        state = outcome.state
+        item = f'["{state.id}",{state.available(outcome.now)},{state.seq}]'
         if part and size + len(item) + 1 > MAX_PAYLOAD_BYTES:
             payloads.append(f"[{','.join(part)}]")
             part, size = [], 2

@@ -13,6 +13,7 @@ from pm_api.domains.ai_credits import repository
 from pm_api.domains.ai_credits.book import (
     Allocation,
     By,
+    LotFacts,
     canonical_json,
 )
 from pm_api.domains.ai_credits.engine import (
@@ -21,6 +22,7 @@ from pm_api.domains.ai_credits.engine import (
 from pm_api.domains.ai_credits.enums import EntryType, LotKind
 from pm_api.domains.ai_credits.models import CreditAccount, CreditEntry, CreditGrant
 from pm_api.domains.ai_credits.schemas import Identity, Verification
+from pm_api.domains.ai_credits.store import UsageKey, usage_key
 
 STRETCH: Final = 2000
 MAX_PROBLEMS: Final = 50
@@ -39,6 +41,8 @@ class _Proof:
     granted: int = 0
     spent: int = 0
     expired: int = 0
+    lots: dict[UUID, CreditGrant] = field(default_factory=dict)
+    usage: defaultdict[UsageKey, int] = field(default_factory=lambda: defaultdict(int))
     by_lot: defaultdict[UUID, int] = field(default_factory=lambda: defaultdict(int))
 
     def complain(self, text: str) -> None:
@@ -72,6 +76,7 @@ class _Proof:
             reverses_seq=entry.reverses_seq,
             created_at=entry.created_at,
             allocations=allocations,
+            made=self._made(entry, allocations),
         )
         if bytes(entry.hash) != expected:
             self.complain(f"line {entry.seq} or one of its allocations was altered: its hash does not fit")
@@ -81,10 +86,32 @@ class _Proof:
             self.granted += entry.amount
         elif entry.type == EntryType.USAGE:
             self.spent -= entry.amount
+            self.usage[usage_key(repository.stored_entry(entry))] -= entry.amount
         elif entry.type == EntryType.EXPIRY:
             self.expired -= entry.amount
         for one in allocations:
             self.by_lot[one.lot_id] += one.amount
+
+    def _made(self, entry: CreditEntry, allocations: list[Allocation]) -> LotFacts | None:
+        """The facts of the lot a granting line made, as the lot tells them today."""
+        if entry.type not in _GRANTING or len(allocations) != 1:
+            return None
+        lot = self.lots.get(allocations[0].lot_id)
+        if lot is None:
+            return None
+        if lot.amount != entry.amount or lot.kind != entry.type:
+            self.complain(f"lot {lot.id} is not what line {entry.seq} made")
+        return (
+            lot.kind,
+            lot.amount,
+            lot.service,
+            lot.effective_at,
+            lot.expires_at,
+            lot.cost_minor,
+            lot.cost_currency,
+            lot.source_type,
+            lot.source_ref,
+        )
 
 
 async def verify(session: AsyncSession, platform: Platform, scope: AccountScope) -> Verification:
@@ -92,7 +119,8 @@ async def verify(session: AsyncSession, platform: Platform, scope: AccountScope)
     account_id = repository.account_id_of(scope)
     await repository.hold_snapshot(session)
     account = await repository.account(session, scope)
-    proof = _Proof()
+    lots = await repository.all_lots(session, account_id)
+    proof = _Proof(lots={lot.id: lot for lot in lots})
     while True:
         lines = await repository.entries_after(session, account_id, proof.seq, STRETCH)
         if not lines:
@@ -100,14 +128,20 @@ async def verify(session: AsyncSession, platform: Platform, scope: AccountScope)
         moves: defaultdict[int, list[Allocation]] = defaultdict(list)
         for row in await repository.allocations_between(session, account_id, lines[0].seq, lines[-1].seq):
             moves[row.entry_seq].append(Allocation(row.grant_id, row.amount))
+            session.expunge(row)
         order = {line.seq: line for line in lines}
         for seq, line in order.items():
             proof.read(line, moves[seq])
-        session.expunge_all()
-    lots = await repository.all_lots(session, account_id)
+        for line in lines:
+            session.expunge(line)
     if await repository.count_allocations(session, account_id) != proof.allocations:
         proof.complain("there are allocations that belong to no line")
-    _compare(proof, account, {lot.id: lot for lot in lots})
+    _compare(proof, account, proof.lots)
+    for key, credits in await repository.usage_sums(session, account_id):
+        if proof.usage.pop(key, 0) != credits:
+            proof.complain(f"the sum of {key[1]} for {key[2] or 'no service'} is not that of its lines")
+    if proof.usage:
+        proof.complain("there are spends that no day sum knows of")
     now = platform.clock.now()
     available = sum(
         lot.remaining - lot.held
@@ -116,7 +150,9 @@ async def verify(session: AsyncSession, platform: Platform, scope: AccountScope)
     )
     scheduled = sum(lot.remaining - lot.held for lot in lots if lot.effective_at > now)
     held = sum(lot.held for lot in lots)
-    unposted = proof.balance - available - scheduled - held
+    unposted = sum(lot.remaining - lot.held for lot in lots if lot.expires_at is not None and lot.expires_at <= now)
+    if available + scheduled + held + unposted != proof.balance:
+        proof.complain("available, scheduled, held and expired credits are not what the lines leave")
     return Verification(
         ok=not proof.problems,
         account_id=account_id,

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -22,6 +23,9 @@ from pm_api.domains.ai_credits.sql import ConnectionStatements
 from pm_api.domains.ai_credits.store import Answer, KeyConflict, Order
 
 RECONNECT_DELAY_S = 0.2
+LOCK_TIMEOUT_S = 2
+COMMAND_TIMEOUT_S = 15
+STUCK = "Somebody else is holding this account. Nothing was written; try again in a moment."
 UNREACHABLE = "The ledger cannot be reached. Whether this was written is open: send it again with the same key."
 UNREACHABLE_ERRORS = (
     OSError,
@@ -100,17 +104,33 @@ class LedgerWriter:
                 _fail(future, error)
             return
         except Exception as error:
-            if len(batch) > 1:
-                _log.warning("ledger_batch_failed", commands=len(batch), error=repr(error))
-                for one in batch:
-                    await self._serve([one])
-                return
-            _log.exception("ledger_command_failed", key=batch[0][0].command.key)
-            _fail(batch[0][1], error)
+            _log.warning("ledger_batch_failed", commands=len(batch), error=type(error).__name__)
+            await self._serve_one_by_one(batch)
             return
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
+
+    async def _serve_one_by_one(self, batch: list[_Waiting]) -> None:
+        """One bad command, or one account that somebody holds, fails alone; a held account is waited for once."""
+        stuck: set[UUID] = set()
+        for order, future in batch:
+            account_id = order.command.account_id
+            if account_id in stuck:
+                _fail(future, Unavailable(STUCK))
+                continue
+            try:
+                [answer] = await self._write([order])
+            except asyncpg.LockNotAvailableError:
+                stuck.add(account_id)
+                _log.warning("ledger_account_stuck", account_id=str(account_id))
+                _fail(future, Unavailable(STUCK))
+            except Exception as error:
+                _log.exception("ledger_command_failed", key=order.command.key)
+                _fail(future, error)
+            else:
+                if not future.done():
+                    future.set_result(answer)
 
     async def _write(self, orders: list[Order]) -> list[Answer]:
         """One transaction. Running it again is safe at any point: keys are claimed for ever. Raises Unavailable."""
@@ -148,14 +168,16 @@ class LedgerWriter:
             return await store.run(
                 ConnectionStatements(connection),
                 orders,
-                self._platform.clock.now(),
+                self._platform.clock.now,
                 self._platform.randomness.uuid,
                 optimistic=optimistic,
             )
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await self._platform.database.dedicated_connection()
+            self._connection = await self._platform.database.dedicated_connection(
+                lock_timeout_s=LOCK_TIMEOUT_S, command_timeout_s=COMMAND_TIMEOUT_S
+            )
         return self._connection
 
     async def _disconnect(self) -> None:

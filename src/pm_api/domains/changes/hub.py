@@ -3,6 +3,9 @@
 Many streams of one feed wake at once and share one read of it; reads of different feeds queue at a small gate, so
 that streams never take the pool from the requests. A signal is only a hint: what is sent is read from the table,
 each stream from its own position on.
+
+A signal may be heard long after somebody was removed, and before anybody says so. So whatever is of a workspace is
+read first, and only then who its members are: what was committed after a removal is never sent to the removed.
 """
 
 import asyncio
@@ -10,7 +13,7 @@ import contextlib
 import itertools
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -19,6 +22,7 @@ import orjson
 import structlog
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import telemetry
 from pm_api.core.actor import AccountScope, WorkspaceScope
@@ -35,6 +39,7 @@ BATCH_ROWS: Final = 200
 PARALLEL_READS: Final = 4
 CHECKED_TOGETHER: Final = 1000
 LONGEST_POSITION: Final = 18
+REMOVAL: Final = ("membership", "removed")
 
 _log = structlog.get_logger(__name__)
 
@@ -111,6 +116,16 @@ class _Stretch:
 
     rows: list[_Row]
     viewers: dict[UUID, set[UUID]]
+    members: set[UUID] | None
+    """Of a workspace's feed: who among the waiting were members when the rows had been read."""
+    removed_from: set[UUID]
+    """Of a user's feed: the workspaces it says they were removed from, and they have not come back to."""
+
+    def parts(self, stream: Subscription) -> bool:
+        """Whether this stream's workspace is not its user's any more."""
+        if self.members is None:
+            return stream.workspace_id in self.removed_from
+        return stream.user_id not in self.members
 
     def shows(self, row: _Row, user_id: UUID) -> bool:
         return row.scope_id is None or user_id in self.viewers[row.scope_id]
@@ -127,6 +142,7 @@ class StreamHub:
         self._ticks = itertools.count()
         self._tick_of: dict[UUID, int] = {}
         self._reads: dict[tuple[UUID, int, int], asyncio.Task[_Stretch | None]] = {}
+        self._checks: dict[tuple[UUID, int], asyncio.Task[set[UUID] | None]] = {}
         self._gate = asyncio.Semaphore(PARALLEL_READS)
         self._beat: asyncio.Task[None] | None = None
         self._closed = False
@@ -155,7 +171,7 @@ class StreamHub:
             self._beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beat
-        await asyncio.gather(*self._reads.values(), return_exceptions=True)
+        await asyncio.gather(*self._reads.values(), *self._checks.values(), return_exceptions=True)
 
     async def open(self, scope: AccountScope, last_event_id: str | None) -> Subscription:
         """A stream from `last_event_id` on, or from now on; raises TooManyStreams, StreamsExhausted, InvalidEventId.
@@ -225,6 +241,8 @@ class StreamHub:
         """Payload of `pm_balance`: [[account id, available, seq], …]; an account has the id of its owner."""
         for account, available, seq in orjson.loads(payload):
             account_id = UUID(account)
+            if account_id in self._tick_of:
+                self._tick_of[account_id] = next(self._ticks)
             for stream in self._streams.get(account_id, ()):
                 stream.note_balance(account_id, available, seq)
 
@@ -253,7 +271,10 @@ class StreamHub:
                 stream.reset = False
                 yield Message("ready", _json(ready), ready.id)
             while stream.balances and not stream.is_over():
-                yield _balance(stream, *stream.balances.popitem())
+                # Taken out before the look at the members: a balance that comes meanwhile asks again.
+                account_id, newest = stream.balances.popitem()
+                if account_id != stream.workspace_id or await self._is_member(stream, account_id):
+                    yield _balance(stream, account_id, newest)
             async for message in self._changes(stream):
                 yield message
             await stream.woken.wait()
@@ -266,12 +287,17 @@ class StreamHub:
             if stretch is None:
                 stream.end("unavailable")
                 return
+            if stretch.parts(stream) and feed_id == stream.workspace_id:
+                stream.end("membership_ended")
+                return
             for row in stretch.rows:
                 if stream.is_over():
                     return
                 stream.positions[feed_id] = row.position
                 if stretch.shows(row, stream.user_id):
                     yield Message("change", row.data, stream.event_id)
+            if stretch.parts(stream):
+                stream.end("membership_ended")
             if len(stretch.rows) == BATCH_ROWS:
                 stream.stale.add(feed_id)
 
@@ -293,6 +319,11 @@ class StreamHub:
                 scope_ids = {change.scope_id for change in changes if change.scope_id is not None}
                 user_ids = {stream.user_id for stream in self._streams.get(feed_id, ())}
                 viewers = await repository.viewers(session, scope_ids, user_ids)
+                members, removed_from = None, set()
+                if is_workspace:
+                    members = await repository.members_among(session, feed_id, user_ids)
+                else:
+                    removed_from = await self._removed_from(session, feed_id, changes)
         except (SQLAlchemyError, OSError) as error:
             _log.warning("stream_read_failed", feed_id=str(feed_id), error=repr(error))
             return None
@@ -300,7 +331,39 @@ class StreamHub:
         return _Stretch(
             [_Row(change.position, change.scope_id, _json(change_read(change, workspace_id))) for change in changes],
             viewers,
+            members,
+            removed_from,
         )
+
+    async def _removed_from(self, session: AsyncSession, user_id: UUID, changes: Sequence[Change]) -> set[UUID]:
+        """A removal may be an old one, replayed to somebody who has come back since."""
+        said = {one.entity_id for one in changes if (one.entity, one.action) == REMOVAL}
+        return {one for one in said if not await repository.members_among(session, one, {user_id})}
+
+    async def _is_member(self, stream: Subscription, workspace_id: UUID) -> bool:
+        """Asked of the table after the last signal of the workspace, once for all its streams; ends the stream
+        when not.
+        """
+        key = (workspace_id, self._tick_of[workspace_id])
+        task = self._checks.get(key)
+        if task is None:
+            task = self._checks[key] = asyncio.create_task(self._members_of(workspace_id))
+            task.add_done_callback(lambda _done: self._checks.pop(key))
+        members = await asyncio.shield(task)
+        if members is None:
+            stream.end("unavailable")
+        elif stream.user_id not in members:
+            stream.end("membership_ended")
+        return not stream.is_over()
+
+    async def _members_of(self, workspace_id: UUID) -> set[UUID] | None:
+        try:
+            async with self._gate, self._platform.database.reading() as session:
+                user_ids = {stream.user_id for stream in self._streams.get(workspace_id, ())}
+                return await repository.members_among(session, workspace_id, user_ids)
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("stream_read_failed", feed_id=str(workspace_id), error=repr(error))
+            return None
 
     # --- may they still? ------------------------------------------------------------------------------------------
 

@@ -208,3 +208,13 @@ async def memberships_among(session: AsyncSession, pairs: Collection[tuple[UUID,
         .where(tuple_(Member.workspace_id, Member.user_id).in_(pairs), Workspace.deleted_at.is_(None))
     )
     return {(row[0], row[1]) for row in rows}
+
+
+async def members_among(session: AsyncSession, workspace_id: UUID, user_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these users are members of a workspace, deleted or not: its last change tells them of the deletion."""
+    rows = await session.scalars(
+        select(Member.user_id).where(
+            Member.workspace_id == workspace_id, Member.user_id == any_(literal(list(user_ids), ARRAY(Uuid())))
+        )
+    )
+    return set(rows)

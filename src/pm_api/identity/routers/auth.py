@@ -1,6 +1,5 @@
 """Signing in and out, and who one is."""
 
-import hashlib
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +8,7 @@ from fastapi import Body, Depends, Path, Request, Response
 from pm_api.core.actor import UserScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound
+from pm_api.core.http import content_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -79,10 +79,13 @@ async def logout_all(scope: Caller, session: SessionDep, platform: PlatformDep, 
     browser.clear_cookie(response, platform.settings)
 
 
-@router.get("/auth/me", operation_id="getMe")
-async def get_me(scope: Caller, session: SessionDep) -> MeAnswer:
+@router.get("/auth/me", operation_id="getMe", responses={200: ETAG_HEADER})
+async def get_me(scope: Caller, session: SessionDep, response: Response) -> MeAnswer:
     """Who the caller is, and their workspaces with their role in each."""
-    return await users.describe(session, scope.user_id)
+    answer = await users.describe(session, scope.user_id)
+    # Of the whole answer: the user's version alone does not tell of a new workspace or role.
+    response.headers["ETag"] = content_tag(answer.model_dump_json())
+    return answer
 
 
 @router.get("/auth/sessions", operation_id="listSessions", openapi_extra=raises(InvalidCursor))
@@ -109,5 +112,5 @@ async def get_jwks(platform: PlatformDep, response: Response) -> JsonWebKeys:
     """The public keys that access tokens are signed with (RFC 7517)."""
     answer = JsonWebKeys(keys=[JsonWebKey.model_validate(key) for key in platform.part(AccessTokens).public_keys()])
     response.headers["Cache-Control"] = PUBLIC_CACHE
-    response.headers["ETag"] = f'"{hashlib.sha256(answer.model_dump_json().encode()).hexdigest()[:32]}"'
+    response.headers["ETag"] = content_tag(answer.model_dump_json())
     return answer

@@ -159,10 +159,10 @@ async def unarchive_workspace(
     "/workspaces/{workspace_id}/restore",
     operation_id="restoreWorkspace",
     responses={200: ETAG_HEADER},
-    openapi_extra=raises(WorkspaceNotFound, RestoreExpired),
+    openapi_extra=raises(WorkspaceNotFound, InvalidTransition, RestoreExpired),
 )
 async def restore_workspace(
-    scope: Annotated[WorkspaceScope, Depends(require("workspace.restore", of="workspaces", deleted=True))],
+    scope: Annotated[WorkspaceScope, Depends(require("workspace.restore", of="workspaces", deleted=None))],
     session: SessionDep,
     platform: PlatformDep,
     response: Response,

@@ -1,0 +1,127 @@
+"""What the commands say to whoever cannot start them, and to a frontend developer."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from pm_api import cli, development, doctor
+from pm_api.core.platform import Platform
+from pm_api.core.settings import Settings
+from pm_api.development import PortTaken, check_ports
+from pm_api.seed import Demo
+from tests.conftest import Person
+from tests.support.settings import environment_for
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def invoke(*arguments: str, **environment: str | None) -> tuple[int, str]:
+    done = CliRunner().invoke(cli.app, arguments, env=environment)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_dev_refuses_production_before_it_asks_for_secrets() -> None:
+    code, said = invoke("dev", PM_ENV="production")
+    assert code == 2
+    assert said == "pm-api dev never runs with PM_ENV=production; use serve and worker.\n"
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        ({"PM_PORT": "{taken}"}, "port {taken} is taken; choose another with PM_PORT"),
+        (
+            {"PM_SANDBOX_PORT": "{taken}", "PM_PORT": "0"},
+            "port {taken} is taken; choose another with PM_SANDBOX_PORT",
+        ),
+        ({"PM_PORT": "65535"}, "there is no port after 65535"),
+        ({"PM_PORT": "{taken}", "PM_SANDBOX_PORT": "{taken}"}, "cannot share port {taken}"),
+    ],
+)
+def test_dev_names_the_port_to_change_before_it_creates_a_database(
+    taken: int, tmp_path: Path, ports: dict[str, str], expected: str
+) -> None:
+    environment = {name: value.format(taken=taken) for name, value in ports.items()}
+    code, said = invoke("dev", PM_ENV="development", PM_DATA_DIR=str(tmp_path / "data"), **environment)
+    assert code == 1
+    assert expected.format(taken=taken) in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(PortTaken, match="PM_HOST"):
+        check_ports(Settings(host="192.0.2.1"))
+
+
+def test_dev_shows_requests_and_of_the_rest_only_warnings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(_settings: Settings) -> None:
+        structlog.get_logger("pm_api.http").info("request", method="GET", path="/api/auth/me", status=200, ms=1.5)
+        logging.getLogger("pm_api.seed").info("not shown")
+        raise PortTaken("enough")
+
+    root, shown = logging.getLogger(), logging.getLogger("pm_api.http")
+    before = root.level, shown.level, root.handlers[:]
+    monkeypatch.setattr(development, "check_ports", stop)
+    monkeypatch.delenv("PM_LOG_LEVEL", raising=False)
+    monkeypatch.setenv("PM_ENV", "development")
+    try:
+        with pytest.raises(SystemExit):
+            cli.app(["dev"])
+        said = capsys.readouterr().err
+    finally:
+        root.setLevel(before[0])
+        shown.setLevel(before[1])
+        root.handlers[:] = before[2]
+    assert "/api/auth/me" in said
+    assert "not shown" not in said
+
+
+async def test_doctor_says_that_the_sandbox_is_not_running(fresh_database: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    findings = await doctor.examine(Settings(database_url=fresh_database, sandbox_port=port))
+    found = {one.name: one for one in findings}
+    assert found["database"].ok
+    assert not found["stripe"].ok
+    assert found["stripe"].text == (
+        f"the sandbox is not running at http://127.0.0.1:{port}; start `make run`, "
+        "or set PM_PORT to that of the running one"
+    )
+
+
+def test_an_unknown_job_cannot_be_released(worker_database: str) -> None:
+    for unknown in ("999999", str(2**80)):
+        code, said = invoke("jobs", "--release", unknown, **environment_for(worker_database))
+        assert code == 1
+        assert said == f"No held job has the id {unknown}; pm-api jobs lists them.\n"
+
+
+async def test_the_banner_shows_the_people_the_secret_and_a_shifted_clock(platform: Platform, person: Person) -> None:
+    demo = Demo(person.id, person.id, None)
+    said = await development.banner(platform, demo, "http://sandbox")
+    assert "whsec_test" in said
+    for somebody in ("olga@example.com (ADMIN)", "milo@example.com (MEMBER)", "vera@example.com (VIEWER)"):
+        assert somebody in said
+    assert "Business clock" not in said
+    async with platform.database.transaction() as session:
+        await session.execute(text("INSERT INTO business_clock (id, shift) VALUES (1, interval '31 days')"))
+    try:
+        said = await development.banner(platform, demo, "http://sandbox")
+    finally:
+        async with platform.database.transaction() as session:
+            await session.execute(text("DELETE FROM business_clock"))
+    assert "31 days, 0:00:00 ahead of real time" in said
+    assert '{"advanceS": -2678400.0}' in said
