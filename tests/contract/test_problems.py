@@ -58,6 +58,8 @@ async def test_every_code_has_a_page(client: httpx.AsyncClient, code: str) -> No
     assert "max-age" in answer.headers["cache-control"]
     assert f"<code>{code}</code>" in answer.text
     assert f"<code>{kind.status}</code>" in answer.text
+    again = await client.get(f"/problems/{code}", headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
     assert kind.__doc__, "a person reads the docstring"
 
 

@@ -434,8 +434,7 @@ async def test_the_queue_keeps_no_text_of_an_error(fresh_platform: Platform, qui
         await until(lambda: held(fresh_platform, "test.telling"), "the job to be held")
         await asyncio.sleep(0.3)
     async with fresh_platform.database.reading() as session:
-        kept = "".join(
-            await session.scalars(text("SELECT traceback::text FROM pgqueuer_log WHERE traceback IS NOT NULL"))
-        )
+        told = await session.scalars(text("SELECT traceback::text FROM pgqueuer_log WHERE traceback IS NOT NULL"))
+        kept = "".join(told)
     assert "ValueError" in kept
     assert "ann@example.com" not in kept

@@ -218,6 +218,22 @@ async def test_me_tells_the_role_in_each_workspace(platform: Platform, new_perso
     ]
 
 
+async def test_me_is_not_sent_again_until_it_changes(person: Person) -> None:
+    first = await person.client.get("/api/auth/me")
+    known = {"If-None-Match": first.headers["etag"]}
+    assert (await person.client.get("/api/auth/me", headers=known)).status_code == 304
+    await make_workspace(person)
+    assert (await person.client.get("/api/auth/me", headers=known)).status_code == 200
+
+
+async def test_codes_of_those_who_brought_one_here_fail_nothing(client: httpx.AsyncClient) -> None:
+    for codes in ({"referralCode": "nobody's", "leadToken": "x" * 200}, {"referralCode": None}):
+        answer = await client.post("/api/auth/register", json=registration(**codes))
+        assert answer.status_code == 201, answer.text
+    long = await client.post("/api/auth/register", json=registration(leadToken="x" * 201))
+    assert long.status_code == 422
+
+
 async def test_only_a_good_token_opens(client: httpx.AsyncClient, person: Person, platform: Platform) -> None:
     me = (await person.client.get("/api/auth/me")).json()["user"]
     stranger = AccessTokens(platform.keys, platform.clock, "http://elsewhere.local")

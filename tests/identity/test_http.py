@@ -4,20 +4,23 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.app import create_app
-from pm_api.core.db import SessionDep, before_commit
+from pm_api.core.db import Database, SessionDep, before_commit, database_unreachable
 from pm_api.core.errors import ApiError
 from pm_api.core.idempotency import api_router
 from pm_api.core.platform import Platform
 from pm_api.identity.routers.auth import Caller
-from tests.conftest import Person, client_of, open_platform
+from tests.conftest import Person, client_of, open_platform, register
 from tests.identity.teams import make_workspace
 from tests.support.clock import MovableClock
+from tests.support.processes import free_port
 from tests.support.settings import settings_for
 
 JSON = {"Content-Type": "application/json"}
@@ -55,10 +58,20 @@ async def test_a_body_that_is_not_json(person: Person, content: bytes, code: str
 
 
 @pytest.mark.parametrize("headers", [{"Content-Type": "text/plain"}, {"Content-Type": "application/xml"}, {}])
-async def test_a_body_of_another_type(person: Person, headers: dict[str, str]) -> None:
-    assert_problem(
-        await person.client.post(PATH, content=b'{"name": "x"}', headers=headers), 422, "validation_failed"
-    )
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
+async def test_a_body_of_another_type(
+    person: Person, client: httpx.AsyncClient, headers: dict[str, str], key: dict[str, str]
+) -> None:
+    body = b'{"name": "x"}'
+    answer = await person.client.post(PATH, content=body, headers=headers | key)
+    assert_problem(answer, 415, "unsupported_media_type")
+    assert_problem(await client.post(PATH, content=body, headers=headers), 401, "unauthorized")
+
+
+async def test_a_type_with_parameters_or_a_suffix_is_json(person: Person) -> None:
+    for kind in ("application/json; charset=utf-8", "application/merge-patch+json"):
+        answer = await person.client.post(PATH, content=b'{"name": "x"}', headers={"Content-Type": kind})
+        assert answer.status_code == 201
 
 
 @pytest.mark.parametrize("content", [b"[]", b'"x"', b"null", b"7", b""])
@@ -322,6 +335,51 @@ async def test_a_failure_tells_nothing_of_the_inside(breakable: httpx.AsyncClien
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+# --- without a database ----------------------------------------------------------------------------------------
+
+
+async def assert_unreachable(caller: httpx.AsyncClient, **headers: str) -> None:
+    answer = await caller.request("POST" if headers else "GET", PATH, json={"name": "x"}, headers=headers)
+    assert_problem(answer, 503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
+async def test_a_lost_database_is_said_to_be_away(fresh_database: str, headers: dict[str, str]) -> None:
+    settings = settings_for(fresh_database, database_pool_size=1, database_pool_overflow=0)
+    async with open_platform(settings, MovableClock()) as narrow:
+        somebody = await register(create_app(settings, narrow))
+        async with narrow.database.reading() as session:  # the only connection there is
+            await session.execute(text("SELECT 1"))
+            narrow.database.engine.pool._timeout = 0.1  # type: ignore[attr-defined]  # 10 s otherwise
+            await assert_unreachable(somebody.client, **headers)
+        connection = await narrow.database.dedicated_connection()
+        others = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> $1 AND datname = current_database()"
+        )
+        await connection.execute(others, connection.get_server_pid())
+        await connection.close()
+        await assert_unreachable(somebody.client, **headers)
+        assert (await somebody.client.get(PATH)).status_code == 200
+        await narrow.database.engine.dispose()
+        elsewhere = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+        narrow.database.engine, narrow.database._sessions = elsewhere.engine, elsewhere._sessions
+        await assert_unreachable(somebody.client, **headers)
+        await somebody.client.aclose()
+
+
+def test_a_fault_of_ours_is_not_called_an_absence() -> None:
+    for fault in (
+        FileNotFoundError(2, "no such file", "/etc/x"),
+        DBAPIError("", {}, Exception()),
+        ValueError(),
+        None,
+    ):
+        assert not database_unreachable(fault)
+    for absence in (ConnectionRefusedError(111, "refused"), TimeoutError(), asyncpg.TooManyConnectionsError()):
+        assert database_unreachable(absence)
+
+
 # --- the document --------------------------------------------------------------------------------
 
 
@@ -331,7 +389,9 @@ async def test_the_document_shows_gates_headers_and_problems(client: httpx.Async
     assert "x-problems" not in (await client.get("/api/openapi.json")).text
     update = document["paths"]["/api/workspaces/{workspace_id}"]["patch"]
     assert update["security"] == [{"bearer": []}]
-    assert {"200", "400", "401", "403", "404", "409", "412", "413", "422", "429", "500"} <= set(update["responses"])
+    assert {"200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "500", "503"} <= set(
+        update["responses"]
+    )
     assert "slug_taken" in update["responses"]["409"]["description"]
     named = {(one["in"], one["name"]) for one in update["parameters"]}
     assert {("path", "workspace_id"), ("header", "If-Match")} <= named

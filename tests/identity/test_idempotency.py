@@ -343,9 +343,8 @@ async def test_what_is_written_at_the_last_moment_is_kept(
     slug, late = unique_slug(), f"late-{unique_slug()}"
 
     async def rename(session: AsyncSession) -> None:
-        await session.execute(
-            text("UPDATE workspaces SET slug = :late WHERE slug = :slug"), {"late": late, "slug": slug}
-        )
+        renamed = text("UPDATE workspaces SET slug = :late WHERE slug = :slug")
+        await session.execute(renamed, {"late": late, "slug": slug})
 
     await register_before_commit(monkeypatch, rename)
     assert (await create(person, a_key(), slug=slug)).status_code == 201
@@ -376,6 +375,4 @@ async def test_deep_json_is_a_request_like_any_other(person: Person) -> None:
     headers = {"Idempotency-Key": a_key(), "Content-Type": "application/json"}
     answer = await person.client.post(PATH, content=f'{{"name":{deep}}}', headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
-    assert request_fingerprint("POST", PATH, "", deep.encode()) == request_fingerprint(
-        "POST", PATH, "", deep.encode()
-    )
+    assert len(request_fingerprint("POST", PATH, "", deep.encode())) == 32

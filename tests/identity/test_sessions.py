@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 import httpx
@@ -318,3 +319,26 @@ async def test_dead_sessions_are_forgotten(
     clock.advance(days=2)
     await forget_dead_sessions(context)
     assert await kept() == 1
+
+
+async def test_expired_tokens_of_living_sessions_are_forgotten_all_of_them(
+    person: Person, platform: Platform, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pm_api.identity.jobs.BATCH", 2)
+    now = clock.wall()
+    async with platform.database.transaction() as session:
+        family = await session.scalar(select(UserSession.id).where(UserSession.user_id == person.id))
+        session.add_all(
+            RefreshToken(
+                token_hash=uuid4().bytes * 2,
+                session_id=family,
+                created_at=now - timedelta(days=40),
+                expires_at=now - timedelta(days=1),
+                rotated_at=now - timedelta(days=39),
+            )
+            for _ in range(5)
+        )
+    await forget_dead_sessions(JobContext(platform, "identity.forget_dead_sessions"))
+    async with platform.database.reading() as session:
+        left = select(func.count()).where(RefreshToken.session_id == family)
+        assert await session.scalar(left) == 1, "the living one"

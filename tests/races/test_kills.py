@@ -65,7 +65,7 @@ FREE_CREDITS = 10
 SESSIONS = "/v1/checkout/sessions"
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout_s: float = 30) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not await condition():
         assert time.monotonic() < deadline, f"not in time: {what}"

@@ -89,18 +89,19 @@ class StripeDoor:
 
     async def probe(self) -> str:
         """`live` or `test`: a harmless call that only works with a good key."""
-        balance = await self._client.v1.balance.retrieve_async()
+        try:
+            balance = await self._client.v1.balance.retrieve_async()
+        except stripe.StripeError as error:
+            raise PaymentProviderUnavailable(str(error)) from error
         return "live" if balance.livemode else "test"
 
     async def checkout(self, session_id: str) -> StripeCheckout:
         """A checkout session; raises StripeObjectMissing or PaymentProviderUnavailable."""
         try:
             found = await self._client.v1.checkout.sessions.retrieve_async(session_id)
-        except stripe.InvalidRequestError as error:
-            if error.http_status == 404:
+        except stripe.StripeError as error:
+            if isinstance(error, stripe.InvalidRequestError) and error.http_status == 404:
                 raise StripeObjectMissing(session_id) from error
-            raise
-        except (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError) as error:
             raise PaymentProviderUnavailable from error
         return StripeCheckout(
             id=found.id,

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from pm_api.app import create_app
 from pm_api.core import inbox, jobs
@@ -622,7 +623,7 @@ async def test_an_event_that_cannot_be_applied_does_not_block_the_customers_othe
     _, whole = await paid(till, buyer, customer=broken["customer"])
     first = await told(till, COMPLETED, broken, created=1_700_000_000)
     second = await told(till, COMPLETED, whole, created=1_700_000_001)
-    with pytest.raises(Exception, match="int64"):
+    with pytest.raises((TypeError, DBAPIError)):  # too large for a column, and for the chain's hash
         await till.drain(broken["customer"])
     assert await outcome(till, first) == (PENDING, None)
     assert await outcome(till, second) == (HANDLED, "granted 550 credits")

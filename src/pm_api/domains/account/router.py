@@ -41,7 +41,9 @@ async def register(request: Request, response: Response, platform: PlatformDep, 
     return browser.sign_in_answer(platform, request, response, grant)
 
 
-@router.get("/idempotency/{key:path}", operation_id="getIdempotencyOutcome", openapi_extra=raises(NotFound, UnknownOperation))
+@router.get(
+    "/idempotency/{key:path}", operation_id="getIdempotencyOutcome", openapi_extra=raises(NotFound, UnknownOperation)
+)
 async def get_idempotency_outcome(
     request: Request,
     scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
