@@ -88,6 +88,8 @@ def serve(
             access_log=False,
             proxy_headers=True,
             forwarded_allow_ips=ready.trusted_proxies,
+            # Longer than the idle time of usual load balancers, so that they, not we, close first.
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=10,
         )
 

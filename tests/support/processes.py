@@ -68,7 +68,7 @@ async def _spawn(command: str, environment: dict[str, str]) -> tuple[asyncio.sub
 async def api(database_url: str, **settings: str) -> AsyncIterator[Process]:
     """An API process that is ready to serve."""
     port = free_port()
-    environment = environment_for(database_url, PM_PORT=str(port), PM_PUBLIC_URL="http://test.local", **settings)
+    environment = environment_for(database_url, **{"PM_PORT": str(port), **settings})
     handle, log = await _spawn("serve", environment)
     process = Process(handle, f"http://127.0.0.1:{port}", log)
     try:
