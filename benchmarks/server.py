@@ -83,6 +83,7 @@ def main() -> None:
         access_log=False,
         proxy_headers=True,
         forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
     )
 

@@ -49,7 +49,7 @@ def content_tag(content: str) -> str:
     return f'"{hashlib.blake2b(content.encode(), digest_size=12).hexdigest()}"'
 
 
-def if_match(
+async def if_match(
     if_match: Annotated[
         str | None, Header(alias="If-Match", description="ETag you read; 412 when it is stale.")
     ] = None,

@@ -45,7 +45,7 @@ class Page(Generic[Row]):
     next_key: tuple[Any, ...] | None
 
 
-def page_request(
+async def page_request(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most rows of one page.")] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=1024, description="`nextCursor` of the page before.")] = None,
 ) -> PageRequest:

@@ -44,4 +44,9 @@ def get_platform(connection: HTTPConnection) -> Platform:
     return platform
 
 
-PlatformDep = Annotated[Platform, Depends(get_platform)]
+async def platform_of(connection: HTTPConnection) -> Platform:
+    """`get_platform` for FastAPI, which takes a dependency that is not `async` through a thread."""
+    return get_platform(connection)
+
+
+PlatformDep = Annotated[Platform, Depends(platform_of)]

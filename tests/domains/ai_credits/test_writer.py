@@ -355,7 +355,7 @@ async def test_a_replay_is_the_first_answer_again(book: Ledger, account: UUID) -
 def told(answer: Answer) -> Applied:
     """What a caller sees of an answer: without the lots, which a replay does not read."""
     result = applied(answer)
-    return replace(result, entries=tuple(replace(entry, allocations=()) for entry in result.entries))
+    return result._replace(entries=tuple(entry._replace(allocations=()) for entry in result.entries))
 
 
 async def test_a_refusal_is_replayed_with_its_figures(book: Ledger, account: UUID) -> None:

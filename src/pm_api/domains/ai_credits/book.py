@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -153,16 +153,15 @@ class Grant:
 Command = Spend | Grant
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+# Tuples, for what is made for every line: a frozen dataclass takes three times as long to make.
+class Allocation(NamedTuple):
     """How an entry moved one lot: negative takes, positive puts."""
 
     lot_id: UUID
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     account_id: UUID
     seq: int
     id: UUID
@@ -182,8 +181,7 @@ class Entry:
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """A command that went through. The figures are those right after it, and are what every retry gets again."""
 
     entries: tuple[Entry, ...]

@@ -62,6 +62,8 @@ class _Book:
         self.entries: list[Entry] = []
         self.new_lots: list[NewLot] = []
         self.touched: dict[UUID, Lot] = {}
+        self._available: int | None = None
+        """What the lots add up to; unknown after anything but a spend, which is what there are many of."""
 
     def run(self, command: Command) -> Result:
         return self._spend(command) if isinstance(command, Spend) else self._grant(command)
@@ -113,6 +115,8 @@ class _Book:
         if emptied:
             self.state.lots = [lot for lot in self.state.lots if lot.remaining > 0]
         self.state.spent += command.amount
+        if self._available is not None:
+            self._available -= command.amount
         entry = self._post(
             EntryType.USAGE,
             -command.amount,
@@ -171,12 +175,15 @@ class _Book:
                 )
             )
         self.state.lots.sort(key=Lot.order)
+        self._available = None
         if command.period is not None:
             self.state.period_started_at, self.state.next_reset_at = command.period
         return self._applied(tuple(entries))
 
     def _applied(self, entries: tuple[Entry, ...]) -> Applied:
-        return Applied(entries, self.state.available(self.now), self.state.held, self.state.debt)
+        if self._available is None:
+            self._available = self.state.available(self.now)
+        return Applied(entries, self._available, self.state.held, self.state.debt)
 
     def _post(
         self,

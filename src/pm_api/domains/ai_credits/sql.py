@@ -14,6 +14,8 @@ class Statements(Protocol):
 
     async def execute(self, sql: str, *arguments: object) -> None: ...
 
+    async def append(self, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None: ...
+
 
 class ConnectionStatements:
     """The writer's dedicated connection."""
@@ -26,6 +28,13 @@ class ConnectionStatements:
 
     async def execute(self, sql: str, *arguments: object) -> None:
         await self._connection.execute(sql, *arguments)
+
+    async def append(self, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+        """By COPY: half the work of an INSERT of the same rows, on both sides of the wire."""
+        try:
+            await self._connection.copy_records_to_table(table, records=rows, columns=columns)
+        except (ValueError, OverflowError) as error:  # as the driver itself tells it for the arguments of a statement
+            raise asyncpg.DataError(f"a row for {table} cannot be written: {error}") from error
 
 
 class SessionStatements:
@@ -42,6 +51,13 @@ class SessionStatements:
     async def execute(self, sql: str, *arguments: object) -> None:
         connection = await self._session.connection()
         await connection.exec_driver_sql(sql, arguments)
+
+    async def append(self, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+        """By INSERT: a COPY would go past SQLAlchemy, which then could not tell a lost connection from a good one."""
+        names = ", ".join(columns)
+        places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+        connection = await self._session.connection()
+        await connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({places})", list(rows))  # noqa: S608
 
 
 LOCK = """
@@ -75,18 +91,13 @@ STORED = """
 SELECT account_id, key, fingerprint, status, result
 FROM credit_commands JOIN unnest($1::uuid[], $2::text[]) AS asked(account_id, key) USING (account_id, key)
 """
-ENTRIES = """
-INSERT INTO credit_entries (account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id,
-                            service, quantity, price_version, description, metadata, command_key, reverses_seq, hash,
-                            created_at)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
-                          $8::uuid[], $9::text[], $10::text[], $11::int[], $12::int[], $13::text[], $14::json[],
-                          $15::text[], $16::bigint[], $17::bytea[], $18::timestamptz[])
-"""
-ALLOCATIONS = """
-INSERT INTO credit_allocations (account_id, entry_seq, grant_id, amount)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[])
-"""
+COMMAND_COLUMNS = ("account_id", "key", "fingerprint", "status", "result", "created_at")
+ENTRY_COLUMNS = (
+    *("account_id", "seq", "id", "type", "amount", "balance_after", "actor_kind", "actor_user_id", "request_id"),
+    *("service", "quantity", "price_version", "description", "metadata", "command_key", "reverses_seq", "hash"),
+    "created_at",
+)
+ALLOCATION_COLUMNS = ("account_id", "entry_seq", "grant_id", "amount")
 NEW_LOTS = """
 INSERT INTO credit_grants (account_id, id, kind, priority, amount, remaining, held, service, cost_minor,
                            cost_currency, source_type, source_ref, effective_at, expires_at, created_at)
@@ -94,32 +105,32 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::big
                           $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[],
                           $13::timestamptz[], $14::timestamptz[], $13::timestamptz[])
 """
-UPDATE_LOTS = """
-UPDATE credit_grants SET remaining = moved.remaining, held = moved.held
-FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS moved(account_id, id, remaining, held)
-WHERE credit_grants.account_id = moved.account_id AND credit_grants.id = moved.id
-"""
-UPDATE_ACCOUNTS = """
-UPDATE credit_accounts
-SET seq = n.seq, balance = n.balance, held = n.held, debt = n.debt, granted = n.granted, spent = n.spent,
-    expired = n.expired, voided = n.voided, transferred_out = n.transferred_out, last_hash = n.last_hash,
-    period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = n.updated_at
-FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[], $12::timestamptz[], $13::timestamptz[],
-            $14::timestamptz[])
-     AS n(id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
-          period_started_at, next_reset_at, updated_at)
-WHERE credit_accounts.id = n.id
-"""
-USAGE = """
-INSERT INTO credit_usage_days AS d (account_id, day, service, actor_user_id, credits, entries)
-SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[])
-ON CONFLICT (account_id, day, service, actor_user_id)
-DO UPDATE SET credits = d.credits + excluded.credits, entries = d.entries + excluded.entries
+MOVE = """
+WITH lots AS (
+    UPDATE credit_grants SET remaining = moved.remaining, held = moved.held
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS moved(account_id, id, remaining, held)
+    WHERE credit_grants.account_id = moved.account_id AND credit_grants.id = moved.id
+), accounts AS (
+    UPDATE credit_accounts
+    SET seq = n.seq, balance = n.balance, held = n.held, debt = n.debt, granted = n.granted, spent = n.spent,
+        expired = n.expired, voided = n.voided, transferred_out = n.transferred_out, last_hash = n.last_hash,
+        period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = n.updated_at
+    FROM unnest($5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+                $12::bigint[], $13::bigint[], $14::bigint[], $15::bytea[], $16::timestamptz[], $17::timestamptz[],
+                $18::timestamptz[])
+         AS n(id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
+              period_started_at, next_reset_at, updated_at)
+    WHERE credit_accounts.id = n.id
+), usage AS (
+    INSERT INTO credit_usage_days AS d (account_id, day, service, actor_user_id, credits, entries)
+    SELECT * FROM unnest($19::uuid[], $20::date[], $21::text[], $22::uuid[], $23::bigint[], $24::bigint[])
+    ON CONFLICT (account_id, day, service, actor_user_id)
+    DO UPDATE SET credits = d.credits + excluded.credits, entries = d.entries + excluded.entries
+)
+SELECT pg_notify($25, payload) FROM unnest($26::text[]) AS payload
 """
 READ_ENTRIES = """
 SELECT account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id, service, quantity,
        price_version, description, metadata, command_key, reverses_seq, hash, created_at
 FROM credit_entries JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq) USING (account_id, seq)
 """
-NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"

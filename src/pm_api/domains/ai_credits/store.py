@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from pm_api.core.signals import MAX_PAYLOAD_BYTES
@@ -60,6 +61,7 @@ NO_SERVICE: Final = ""
 NOBODY: Final = UUID(int=0)
 
 _Key = tuple[UUID, str]
+_Ended = tuple[Order, Applied | Refused]
 
 
 async def run(
@@ -85,42 +87,39 @@ async def run(
     replayed: dict[_Key, Answer] = {}
     if not optimistic:
         replayed = await _claim_first(statements, first, now)
-    fresh = {key: order for key, order in first.items() if key not in replayed}
-    by_account: dict[UUID, list[Command]] = {account_id: [] for account_id in states}
-    for (account_id, _), order in fresh.items():
-        by_account[account_id].append(order.command)
-    outcomes = {
-        account_id: engine.apply(states[account_id], commands, now, new_id)
-        for account_id, commands in by_account.items()
-    }
-    results: dict[_Key, Applied | Refused] = {}
-    for account_id, outcome in outcomes.items():
-        for command, result in zip(by_account[account_id], outcome.results, strict=True):
-            results[account_id, command.key] = result
-    await _write_commands(statements, fresh, results, now, optimistic=optimistic)
-    await _write(statements, [outcome for outcome in outcomes.values() if outcome.changed])
-    answered: set[_Key] = set()
-    return [_answer(order, first, results, replayed, answered) for order in orders]
+    by_account: dict[UUID, list[Order]] = {account_id: [] for account_id in states}
+    for key, order in first.items():
+        if key not in replayed:
+            by_account[key[0]].append(order)
+    outcomes: list[Outcome] = []
+    ended: list[_Ended] = []
+    for account_id, fresh in by_account.items():
+        outcome = engine.apply(states[account_id], [order.command for order in fresh], now, new_id)
+        outcomes.append(outcome)
+        ended += zip(fresh, outcome.results, strict=True)
+    await _write_commands(statements, ended, now, optimistic=optimistic)
+    await _write(statements, [outcome for outcome in outcomes if outcome.changed])
+    answers = {id(order): Answer(result, replayed=False) for order, result in ended}
+    if len(answers) == len(orders):
+        return [answers[id(order)] for order in orders]
+    results = {(order.command.account_id, order.command.key): result for order, result in ended}
+    return [
+        answers.pop(id(order)) if id(order) in answers else _repeated(order, first, results, replayed)
+        for order in orders
+    ]
 
 
-def _answer(
+def _repeated(
     order: Order,
     first: Mapping[_Key, Order],
     results: Mapping[_Key, Applied | Refused],
     replayed: Mapping[_Key, Answer],
-    answered: set[_Key],
 ) -> Answer:
+    """The answer to a key that another order of this batch, or of an earlier one, has claimed."""
     key = (order.command.account_id, order.command.key)
-    if key in replayed:
-        stored = replayed[key]
-        if order.command.fingerprint != first[key].command.fingerprint:
-            return Answer(KeyReused(), replayed=True)
-        return stored
     if order.command.fingerprint != first[key].command.fingerprint:
         return Answer(KeyReused(), replayed=True)
-    repeated = key in answered
-    answered.add(key)
-    return Answer(results[key], replayed=repeated)
+    return replayed.get(key) or Answer(results[key], replayed=True)
 
 
 async def _lock_and_load(
@@ -267,69 +266,62 @@ def _stored_form(result: Applied | Refused) -> tuple[str, str]:
 
 
 async def _write_commands(
-    statements: sql.Statements,
-    orders: Mapping[_Key, Order],
-    results: Mapping[_Key, Applied | Refused],
-    now: datetime,
-    *,
-    optimistic: bool,
+    statements: sql.Statements, ended: Sequence[_Ended], now: datetime, *, optimistic: bool
 ) -> None:
-    if not orders:
+    if not ended:
         return
-    keys = list(orders)
-    forms = [_stored_form(results[key]) for key in keys]
-    accounts = [account_id for account_id, _ in keys]
-    names = [key for _, key in keys]
+    forms = [_stored_form(result) for _, result in ended]
+    accounts = [order.command.account_id for order, _ in ended]
+    keys = [order.command.key for order, _ in ended]
     status = [form[0] for form in forms]
     stored = [form[1] for form in forms]
     if not optimistic:
-        await statements.execute(sql.SETTLE, accounts, names, status, stored)
+        await statements.execute(sql.SETTLE, accounts, keys, status, stored)
         return
-    fingerprints = [order.command.fingerprint for order in orders.values()]
-    claimed = await statements.fetch(sql.CLAIM, accounts, names, fingerprints, status, stored, now)
-    if len(claimed) != len(keys):
-        raise KeyConflict
+    fingerprints = [order.command.fingerprint for order, _ in ended]
+    rows = list(zip(accounts, keys, fingerprints, status, stored, [now] * len(keys), strict=True))
+    try:
+        await statements.append("credit_commands", sql.COMMAND_COLUMNS, rows)
+    except asyncpg.UniqueViolationError as error:
+        raise KeyConflict from error
 
 
 async def _write(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
-    await _write_accounts(statements, outcomes)
-    entries = [entry for outcome in outcomes for entry in outcome.entries]
-    if not entries:
+    if not outcomes:
         return
     await _write_new_lots(statements, outcomes)
-    await statements.execute(
-        sql.ENTRIES,
-        [one.account_id for one in entries],
-        [one.seq for one in entries],
-        [one.id for one in entries],
-        [one.type for one in entries],
-        [one.amount for one in entries],
-        [one.balance_after for one in entries],
-        [one.by.kind for one in entries],
-        [one.by.user_id for one in entries],
-        [one.by.request_id for one in entries],
-        [one.service for one in entries],
-        [one.quantity for one in entries],
-        [one.price_version for one in entries],
-        [one.description for one in entries],
-        [one.details.decode() for one in entries],
-        [one.command_key for one in entries],
-        [one.reverses_seq for one in entries],
-        [one.hash for one in entries],
-        [one.created_at for one in entries],
+    entries = [entry for outcome in outcomes for entry in outcome.entries]
+    if entries:
+        await statements.append("credit_entries", sql.ENTRY_COLUMNS, [_entry_row(entry) for entry in entries])
+        await statements.append(
+            "credit_allocations",
+            sql.ALLOCATION_COLUMNS,
+            [(one.account_id, one.seq, move.lot_id, move.amount) for one in entries for move in one.allocations],
+        )
+    await _write_figures(statements, outcomes, entries)
+
+
+def _entry_row(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.account_id,
+        entry.seq,
+        entry.id,
+        entry.type,
+        entry.amount,
+        entry.balance_after,
+        entry.by.kind,
+        entry.by.user_id,
+        entry.by.request_id,
+        entry.service,
+        entry.quantity,
+        entry.price_version,
+        entry.description,
+        entry.details.decode(),
+        entry.command_key,
+        entry.reverses_seq,
+        entry.hash,
+        entry.created_at,
     )
-    moves = [(entry, move) for entry in entries for move in entry.allocations]
-    await statements.execute(
-        sql.ALLOCATIONS,
-        [entry.account_id for entry, _ in moves],
-        [entry.seq for entry, _ in moves],
-        [move.lot_id for _, move in moves],
-        [move.amount for _, move in moves],
-    )
-    await _write_moved_lots(statements, outcomes)
-    await _write_usage(statements, entries)
-    payloads = balance_payloads([outcome for outcome in outcomes if outcome.entries])
-    await statements.execute(sql.NOTIFY, BALANCE_CHANNEL, payloads)
 
 
 async def _write_new_lots(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
@@ -355,27 +347,20 @@ async def _write_new_lots(statements: sql.Statements, outcomes: Sequence[Outcome
     )
 
 
-async def _write_moved_lots(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
+async def _write_figures(statements: sql.Statements, outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> None:
+    """What entries change: lots, accounts, the day's sums; and who listens is told."""
     made = {one.lot.id for outcome in outcomes for one in outcome.new_lots}
     moved = [
         (outcome.state.id, lot) for outcome in outcomes for lot in outcome.touched_lots.values() if lot.id not in made
     ]
-    if moved:
-        await statements.execute(
-            sql.UPDATE_LOTS,
-            [account_id for account_id, _ in moved],
-            [lot.id for _, lot in moved],
-            [lot.remaining for _, lot in moved],
-            [lot.held for _, lot in moved],
-        )
-
-
-async def _write_accounts(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
-    if not outcomes:
-        return
     states = [outcome.state for outcome in outcomes]
-    await statements.execute(
-        sql.UPDATE_ACCOUNTS,
+    usage = _day_sums(entries)
+    await statements.fetch(
+        sql.MOVE,
+        [account_id for account_id, _ in moved],
+        [lot.id for _, lot in moved],
+        [lot.remaining for _, lot in moved],
+        [lot.held for _, lot in moved],
         [one.id for one in states],
         [one.seq for one in states],
         [one.balance for one in states],
@@ -390,6 +375,14 @@ async def _write_accounts(statements: sql.Statements, outcomes: Sequence[Outcome
         [one.period_started_at for one in states],
         [one.next_reset_at for one in states],
         [outcome.now for outcome in outcomes],
+        [key[0] for key, _ in usage],
+        [key[1] for key, _ in usage],
+        [key[2] for key, _ in usage],
+        [key[3] for key, _ in usage],
+        [spent for _, (spent, _) in usage],
+        [count for _, (_, count) in usage],
+        BALANCE_CHANNEL,
+        balance_payloads([outcome for outcome in outcomes if outcome.entries]),
     )
 
 
@@ -406,26 +399,15 @@ def usage_key(entry: Entry) -> UsageKey:
     )
 
 
-async def _write_usage(statements: sql.Statements, entries: Sequence[Entry]) -> None:
-    """Fold the batch into the day's sums: what statistics read instead of entries."""
+def _day_sums(entries: Sequence[Entry]) -> list[tuple[UsageKey, tuple[int, int]]]:
+    """The batch folded into the day's sums: what statistics read instead of entries."""
     sums: dict[UsageKey, tuple[int, int]] = {}
     for entry in entries:
         if entry.type == EntryType.USAGE:
             key = usage_key(entry)
             spent, count = sums.get(key, (0, 0))
             sums[key] = (spent - entry.amount, count + 1)
-    if not sums:
-        return
-    ordered = sorted(sums.items())
-    await statements.execute(
-        sql.USAGE,
-        [key[0] for key, _ in ordered],
-        [key[1] for key, _ in ordered],
-        [key[2] for key, _ in ordered],
-        [key[3] for key, _ in ordered],
-        [spent for _, (spent, _) in ordered],
-        [count for _, (_, count) in ordered],
-    )
+    return sorted(sums.items())
 
 
 def balance_payloads(outcomes: Sequence[Outcome]) -> list[str]:

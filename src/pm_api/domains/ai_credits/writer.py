@@ -153,6 +153,9 @@ class LedgerWriter:
         """Whether the way to the database failed, and not something in the batch."""
         if isinstance(error, UNREACHABLE_ERRORS):
             return True
+        if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+            # A line cut within a COPY leaves the driver's connection open and useless; a bad value is a ValueError.
+            return not isinstance(error, ValueError)
         return self._connection is not None and self._connection.is_closed()
 
     async def _transact(self, orders: list[Order]) -> list[Answer]:
