@@ -19,7 +19,7 @@ from pm_api.domains.ai_credits.book import (
     fingerprint,
 )
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind, Service
-from pm_api.domains.ai_credits.models import CreditGrant
+from pm_api.domains.ai_credits.models.ledger import CreditGrant
 from pm_api.domains.ai_credits.service import SPEND_OPERATION, client_key
 from pm_api.domains.ai_credits.store import Order
 from pm_api.domains.ai_credits.writer import LedgerWriter

@@ -26,7 +26,7 @@ from pm_api.domains.ai_credits.engine import (
 )
 from pm_api.domains.ai_credits.enums import CommandStatus, EntryType, LotKind, Service
 from pm_api.domains.ai_credits.errors import InsufficientCredits
-from pm_api.domains.ai_credits.models import (
+from pm_api.domains.ai_credits.models.ledger import (
     CreditAccount,
     CreditAllocation,
     CreditCommand,
@@ -34,7 +34,7 @@ from pm_api.domains.ai_credits.models import (
     CreditGrant,
     CreditUsageDay,
 )
-from pm_api.domains.ai_credits.schemas import BalanceAfter, CreditEntryRead, EntryAnswer, SpendRequest
+from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter, CreditEntryRead, EntryAnswer, SpendRequest
 from pm_api.domains.ai_credits.service import SPEND_OPERATION, client_key
 
 

@@ -9,7 +9,7 @@ from benchmarks.ground import Ground
 from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.enums import EntryType
-from pm_api.domains.ai_credits.models import CreditAllocation, CreditCommand, CreditEntry
+from pm_api.domains.ai_credits.models.ledger import CreditAllocation, CreditCommand, CreditEntry
 from pm_api.domains.ai_credits.verification import verify
 
 SAMPLE: Final = 20

@@ -20,8 +20,8 @@ from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import ApiModel
 from pm_api.core.settings import load_settings
 from pm_api.domains.ai_credits import service
-from pm_api.domains.ai_credits.router import IdempotencyHeader
-from pm_api.domains.ai_credits.schemas import EntryAnswer, SpendRequest
+from pm_api.domains.ai_credits.router.ledger import IdempotencyHeader
+from pm_api.domains.ai_credits.schemas.ledger import EntryAnswer, SpendRequest
 from pm_api.identity.guards import CACHE_S, SessionCache, require_account
 
 SpendScope = Annotated[AccountScope, Depends(require_account("credits.spend"))]

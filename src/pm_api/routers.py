@@ -20,7 +20,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     account.router,
     workspaces.router,
     team.router,
-    ai_credits.router,
+    *ai_credits.ROUTERS,
     webhooks.router,
     changes.router,
 )

@@ -9,7 +9,7 @@ import orjson
 from fastapi.routing import APIRoute
 
 from pm_api.domains.ai_credits import service as credits_service
-from pm_api.domains.ai_credits.schemas import SpendRequest
+from pm_api.domains.ai_credits.schemas.ledger import SpendRequest
 from pm_api.sandbox.stripe import sign_payload
 from tests.architecture.world import ADMIN_KEY_HOLDER, CHECKOUT_COMPLETED, FACTORIES, TARGET, Scene
 from tests.conftest import PASSWORD

@@ -28,7 +28,7 @@ from pm_api.domains.ai_credits.engine import (
     SYSTEM,
 )
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
-from pm_api.domains.ai_credits.models import CreditPack
+from pm_api.domains.ai_credits.models.ledger import CreditPack
 from pm_api.domains.ai_credits.store import Order
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.sandbox.stripe.objects.common import new_id

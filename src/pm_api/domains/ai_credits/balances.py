@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import AccountScope, WorkspaceScope
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import repository
 from pm_api.domains.ai_credits.book import (
     Lot,
 )
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
-from pm_api.domains.ai_credits.models import CreditAccount, CreditEntry, CreditGrant, CreditPack
-from pm_api.domains.ai_credits.schemas import (
+from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditEntry, CreditGrant, CreditPack
+from pm_api.domains.ai_credits.repository import ledger as repository
+from pm_api.domains.ai_credits.schemas.ledger import (
     Balance,
     CreditBalanceSummary,
     CreditOverview,

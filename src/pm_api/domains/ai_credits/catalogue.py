@@ -9,9 +9,9 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import repository
 from pm_api.domains.ai_credits.errors import UnknownService
-from pm_api.domains.ai_credits.models import CreditPack, CreditPriceRule
+from pm_api.domains.ai_credits.models.ledger import CreditPack, CreditPriceRule
+from pm_api.domains.ai_credits.repository import ledger as repository
 
 CACHE_S: Final = 5.0
 

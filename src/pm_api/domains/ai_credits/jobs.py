@@ -1,7 +1,8 @@
 """Sweeps of the ledger."""
 
 from pm_api.core.jobs import JobContext, periodic
-from pm_api.domains.ai_credits import ledger, repository
+from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits.repository import ledger as repository
 
 ACCOUNTS_AT_A_TIME = 200
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core import telemetry
 from pm_api.core.actor import Actor
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import repository, sql, store
+from pm_api.domains.ai_credits import sql, store
 from pm_api.domains.ai_credits.book import (
     Applied,
     By,
@@ -25,6 +25,7 @@ from pm_api.domains.ai_credits.book import (
     fingerprint,
 )
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
+from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.store import Answer, Order
 
 FREE_PERIOD: Final = timedelta(days=30)

@@ -12,7 +12,7 @@ from pm_api.core.errors import ApiError, IdempotencyKeyRequired
 from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, check_key
 from pm_api.core.platform import Platform
 from pm_api.core.problem import problem_body
-from pm_api.domains.ai_credits import ledger, repository, sql, store
+from pm_api.domains.ai_credits import ledger, sql, store
 from pm_api.domains.ai_credits.book import (
     MAX_AMOUNT,
     Applied,
@@ -34,7 +34,8 @@ from pm_api.domains.ai_credits.errors import (
     ExpiryPassed,
     InsufficientCredits,
 )
-from pm_api.domains.ai_credits.schemas import (
+from pm_api.domains.ai_credits.repository import ledger as repository
+from pm_api.domains.ai_credits.schemas.ledger import (
     BalanceAfter,
     CreditEntryRead,
     EntryAnswer,

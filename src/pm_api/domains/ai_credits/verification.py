@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import repository
 from pm_api.domains.ai_credits.book import (
     Allocation,
     By,
@@ -20,8 +19,9 @@ from pm_api.domains.ai_credits.engine import (
     chain_hash,
 )
 from pm_api.domains.ai_credits.enums import EntryType, LotKind
-from pm_api.domains.ai_credits.models import CreditAccount, CreditEntry, CreditGrant
-from pm_api.domains.ai_credits.schemas import Identity, Verification
+from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditEntry, CreditGrant
+from pm_api.domains.ai_credits.repository import ledger as repository
+from pm_api.domains.ai_credits.schemas.ledger import Identity, Verification
 from pm_api.domains.ai_credits.store import UsageKey, usage_key
 
 STRETCH: Final = 2000

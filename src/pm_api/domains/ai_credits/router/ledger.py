@@ -26,7 +26,7 @@ from pm_api.domains.ai_credits.errors import (
     LedgerBusy,
     UnknownService,
 )
-from pm_api.domains.ai_credits.schemas import (
+from pm_api.domains.ai_credits.schemas.ledger import (
     BalanceAnswer,
     CreditOverview,
     EntryAnswer,

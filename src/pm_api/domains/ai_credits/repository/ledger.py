@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
 from pm_api.domains.ai_credits.book import By, Entry, canonical_json
-from pm_api.domains.ai_credits.models import (
+from pm_api.domains.ai_credits.models.ledger import (
     CreditAccount,
     CreditAllocation,
     CreditEntry,
