@@ -15,9 +15,9 @@ from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.book import (
     Applied,
     By,
-    Spend,
     fingerprint,
 )
+from pm_api.domains.ai_credits.commands import Spend
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind, Service
 from pm_api.domains.ai_credits.models.ledger import CreditGrant
 from pm_api.domains.ai_credits.service import SPEND_OPERATION, client_key

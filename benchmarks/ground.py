@@ -24,10 +24,10 @@ from pm_api import migrate
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger
 from pm_api.domains.ai_credits.book import (
-    Grant,
     LotDraft,
     fingerprint,
 )
+from pm_api.domains.ai_credits.commands import Grant
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.store import Order
 from pm_api.identity.models import User, UserSession

@@ -25,11 +25,10 @@ from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger, verification, writer
 from pm_api.domains.ai_credits.book import (
     Applied,
-    Grant,
     LotDraft,
-    Spend,
     fingerprint,
 )
+from pm_api.domains.ai_credits.commands import Grant, Spend
 from pm_api.domains.ai_credits.engine import (
     SYSTEM,
 )

@@ -184,6 +184,28 @@ class RequireAccount(Guard):
         return await workspace_scope(get_platform(request), actor, "workspaces", workspace_id, self.permission or "")
 
 
+class RequireAccountOf(Guard):
+    """The account that owns the row named in the path: the caller's own wallet, or a pool their role may act on."""
+
+    def __init__(self, permission: str, of: str) -> None:
+        self.permission = permission
+        self.table = of
+
+    async def __call__(self, request: Request) -> AccountScope:
+        actor = await authenticate(request)
+        platform = get_platform(request)
+        async with platform.database.reading() as session:
+            account_id = await repository.account_of_row(session, self.table or "", _path_id(request))
+        if account_id is None:
+            raise NotFound
+        if account_id == actor.user_id:
+            return UserScope(actor, account_id)
+        try:
+            return await workspace_scope(platform, actor, "workspaces", account_id, self.permission or "")
+        except WorkspaceNotFound:
+            raise NotFound from None
+
+
 async def workspace_scope(
     platform: Platform, actor: Actor, table: str, row_id: UUID, permission: str, *, deleted: bool | None = False
 ) -> WorkspaceScope:
@@ -257,3 +279,7 @@ def require(permission: str, *, of: str, at: str | None = None, deleted: bool | 
 
 def require_account(permission: str) -> RequireAccount:
     return RequireAccount(permission)
+
+
+def require_account_of(table: str, permission: str) -> RequireAccountOf:
+    return RequireAccountOf(permission, table)

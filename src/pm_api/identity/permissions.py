@@ -15,7 +15,10 @@ RANK: Final = {Role.VIEWER: 0, Role.MEMBER: 1, Role.ADMIN: 2, Role.OWNER: 3}
 
 _VIEWER: Final = frozenset({"workspace.read", "member.read", "member.leave", "credits.read"})
 _MEMBER: Final = _VIEWER | {"credits.spend"}
-_ADMIN: Final = _MEMBER | {"workspace.update", "workspace.archive", "member.manage", "audit.read", "credits.verify"}
+_ADMIN: Final = _MEMBER | {
+    *("workspace.update", "workspace.archive", "member.manage", "audit.read"),
+    *("credits.verify", "credits.manage"),
+}
 _OWNER: Final = _ADMIN | {"workspace.delete", "workspace.restore", "workspace.transfer"}
 
 PERMISSIONS: Final[dict[Role, frozenset[str]]] = {

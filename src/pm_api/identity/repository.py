@@ -248,6 +248,13 @@ async def owner_of_row(session: AsyncSession, table_name: str, row_id: UUID) -> 
     return row[0], (row[1] if scope is not None else None)
 
 
+async def account_of_row(session: AsyncSession, table_name: str, row_id: UUID) -> UUID | None:
+    """The account (a user's or a workspace's id) of a row in any table that carries one: what a guard needs."""
+    table = Base.metadata.tables[table_name]
+    found: UUID | None = await session.scalar(select(table.c.account_id).where(table.c.id == row_id))
+    return found
+
+
 async def sees_scope(session: AsyncSession, scope_id: UUID, user_id: UUID) -> bool:
     return bool(
         await session.scalar(select(exists().where(ScopeMember.scope_id == scope_id, ScopeMember.user_id == user_id)))

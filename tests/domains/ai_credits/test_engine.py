@@ -16,15 +16,13 @@ from pm_api.domains.ai_credits.book import (
     AccountState,
     Applied,
     By,
-    Command,
-    Grant,
     Lot,
     LotDraft,
     Outcome,
     Refusal,
     Refused,
-    Spend,
 )
+from pm_api.domains.ai_credits.commands import Command, Grant, Spend
 from pm_api.domains.ai_credits.enums import EntryType, LotKind
 
 ACCOUNT = UUID(int=1)
@@ -193,6 +191,8 @@ def test_the_chain_covers_every_field() -> None:
         "created_at": NOW + timedelta(microseconds=1),
         "allocations": second.allocations[:-1],
         "made": (LotKind.GIFT, 1, None, NOW, None, None, None, "test", "ref"),
+        "hold_id": UUID(int=8),
+        "debt_after": 1,
     }
     fields = {name: getattr(second, name) for name in changed if name != "made"} | {"made": None}
     assert set(changed) == set(signature(engine.chain_hash).parameters) - {"previous"}

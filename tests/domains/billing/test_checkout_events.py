@@ -21,9 +21,9 @@ from pm_api.domains.ai_credits import ledger
 from pm_api.domains.ai_credits.book import (
     MAX_AMOUNT,
     Applied,
-    Grant,
     LotDraft,
 )
+from pm_api.domains.ai_credits.commands import Grant
 from pm_api.domains.ai_credits.engine import (
     SYSTEM,
 )

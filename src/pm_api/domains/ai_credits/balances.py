@@ -17,6 +17,7 @@ from pm_api.domains.ai_credits.book import (
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
 from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditEntry, CreditGrant, CreditPack
+from pm_api.domains.ai_credits.outcomes import read_entry
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.schemas.ledger import (
     Balance,
@@ -31,7 +32,6 @@ from pm_api.domains.ai_credits.schemas.ledger import (
     Pack,
     PackSize,
 )
-from pm_api.domains.ai_credits.service import read_entry
 from pm_api.domains.ai_credits.store import NO_SERVICE
 
 REFERENCE_COST_USD: Final = 0.02

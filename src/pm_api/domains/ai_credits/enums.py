@@ -29,6 +29,12 @@ class EntryType(StrEnum):
     ROLLOVER = "ROLLOVER"
     USAGE = "USAGE"
     EXPIRY = "EXPIRY"
+    VOID = "VOID"
+    TRANSFER_OUT = "TRANSFER_OUT"
+    TRANSFER_IN = "TRANSFER_IN"
+    CLAWBACK = "CLAWBACK"
+    DEBT_PAYMENT = "DEBT_PAYMENT"
+    REVERSAL = "REVERSAL"
 
 
 class Service(StrEnum):
@@ -49,3 +55,21 @@ class CommandStatus(StrEnum):
 class AccountKind(StrEnum):
     USER = "USER"
     WORKSPACE = "WORKSPACE"
+    LEAD = "LEAD"
+
+
+class HoldStatus(StrEnum):
+    OPEN = "OPEN"
+    CAPTURED = "CAPTURED"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+
+
+class CapWindow(StrEnum):
+    DAY = "DAY"
+    PERIOD = "PERIOD"
+
+
+class AlertKind(StrEnum):
+    LOW_BALANCE = "LOW_BALANCE"
+    EXPIRING = "EXPIRING"

@@ -18,12 +18,12 @@ from pm_api.domains.ai_credits import sql, store
 from pm_api.domains.ai_credits.book import (
     Applied,
     By,
-    Grant,
     LotDraft,
     Refused,
     canonical_json,
     fingerprint,
 )
+from pm_api.domains.ai_credits.commands import Grant
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.store import Answer, Order

@@ -3,46 +3,37 @@
 from typing import Final
 from uuid import UUID
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import telemetry
 from pm_api.core.actor import AccountScope, AdminScope, WorkspaceScope
 from pm_api.core.errors import ApiError, IdempotencyKeyRequired
-from pm_api.core.idempotency import IdempotencyKeyReused, InvalidIdempotencyKey, check_key
+from pm_api.core.idempotency import InvalidIdempotencyKey, check_key
 from pm_api.core.platform import Platform
 from pm_api.core.problem import problem_body
 from pm_api.domains.ai_credits import ledger, sql, store
 from pm_api.domains.ai_credits.book import (
     MAX_AMOUNT,
-    Applied,
-    Entry,
-    Grant,
     LotDraft,
-    Refusal,
-    Refused,
-    Spend,
     canonical_json,
     fingerprint,
 )
 from pm_api.domains.ai_credits.catalogue import Catalogue
-from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
+from pm_api.domains.ai_credits.commands import Grant, Spend
+from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.errors import (
     AccountNotFound,
     AmountTooLarge,
-    BalanceLimitExceeded,
     ExpiryPassed,
-    InsufficientCredits,
 )
+from pm_api.domains.ai_credits.outcomes import entry_answer
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.schemas.ledger import (
-    BalanceAfter,
-    CreditEntryRead,
     EntryAnswer,
     GrantRequest,
     SpendRequest,
 )
-from pm_api.domains.ai_credits.store import Answer, KeyReused, Order
+from pm_api.domains.ai_credits.store import Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.identity import repository as identity
 
@@ -91,10 +82,11 @@ async def spend(platform: Platform, scope: AccountScope, request: SpendRequest, 
         service=request.service,
         quantity=quantity,
         price_version=price_version,
+        role=scope.role if isinstance(scope, WorkspaceScope) else None,
     )
     kind = AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
     answer = await platform.part(LedgerWriter).submit(Order(kind, command))
-    return _answer(platform, answer), answer.replayed
+    return entry_answer(platform, answer), answer.replayed
 
 
 async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, key: str) -> tuple[EntryAnswer, bool]:
@@ -124,7 +116,7 @@ async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, ke
         description=request.reason,
     )
     answer = await platform.part(LedgerWriter).submit(Order(kind, command))
-    return _answer(platform, answer), answer.replayed
+    return entry_answer(platform, answer), answer.replayed
 
 
 async def stored_outcome(
@@ -138,7 +130,7 @@ async def stored_outcome(
     if answer is None:
         return None
     try:
-        return 200, _answer(platform, answer).model_dump_json(by_alias=True).encode()
+        return 200, entry_answer(platform, answer).model_dump_json(by_alias=True).encode()
     except ApiError as refusal:
         return refusal.status, problem_body(refusal, telemetry.request_id())
 
@@ -153,49 +145,3 @@ async def _account_of(
         if workspace_id is not None and workspace is not None and workspace.deleted_at is None:
             return AccountKind.WORKSPACE, workspace_id
     raise AccountNotFound
-
-
-def _answer(platform: Platform, answer: Answer) -> EntryAnswer:
-    result = answer.result
-    headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
-    if isinstance(result, KeyReused):
-        raise IdempotencyKeyReused
-    if isinstance(result, Refused):
-        raise _refusal(platform, result, headers)
-    return EntryAnswer(entry=read_entry(result.entries[0]), balance=_balance_after(result))
-
-
-def _refusal(platform: Platform, refused: Refused, headers: dict[str, str]) -> Exception:
-    if refused.reason is Refusal.BALANCE_LIMIT_EXCEEDED:
-        return BalanceLimitExceeded(headers=headers, instance=refused.request_id, **refused.facts)
-    needed, available = refused.facts["needed"], refused.facts["available"]
-    return InsufficientCredits(
-        f"This needs {needed} credits; {available} are available.",
-        headers=headers,
-        instance=refused.request_id,
-        buyUrl=f"{platform.settings.site_url.rstrip('/')}/credits",
-        **refused.facts,
-    )
-
-
-def _balance_after(result: Applied) -> BalanceAfter:
-    return BalanceAfter(current=result.available, held=result.held, debt=result.debt)
-
-
-def read_entry(entry: Entry) -> CreditEntryRead:
-    """A line of the book as it goes out."""
-    return CreditEntryRead(
-        id=entry.id,
-        account_id=entry.account_id,
-        seq=entry.seq,
-        type=EntryType(entry.type),
-        amount=entry.amount,
-        balance_after=entry.balance_after,
-        service=Service(entry.service) if entry.service else None,
-        quantity=entry.quantity,
-        price_version=entry.price_version,
-        description=entry.description,
-        metadata=orjson.loads(entry.details),
-        actor_user_id=entry.by.user_id,
-        created_at=entry.created_at,
-    )

@@ -62,18 +62,84 @@ class SessionStatements:
 
 LOCK = """
 SELECT id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
-       period_started_at, next_reset_at, updated_at
+       period_started_at, next_reset_at, updated_at, alert_base, alerted_percent, capped, open_holds
 FROM credit_accounts WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
 OPEN = """
-INSERT INTO credit_accounts (id, user_id, workspace_id, created_at, updated_at)
-SELECT id, CASE WHEN kind = 'USER' THEN id END, CASE WHEN kind = 'WORKSPACE' THEN id END, $3, $3
+INSERT INTO credit_accounts (id, user_id, workspace_id, lead_id, created_at, updated_at)
+SELECT id, CASE WHEN kind = 'USER' THEN id END, CASE WHEN kind = 'WORKSPACE' THEN id END,
+       CASE WHEN kind = 'LEAD' THEN id END, $3, $3
 FROM unnest($1::uuid[], $2::text[]) AS missing(id, kind) ORDER BY id
 ON CONFLICT DO NOTHING
 """
-LOTS = """
-SELECT account_id, id, kind, priority, amount, remaining, held, service, effective_at, expires_at
-FROM credit_grants WHERE account_id = ANY($1::uuid[]) AND remaining > 0
+_LOT = """
+    g.account_id, g.id, g.kind, g.priority, g.amount, g.remaining, g.held, g.service, g.effective_at, g.expires_at,
+    g.spent, g.expired, g.voided, g.transferred_out, g.clawed_back, g.clawed_as_debt, g.clawed_elsewhere,
+    g.source_type, g.source_ref
+"""
+LOTS = f"""
+SELECT {_LOT} FROM credit_grants g WHERE g.account_id = ANY($1::uuid[]) AND g.remaining > 0
+"""  # noqa: S608  a list of columns
+LOTS_BY_ID = f"""
+SELECT {_LOT} FROM credit_grants g
+JOIN unnest($1::uuid[], $2::uuid[]) AS asked(account_id, id) USING (account_id, id)
+"""  # noqa: S608
+LOTS_BY_SOURCE = f"""
+SELECT {_LOT} FROM credit_grants g
+JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS asked(account_id, source_type, source_ref)
+    USING (account_id, source_type, source_ref)
+"""  # noqa: S608
+LOTS_OF_ENDING_PERIOD = f"""
+SELECT {_LOT} FROM credit_grants g JOIN credit_accounts a ON a.id = g.account_id
+WHERE g.account_id = ANY($1::uuid[]) AND g.kind = 'SUBSCRIPTION_GRANT' AND g.effective_at >= a.period_started_at
+"""  # noqa: S608
+HOLDS = """
+SELECT account_id, id, status, amount, captured, service, quantity, price_version, description, metadata AS details,
+       actor_user_id, expires_at, created_at
+FROM (
+    SELECT h.* FROM credit_holds h JOIN credit_accounts a ON a.id = h.account_id
+    WHERE h.account_id = ANY($1::uuid[]) AND h.status = 'OPEN' AND h.expires_at <= greatest($2, a.updated_at)
+    UNION
+    SELECT h.* FROM credit_holds h WHERE h.account_id = ANY($3::uuid[]) AND h.status = 'OPEN'
+    UNION
+    SELECT h.* FROM credit_holds h JOIN unnest($4::uuid[], $5::uuid[]) AS asked(account_id, id)
+        USING (account_id, id)
+) AS wanted
+"""
+HOLD_PARTS = """
+SELECT account_id, hold_id, grant_id, amount
+FROM credit_hold_lots JOIN unnest($1::uuid[], $2::uuid[]) AS asked(account_id, hold_id) USING (account_id, hold_id)
+"""
+PAST_LINES = """
+SELECT e.account_id, e.seq, e.type, e.created_at, e.actor_user_id, e.service,
+       coalesce(h.created_at, e.created_at) AS counted_at,
+       CASE WHEN h.id IS NULL THEN e.actor_user_id ELSE h.actor_user_id END AS counted_user_id
+FROM credit_entries e
+JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq) USING (account_id, seq)
+LEFT JOIN credit_holds h ON h.account_id = e.account_id AND h.id = e.hold_id
+"""
+TAKEN = """
+SELECT account_id, entry_seq AS seq, grant_id, -amount AS amount
+FROM credit_allocations
+JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, entry_seq) USING (account_id, entry_seq)
+"""
+GIVEN_BACK = """
+SELECT e.account_id, e.reverses_seq AS seq, a.grant_id, sum(a.amount)::bigint AS amount
+FROM credit_entries e
+JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq)
+    ON asked.account_id = e.account_id AND asked.seq = e.reverses_seq
+JOIN credit_allocations a ON a.account_id = e.account_id AND a.entry_seq = e.seq
+WHERE e.reverses_seq > 0 AND e.type IN ('REVERSAL', 'TRANSFER_IN')
+GROUP BY e.account_id, e.reverses_seq, a.grant_id
+"""
+CAPS = """
+SELECT account_id, subject, cap_window, amount FROM credit_caps WHERE account_id = ANY($1::uuid[])
+"""
+CAP_USAGE = """
+SELECT account_id, subject, cap_window, starts_at, used
+FROM credit_cap_usage
+JOIN unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])
+     AS asked(account_id, subject, cap_window, starts_at) USING (account_id, subject, cap_window, starts_at)
 """
 CLAIM = """
 INSERT INTO credit_commands (account_id, key, fingerprint, status, result, created_at)
@@ -95,42 +161,70 @@ COMMAND_COLUMNS = ("account_id", "key", "fingerprint", "status", "result", "crea
 ENTRY_COLUMNS = (
     *("account_id", "seq", "id", "type", "amount", "balance_after", "actor_kind", "actor_user_id", "request_id"),
     *("service", "quantity", "price_version", "description", "metadata", "command_key", "reverses_seq", "hash"),
-    "created_at",
+    *("created_at", "hold_id", "debt_after"),
 )
 ALLOCATION_COLUMNS = ("account_id", "entry_seq", "grant_id", "amount")
-NEW_LOTS = """
-INSERT INTO credit_grants (account_id, id, kind, priority, amount, remaining, held, service, cost_minor,
-                           cost_currency, source_type, source_ref, effective_at, expires_at, created_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
-                          $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[],
-                          $13::timestamptz[], $14::timestamptz[], $13::timestamptz[])
+LOT_COLUMNS = (
+    *("account_id", "id", "kind", "priority", "amount", "remaining", "held", "spent", "expired", "voided"),
+    *("transferred_out", "clawed_back", "clawed_as_debt", "clawed_elsewhere", "service", "cost_minor"),
+    *("cost_currency", "source_type", "source_ref", "effective_at", "expires_at", "created_at"),
+)
+HOLD_COLUMNS = (
+    *("account_id", "id", "status", "amount", "captured", "service", "quantity", "price_version", "description"),
+    *("metadata", "actor_user_id", "expires_at", "created_at"),
+)
+HOLD_PART_COLUMNS = ("account_id", "hold_id", "grant_id", "amount")
+ALERT_COLUMNS = ("account_id", "kind", "reference", "details", "created_at")
+MOVE_HOLDS = """
+UPDATE credit_holds SET status = moved.status, captured = moved.captured, expires_at = moved.expires_at
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::timestamptz[])
+     AS moved(account_id, id, status, captured, expires_at)
+WHERE credit_holds.account_id = moved.account_id AND credit_holds.id = moved.id
+"""
+DROP_HOLD_PARTS = """
+DELETE FROM credit_hold_lots USING unnest($1::uuid[], $2::uuid[]) AS moved(account_id, hold_id)
+WHERE credit_hold_lots.account_id = moved.account_id AND credit_hold_lots.hold_id = moved.hold_id
+"""
+COUNT = """
+INSERT INTO credit_cap_usage AS u (account_id, subject, cap_window, starts_at, used)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[])
+ON CONFLICT (account_id, subject, cap_window, starts_at) DO UPDATE SET used = u.used + excluded.used
 """
 MOVE = """
 WITH lots AS (
-    UPDATE credit_grants SET remaining = moved.remaining, held = moved.held
-    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS moved(account_id, id, remaining, held)
-    WHERE credit_grants.account_id = moved.account_id AND credit_grants.id = moved.id
+    UPDATE credit_grants
+    SET remaining = m.remaining, held = m.held, spent = m.spent, expired = m.expired, voided = m.voided,
+        transferred_out = m.transferred_out, clawed_back = m.clawed_back, clawed_as_debt = m.clawed_as_debt,
+        clawed_elsewhere = m.clawed_elsewhere
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+         AS m(account_id, id, remaining, held, spent, expired, voided, transferred_out, clawed_back, clawed_as_debt,
+              clawed_elsewhere)
+    WHERE credit_grants.account_id = m.account_id AND credit_grants.id = m.id
 ), accounts AS (
     UPDATE credit_accounts
     SET seq = n.seq, balance = n.balance, held = n.held, debt = n.debt, granted = n.granted, spent = n.spent,
         expired = n.expired, voided = n.voided, transferred_out = n.transferred_out, last_hash = n.last_hash,
-        period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = n.updated_at
-    FROM unnest($5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-                $12::bigint[], $13::bigint[], $14::bigint[], $15::bytea[], $16::timestamptz[], $17::timestamptz[],
-                $18::timestamptz[])
+        period_started_at = n.period_started_at, next_reset_at = n.next_reset_at, updated_at = n.updated_at,
+        alert_base = n.alert_base, alerted_percent = n.alerted_percent, open_holds = n.open_holds
+    FROM unnest($12::uuid[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+                $19::bigint[], $20::bigint[], $21::bigint[], $22::bytea[], $23::timestamptz[], $24::timestamptz[],
+                $25::timestamptz[], $26::bigint[], $27::smallint[], $28::integer[])
          AS n(id, seq, balance, held, debt, granted, spent, expired, voided, transferred_out, last_hash,
-              period_started_at, next_reset_at, updated_at)
+              period_started_at, next_reset_at, updated_at, alert_base, alerted_percent, open_holds)
     WHERE credit_accounts.id = n.id
 ), usage AS (
-    INSERT INTO credit_usage_days AS d (account_id, day, service, actor_user_id, credits, entries)
-    SELECT * FROM unnest($19::uuid[], $20::date[], $21::text[], $22::uuid[], $23::bigint[], $24::bigint[])
+    INSERT INTO credit_usage_days AS d (account_id, day, service, actor_user_id, credits, entries, refunded)
+    SELECT * FROM unnest($29::uuid[], $30::date[], $31::text[], $32::uuid[], $33::bigint[], $34::bigint[],
+                         $35::bigint[])
     ON CONFLICT (account_id, day, service, actor_user_id)
-    DO UPDATE SET credits = d.credits + excluded.credits, entries = d.entries + excluded.entries
+    DO UPDATE SET credits = d.credits + excluded.credits, entries = d.entries + excluded.entries,
+                  refunded = d.refunded + excluded.refunded
 )
-SELECT pg_notify($25, payload) FROM unnest($26::text[]) AS payload
+SELECT pg_notify($36, payload) FROM unnest($37::text[]) AS payload
 """
 READ_ENTRIES = """
 SELECT account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id, service, quantity,
-       price_version, description, metadata, command_key, reverses_seq, hash, created_at
+       price_version, description, metadata, command_key, reverses_seq, hash, created_at, hold_id, debt_after
 FROM credit_entries JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq) USING (account_id, seq)
 """

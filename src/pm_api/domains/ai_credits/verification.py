@@ -77,6 +77,8 @@ class _Proof:
             created_at=entry.created_at,
             allocations=allocations,
             made=self._made(entry, allocations),
+            hold_id=entry.hold_id,
+            debt_after=entry.debt_after,
         )
         if bytes(entry.hash) != expected:
             self.complain(f"line {entry.seq} or one of its allocations was altered: its hash does not fit")

@@ -25,7 +25,7 @@ from pm_api.core.db import Base
 
 
 class CreditAccount(Base):
-    """One wallet or pool; its id is the id of the user or workspace it belongs to.
+    """One wallet or pool; its id is the id of the user, workspace or lead it belongs to.
 
     `balance` is the sum of all entries; what may be spent now is computed from the lots and the clock.
     """
@@ -33,7 +33,8 @@ class CreditAccount(Base):
     __tablename__ = "credit_accounts"
     __table_args__ = (
         CheckConstraint(
-            "num_nonnulls(user_id, workspace_id) = 1 AND id = coalesce(user_id, workspace_id)", name="one_owner"
+            "num_nonnulls(user_id, workspace_id, lead_id) = 1 AND id = coalesce(user_id, workspace_id, lead_id)",
+            name="one_owner",
         ),
         CheckConstraint("balance >= 0 AND held >= 0 AND debt >= 0", name="never_negative"),
         Index(
@@ -44,6 +45,7 @@ class CreditAccount(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     workspace_id: Mapped[UUID | None] = mapped_column(ForeignKey("workspaces.id"))
+    lead_id: Mapped[UUID | None]
     seq: Mapped[int] = mapped_column(server_default="0")
     balance: Mapped[int] = mapped_column(server_default="0")
     held: Mapped[int] = mapped_column(server_default="0")
@@ -56,6 +58,10 @@ class CreditAccount(Base):
     last_hash: Mapped[bytes] = mapped_column(server_default=text("'\\x'::bytea"))
     period_started_at: Mapped[datetime | None]
     next_reset_at: Mapped[datetime | None]
+    alert_base: Mapped[int] = mapped_column(server_default="0")
+    alerted_percent: Mapped[int] = mapped_column(SmallInteger, server_default="100")
+    capped: Mapped[bool] = mapped_column(server_default=text("false"))
+    open_holds: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -68,6 +74,10 @@ class CreditGrant(Base):
         UniqueConstraint("account_id", "source_type", "source_ref"),
         CheckConstraint("held >= 0 AND remaining BETWEEN held AND amount", name="remaining_between_held_and_amount"),
         CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint(
+            "amount = remaining + spent + expired + voided + transferred_out", name="every_credit_is_somewhere"
+        ),
+        Index("ix_credit_grants_id", "id", unique=True),
         Index("ix_credit_grants_live", "account_id", postgresql_where=text("remaining > 0")),
         Index(
             "ix_credit_grants_expiring",
@@ -83,6 +93,13 @@ class CreditGrant(Base):
     amount: Mapped[int]
     remaining: Mapped[int]
     held: Mapped[int] = mapped_column(server_default="0")
+    spent: Mapped[int] = mapped_column(server_default="0")
+    expired: Mapped[int] = mapped_column(server_default="0")
+    voided: Mapped[int] = mapped_column(server_default="0")
+    transferred_out: Mapped[int] = mapped_column(server_default="0")
+    clawed_back: Mapped[int] = mapped_column(server_default="0")
+    clawed_as_debt: Mapped[int] = mapped_column(server_default="0")
+    clawed_elsewhere: Mapped[int] = mapped_column(server_default="0")
     service: Mapped[str | None]
     cost_minor: Mapped[int | None]
     cost_currency: Mapped[str | None]
@@ -111,7 +128,11 @@ class CreditEntry(Base):
     """One signed line of an account's book. `hash` covers the line and the hash of the line before it."""
 
     __tablename__ = "credit_entries"
-    __table_args__ = (UniqueConstraint("id"),)
+    __table_args__ = (
+        UniqueConstraint("id"),
+        Index("ix_credit_entries_reverses", "account_id", "reverses_seq", postgresql_where=text("reverses_seq > 0")),
+        Index("ix_credit_entries_hold", "account_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
+    )
 
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
@@ -128,6 +149,8 @@ class CreditEntry(Base):
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     command_key: Mapped[str]
     reverses_seq: Mapped[int | None]
+    hold_id: Mapped[UUID | None]
+    debt_after: Mapped[int] = mapped_column(server_default="0")
     request_id: Mapped[str]
     created_at: Mapped[datetime]
     hash: Mapped[bytes]
@@ -150,7 +173,9 @@ class CreditHold(Base):
     __table_args__ = (
         CheckConstraint("status IN ('OPEN', 'CAPTURED', 'RELEASED', 'EXPIRED')", name="status_known"),
         CheckConstraint("amount > 0 AND captured BETWEEN 0 AND amount", name="captured_within_amount"),
+        Index("ix_credit_holds_id", "id", unique=True),
         Index("ix_credit_holds_due", "expires_at", postgresql_where=text("status = 'OPEN'")),
+        Index("ix_credit_holds_open", "account_id", "expires_at", postgresql_where=text("status = 'OPEN'")),
     )
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("credit_accounts.id"), primary_key=True)
@@ -159,7 +184,11 @@ class CreditHold(Base):
     amount: Mapped[int]
     captured: Mapped[int] = mapped_column(server_default="0")
     service: Mapped[str | None]
+    quantity: Mapped[int | None] = mapped_column(Integer)
+    price_version: Mapped[int | None] = mapped_column(Integer)
     description: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, server_default=text("'{}'::json"))
+    actor_user_id: Mapped[UUID | None]
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime]
 
@@ -190,6 +219,51 @@ class CreditUsageDay(Base):
     actor_user_id: Mapped[UUID] = mapped_column(primary_key=True)
     credits: Mapped[int]
     entries: Mapped[int]
+    refunded: Mapped[int] = mapped_column(server_default="0")
+
+
+class CreditCap(Base):
+    """At most `amount` credits in each window for a member, each person of a role, or a service."""
+
+    __tablename__ = "credit_caps"
+    __table_args__ = (
+        ForeignKeyConstraint(["account_id"], ["credit_accounts.id"]),
+        CheckConstraint("amount >= 0", name="amount_not_negative"),
+    )
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    cap_window: Mapped[str] = mapped_column(primary_key=True)
+    amount: Mapped[int]
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class CreditCapUsage(Base):
+    """What a member or a service has used in one window of a capped account."""
+
+    __tablename__ = "credit_cap_usage"
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    cap_window: Mapped[str] = mapped_column(primary_key=True)
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    used: Mapped[int]
+
+
+class CreditAlert(Base):
+    """Something the owners of an account are to be told: written with its cause, delivered by a sweep."""
+
+    __tablename__ = "credit_alerts"
+    __table_args__ = (Index("ix_credit_alerts_waiting", "created_at", postgresql_where=text("delivered_at IS NULL")),)
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    delivered_at: Mapped[datetime | None]
 
 
 class CreditPriceRule(Base):
@@ -211,6 +285,8 @@ class CreditPlanGrant(Base):
     plan: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
     credits: Mapped[int]
+    rollover_percent: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    rollover_months: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class CreditPack(Base):

@@ -1,0 +1,208 @@
+"""What sets right: reversals by recorded allocation, and the claw-back of what was refunded."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from pm_api.domains.ai_credits.book import (
+    Allocation,
+    Entry,
+    GivenBack,
+    Lot,
+    LotDraft,
+    PastEntry,
+    Refusal,
+    Refused,
+    Result,
+)
+from pm_api.domains.ai_credits.commands import ClawBack, Demand, Reverse
+from pm_api.domains.ai_credits.engine import caps
+from pm_api.domains.ai_credits.engine.working import Book, Share
+from pm_api.domains.ai_credits.enums import EntryType, LotKind
+
+REFUND_LIFETIME: Final = timedelta(days=30)
+_UNDOES: Final = {EntryType.USAGE: EntryType.REVERSAL, EntryType.TRANSFER_OUT: EntryType.TRANSFER_IN}
+
+
+def reverse(book: Book, command: Reverse) -> Result:
+    past = book.state.past.get(command.entry_seq)
+    if past is None:
+        return Refused(Refusal.ENTRY_NOT_FOUND, {}, command.by.request_id)
+    if past.type not in _UNDOES:
+        return Refused(Refusal.ENTRY_NOT_REVERSIBLE, {"type": str(past.type)}, command.by.request_id)
+    left = sum(past.taken.values()) - sum(past.given_back.values())
+    amount = left if command.amount is None else command.amount
+    if amount > left or left == 0:
+        return Refused(Refusal.REVERSAL_EXCEEDS_ENTRY, {"left": left}, command.by.request_id)
+    shares = _newest_first(book, past, amount)
+    for lot, part in shares:
+        lot.remaining += part
+        if past.type is EntryType.USAGE:
+            lot.spent -= part
+        else:
+            lot.transferred_out -= part
+        past.given_back[lot.id] = past.given_back.get(lot.id, 0) + part
+        book.touch(lot)
+    if past.type is EntryType.USAGE:
+        book.state.spent -= amount
+        book.given_back.append(GivenBack(past.created_at, past.service, past.actor_user_id, amount))
+        caps.count(book, user_id=past.counted_user_id, service=past.service, amount=-amount, moment=past.counted_at)
+    else:
+        book.state.transferred_out -= amount
+    entries = [
+        book.post(
+            _UNDOES[past.type],
+            amount,
+            tuple(Allocation(lot.id, part) for lot, part in shares),
+            by=command.by,
+            key=command.key,
+            description=command.description,
+            details=command.details,
+            service=past.service,
+            reverses_seq=past.seq,
+        )
+    ]
+    before = len(book.new_lots)
+    entries += _make_good(book, command, shares)
+    came = [lot for lot, _ in shares] + [one.lot for one in book.new_lots[before:]]
+    entries += book.pay_debt([lot for lot in came if lot.available(book.now)], command=command)
+    book.forget_empty()
+    return book.applied(entries)
+
+
+def _newest_first(book: Book, past: PastEntry, amount: int) -> list[Share]:
+    """The lots the line took from, last one first, each with what is given back to it."""
+    missing = amount
+    shares = []
+    for lot in sorted((lot for lot in book.state.lots if lot.id in past.taken), key=Lot.order, reverse=True):
+        part = min(missing, past.taken[lot.id] - past.given_back.get(lot.id, 0))
+        if part > 0:
+            shares.append((lot, part))
+            missing -= part
+    assert missing == 0, "every lot of a line to be undone is loaded"
+    return shares
+
+
+def _make_good(book: Book, command: Reverse, shares: Sequence[Share]) -> list[Entry]:
+    """What went back into a lot that has run out expires there, and comes again as a lot of 30 days."""
+    expired = sorted(((lot, part) for lot, part in shares if lot.is_expired(book.now)), key=_burn_down)
+    entries = [book.expire(lot, part) for lot, part in expired]
+    by_service: dict[str | None, int] = {}
+    for lot, part in expired:
+        by_service[lot.service] = by_service.get(lot.service, 0) + part
+    for service, amount in by_service.items():
+        draft = LotDraft(
+            kind=LotKind.REFUND,
+            amount=amount,
+            source_type="reversal",
+            source_ref=command.key if service is None else f"{command.key}:{service}",
+            expires_at=book.now + REFUND_LIFETIME,
+            service=service,
+        )
+        entries.append(
+            book.make_lot(draft, command=command, description=command.description, reverses_seq=command.entry_seq)
+        )
+    return entries
+
+
+def claw_back(book: Book, command: ClawBack) -> Result:
+    by_source = {lot.source_ref: lot for lot in book.state.lots if lot.source_type == command.source_type}
+    if any(demand.source_ref not in by_source for demand in command.demands):
+        return Refused(Refusal.LOT_NOT_FOUND, {}, command.by.request_id)
+    taken: list[Share] = []
+    restored: list[Share] = []
+    owed = again = forgiven = 0
+    for demand in command.demands:
+        lot = by_source[demand.source_ref]
+        due = demand.total - lot.clawed_back
+        if due > 0:
+            part, debt = _demand(book, lot, demand, due)
+            owed += debt
+            if part:
+                taken.append((lot, part))
+        elif due < 0:
+            part, more, less = _yield(book, lot, -due)
+            again += more
+            forgiven += less
+            if part:
+                restored.append((lot, part))
+        if due:
+            book.touch(lot)
+            book.changed = True
+    entries = []
+    book.state.debt += owed
+    if taken or owed:
+        entries.append(
+            book.take(
+                EntryType.CLAWBACK,
+                taken,
+                command=command,
+                description=command.description,
+                details=command.details,
+            )
+        )
+    if restored or forgiven:
+        entries.append(_restore(book, command, restored))
+    entries += _give_again(book, command, restored, again)
+    book.forget_empty()
+    return book.applied(entries)
+
+
+def _demand(book: Book, lot: Lot, demand: Demand, due: int) -> tuple[int, int]:
+    """(what is taken from the lot, what becomes debt)."""
+    elsewhere = min(demand.elsewhere, due)
+    part = min(due - elsewhere, lot.available(book.now))
+    debt = due - elsewhere - part
+    lot.clawed_back += due
+    lot.clawed_elsewhere += elsewhere
+    lot.clawed_as_debt += debt
+    return part, debt
+
+
+def _yield(book: Book, lot: Lot, back: int) -> tuple[int, int, int]:
+    """Undo a demand, last part first: (what goes back into the lot, what comes as a new lot, what debt is gone)."""
+    own = lot.clawed_back - lot.clawed_as_debt - lot.clawed_elsewhere
+    of_debt = min(back, lot.clawed_as_debt)
+    forgiven = min(of_debt, book.state.debt)
+    of_lot = min(back - of_debt, own)
+    of_others = back - of_debt - of_lot
+    book.state.debt -= forgiven
+    lot.clawed_back -= back
+    lot.clawed_as_debt -= of_debt
+    lot.clawed_elsewhere -= of_others
+    return of_lot, of_debt - forgiven + of_others, forgiven
+
+
+def _restore(book: Book, command: ClawBack, shares: Sequence[Share]) -> Entry:
+    """The line of what goes back into the lots; with nothing but a lower debt it moves 0 credits."""
+    total = 0
+    for lot, part in shares:
+        lot.remaining += part
+        lot.voided -= part
+        total += part
+        book.touch(lot)
+    book.state.voided -= total
+    return book.post(
+        EntryType.REVERSAL,
+        total,
+        tuple(Allocation(lot.id, part) for lot, part in shares),
+        by=command.by,
+        key=command.key,
+        description=command.description,
+        details=command.details,
+    )
+
+
+def _give_again(book: Book, command: ClawBack, restored: Sequence[Share], again: int) -> list[Entry]:
+    """What cannot go back into its lot comes as a new one; what came pays what is still owed."""
+    entries = []
+    before = len(book.new_lots)
+    if again:
+        draft = LotDraft(kind=LotKind.REFUND, amount=again, source_type="reinstatement", source_ref=command.key)
+        entries.append(book.make_lot(draft, command=command, description=command.description))
+    came = [lot for lot, _ in restored] + [one.lot for one in book.new_lots[before:]]
+    return entries + book.pay_debt(came, command=command)
+
+
+def _burn_down(share: Share) -> tuple[object, ...]:
+    return share[0].order()

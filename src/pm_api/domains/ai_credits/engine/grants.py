@@ -1,0 +1,67 @@
+"""What brings credits: grants of every kind, plan periods, rollover."""
+
+from pm_api.domains.ai_credits.book import PLAN_KINDS, UNALERTED, Entry, LotDraft, Refusal, Refused, Result
+from pm_api.domains.ai_credits.commands import Grant, Rollover
+from pm_api.domains.ai_credits.engine import holds
+from pm_api.domains.ai_credits.engine.working import MAX_BALANCE, Book
+from pm_api.domains.ai_credits.enums import LotKind
+
+
+def grant(book: Book, command: Grant) -> Result:
+    total = sum(draft.amount for draft in command.lots)
+    if book.state.balance + total > MAX_BALANCE:
+        return Refused(Refusal.BALANCE_LIMIT_EXCEEDED, {"limit": MAX_BALANCE}, command.by.request_id)
+    book.changed = True
+    entries: list[Entry] = []
+    if command.replaces_plan:
+        entries += _end_plan(book)
+    drafts = list(command.lots)
+    if command.rollover is not None:
+        carried = _carried(book, command.rollover)
+        if carried:
+            drafts.insert(0, _rollover_draft(command, command.rollover, carried))
+    for draft in drafts:
+        text = "Credits carried over" if draft.kind is LotKind.ROLLOVER else command.description
+        entries.append(book.make_lot(draft, command=command, description=text))
+    made = [one.lot for one in book.new_lots[len(book.new_lots) - len(drafts) :]] if drafts else []
+    if command.period is not None:
+        book.state.period_started_at, book.state.next_reset_at = command.period
+    entries += book.pay_debt(made, command=command)
+    holds.move_to(book, made)
+    book.forget_empty()
+    if drafts:
+        book.state.alert_base = book.available()
+        book.state.alerted_percent = UNALERTED
+    return book.applied(entries)
+
+
+def _end_plan(book: Book) -> list[Entry]:
+    """A plan's credits are replaced by the next plan's, never added to."""
+    entries = []
+    for lot in book.state.lots:
+        usable = lot.available(book.now)
+        if lot.kind in PLAN_KINDS and usable > 0:
+            entries.append(book.expire(lot, usable))
+    return entries
+
+
+def _carried(book: Book, rollover: Rollover) -> int:
+    """What the ended period leaves: its unused plan credits, at most a share of what it granted."""
+    started_at = book.state.period_started_at
+    ended = [
+        lot
+        for lot in book.state.lots
+        if lot.kind is LotKind.SUBSCRIPTION_GRANT and started_at is not None and lot.effective_at >= started_at
+    ]
+    leftover = sum(lot.expired for lot in ended)
+    return min(leftover, sum(lot.amount for lot in ended) * rollover.max_percent // 100)
+
+
+def _rollover_draft(command: Grant, rollover: Rollover, amount: int) -> LotDraft:
+    return LotDraft(
+        kind=LotKind.ROLLOVER,
+        amount=amount,
+        source_type="rollover",
+        source_ref=command.key,
+        expires_at=rollover.expires_at,
+    )

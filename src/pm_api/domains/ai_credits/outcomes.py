@@ -1,0 +1,91 @@
+"""How a command ended, as its caller is told: the entry and the balance, or the typed refusal."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from pm_api.core.errors import ApiError
+from pm_api.core.idempotency import IdempotencyKeyReused
+from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import errors
+from pm_api.domains.ai_credits.book import Applied, Entry, Refusal, Refused
+from pm_api.domains.ai_credits.enums import EntryType, Service
+from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter, CreditEntryRead, EntryAnswer
+from pm_api.domains.ai_credits.store import Answer, KeyReused
+
+_ERRORS: Final[Mapping[Refusal, type[ApiError]]] = {
+    Refusal.INSUFFICIENT_CREDITS: errors.InsufficientCredits,
+    Refusal.BALANCE_LIMIT_EXCEEDED: errors.BalanceLimitExceeded,
+    Refusal.SPENDING_CAP_REACHED: errors.SpendingCapReached,
+    Refusal.HOLD_NOT_FOUND: errors.HoldNotFound,
+    Refusal.HOLD_CAPTURED: errors.HoldAlreadyCaptured,
+    Refusal.HOLD_RELEASED: errors.HoldAlreadyReleased,
+    Refusal.HOLD_EXPIRED: errors.HoldExpired,
+    Refusal.CAPTURE_EXCEEDS_HOLD: errors.CaptureExceedsHold,
+    Refusal.TOO_MANY_HOLDS: errors.TooManyHolds,
+    Refusal.ENTRY_NOT_FOUND: errors.EntryNotFound,
+    Refusal.ENTRY_NOT_REVERSIBLE: errors.EntryNotReversible,
+    Refusal.REVERSAL_EXCEEDS_ENTRY: errors.ReversalExceedsEntry,
+    Refusal.LOT_NOT_FOUND: errors.LotNotFound,
+    Refusal.LOT_EMPTY: errors.LotEmpty,
+}
+
+
+def settled(platform: Platform, answer: Answer) -> Applied:
+    """What a command did; raises IdempotencyKeyReused, or the refusal it ended in (kept with its key)."""
+    if isinstance(answer.result, KeyReused):
+        raise IdempotencyKeyReused
+    if isinstance(answer.result, Refused):
+        headers = {"Idempotent-Replayed": "true"} if answer.replayed else {}
+        raise refusal(platform, answer.result, headers)
+    return answer.result
+
+
+def entry_answer(platform: Platform, answer: Answer) -> EntryAnswer:
+    """The first line a command wrote, and the balance right after; raises as `settled`."""
+    result = settled(platform, answer)
+    return EntryAnswer(entry=read_entry(result.entries[0]), balance=balance_after(result))
+
+
+def refusal(platform: Platform, refused: Refused, headers: Mapping[str, str]) -> ApiError:
+    detail, facts = _told(platform, refused)
+    return _ERRORS[refused.reason](detail, headers=dict(headers), instance=refused.request_id, **facts)
+
+
+def _told(platform: Platform, refused: Refused) -> tuple[str | None, dict[str, Any]]:
+    facts = refused.facts
+    if refused.reason is Refusal.INSUFFICIENT_CREDITS:
+        buy_url = f"{platform.settings.site_url.rstrip('/')}/credits"
+        detail = f"This needs {facts['needed']} credits; {facts['available']} are available."
+        return detail, {**facts, "buyUrl": buy_url}
+    if refused.reason is Refusal.SPENDING_CAP_REACHED:
+        detail = (
+            f"The limit of {facts['limit']} credits per {str(facts['window']).lower()} for {facts['subject']} leaves "
+            f"{max(0, facts['limit'] - facts['used'])}; it opens again at {facts['resetsAt']}."
+        )
+        return detail, facts
+    return None, facts
+
+
+def balance_after(result: Applied) -> BalanceAfter:
+    return BalanceAfter(current=result.available, held=result.held, debt=result.debt)
+
+
+def read_entry(entry: Entry) -> CreditEntryRead:
+    """A line of the book as it goes out."""
+    return CreditEntryRead(
+        id=entry.id,
+        account_id=entry.account_id,
+        seq=entry.seq,
+        type=EntryType(entry.type),
+        amount=entry.amount,
+        balance_after=entry.balance_after,
+        service=Service(entry.service) if entry.service else None,
+        quantity=entry.quantity,
+        price_version=entry.price_version,
+        description=entry.description,
+        metadata=orjson.loads(entry.details),
+        actor_user_id=entry.by.user_id,
+        created_at=entry.created_at,
+    )
