@@ -5,6 +5,7 @@ from pm_api.domains.ai_credits import jobs as ai_credits_jobs
 from pm_api.domains.ai_credits import models as ai_credits_models
 from pm_api.domains.changes import jobs as changes_jobs
 from pm_api.domains.changes import models as changes_models
+from pm_api.domains.notifications import models as notifications_models
 from pm_api.domains.payments import models as payments_models
 from pm_api.identity import jobs as identity_jobs
 from pm_api.identity import models as identity_models
@@ -17,6 +18,7 @@ MODULES = (
     ai_credits_models,
     changes_jobs,
     changes_models,
+    notifications_models,
     payments_models,
     identity_jobs,
     identity_models,

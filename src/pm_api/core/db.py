@@ -72,6 +72,17 @@ class Timestamped:
     updated_at: Mapped[datetime]
 
 
+def _as_json(value: Any) -> str:
+    return orjson.dumps(value, default=_driver_uuid).decode()
+
+
+def _driver_uuid(value: Any) -> str:
+    """The driver has a UUID type of its own, which the serializer takes for a stranger."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
 class Database:
     """Owns the engine. `transaction()` commits on return and rolls back on any exception."""
 
@@ -87,7 +98,7 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=False,
             hide_parameters=True,  # an error's text goes into the log, and a statement's values are people's data
-            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_serializer=_as_json,
             json_deserializer=orjson.loads,
             connect_args={"server_settings": {"application_name": "pm_api", "timezone": "UTC"}},
         )
