@@ -33,7 +33,7 @@ from pm_api.core.ratelimit import Policy
 from pm_api.core.settings import Settings, load_settings
 from pm_api.domains.changes.hub import StreamHub
 from pm_api.identity.errors import WorkspaceNotFound
-from pm_api.identity.guards import Guard, Operator, Require, RequireAccount
+from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf
 from pm_api.routers import DEVELOPMENT_ROUTERS, KEY_EXEMPT, ROUTERS
 
 DESCRIPTION = (
@@ -191,7 +191,7 @@ def _addition(route: APIRoute) -> Addition:
 def _guard_problems(guard: Guard) -> list[type[ApiError]]:
     if isinstance(guard, Operator):
         return [Unauthorized, Forbidden]
-    if isinstance(guard, Require | RequireAccount):
+    if isinstance(guard, Require | RequireAccount | RequireAccountOf):
         missing = WorkspaceNotFound if guard.table == "workspaces" else NotFound
         return [Unauthorized, Forbidden, missing]
     return [Unauthorized]

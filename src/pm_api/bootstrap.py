@@ -15,6 +15,7 @@ from pm_api.core.platform import Platform
 from pm_api.core.ratelimit import RateLimiter
 from pm_api.core.settings import Settings
 from pm_api.core.signals import Signals
+from pm_api.domains.ai_credits.catalogue import CHANNEL as CATALOGUE_CHANNEL
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
@@ -69,6 +70,9 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     sessions = platform.part(SessionCache)
     platform.signals.on(SESSION_ENDED_CHANNEL, sessions.drop_session)
     platform.signals.on_reset(sessions.clear)
+    catalogue = platform.part(Catalogue)
+    platform.signals.on(CATALOGUE_CHANNEL, lambda _: catalogue.forget())
+    platform.signals.on_reset(catalogue.forget)
     platform.signals.on(business_clock.CHANNEL, lambda payload: shift_clock(platform, payload))
     rereading: set[asyncio.Task[None]] = set()
 

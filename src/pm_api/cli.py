@@ -18,9 +18,11 @@ from pm_api import seed as demo
 from pm_api.app import create_app
 from pm_api.bootstrap import build_platform, running
 from pm_api.core import jobs as queue
-from pm_api.core import telemetry
+from pm_api.core import signing, telemetry
+from pm_api.core.crypto import KeyRing
 from pm_api.core.errors import NotFound
 from pm_api.core.settings import Environment, Settings, SettingsError, load_settings
+from pm_api.domains.ai_credits import statement_check
 from pm_api.operations.schemas import HeldJob
 from pm_api.operations.service import held_job, release_held_job
 from pm_api.sandbox.postgres import EmbeddedPostgresError
@@ -30,6 +32,8 @@ DOCUMENT = Path("openapi.json")
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The pm_api service."
 )
+credits_app = typer.Typer(no_args_is_help=True, help="The credit ledger.")
+app.add_typer(credits_app, name="credits")
 console = Console()
 
 
@@ -202,6 +206,33 @@ def examine() -> None:
         mark = "[green]ok[/green]  " if one.ok else "[red]FAIL[/red]"
         console.print(f"{mark} {one.name}: {one.text}")
     if not all(one.ok for one in findings):
+        raise typer.Exit(1)
+
+
+@credits_app.command(name="check-statement")
+def check_statement(
+    files: Annotated[
+        list[Path], typer.Argument(help="Statements as downloaded; several are checked to follow each other.")
+    ],
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="A saved /.well-known/jwks.json; without it the keys of PM_SECRET_KEYS count."),
+    ] = None,
+) -> None:
+    """Prove signed credit statements from the files alone: no database, no network."""
+    try:
+        if keys is not None:
+            known = statement_check.public_keys(json.loads(keys.read_text("utf-8")))
+        else:
+            known = statement_check.public_keys(signing.public_keys(KeyRing(settings_or_exit().secret_keys)))
+        contents = [(file.name, file.read_bytes()) for file in files]
+    except (OSError, ValueError, statement_check.NoKeys) as error:
+        typer.echo(f"The statements cannot be checked: {error}", err=True)
+        raise typer.Exit(1) from None
+    verdicts = statement_check.check(contents, known)
+    for verdict in verdicts:
+        typer.echo(verdict.told())
+    if not all(verdict.ok for verdict in verdicts):
         raise typer.Exit(1)
 
 

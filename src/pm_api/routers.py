@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pm_api.domains.account import router as account
 from pm_api.domains.ai_credits import router as ai_credits
 from pm_api.domains.changes import router as changes
+from pm_api.domains.notifications import router as notifications
 from pm_api.identity.routers import auth, team, workspaces
 from pm_api.operations import router as operations
 from pm_api.webhooks import router as webhooks
@@ -23,6 +24,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     *ai_credits.ROUTERS,
     webhooks.router,
     changes.router,
+    notifications.router,
 )
 
 DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
@@ -37,6 +39,7 @@ PUBLIC: Final = frozenset(
         "getProblem",
         "getConfig",
         "listCreditPacks",
+        "createLead",
         "receiveStripeEvent",
         "receiveBillingEvent",
         "getJwks",
@@ -54,7 +57,21 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "moveClock": "development only",
     "receiveStripeEvent": "signed by Stripe; the inbox is its record",
     "receiveBillingEvent": "signed by Stripe; the inbox is its record",
+    "createLead": "public: no caller to scope a key to",
+    "sendGift": "the ledger's own command record",
+    "createGiftCodes": "the ledger's own command record",
     "spendCredits": "the ledger's own command record",
     "grantCredits": "the ledger's own command record",
+    "refundCredits": "the ledger's own command record",
+    "adjustCredits": "the ledger's own command record",
+    "voidGrant": "the ledger's own command record",
+    "placeHold": "the ledger's own command record",
+    "captureHold": "the ledger's own command record",
+    "releaseHold": "the ledger's own command record",
+    "extendHold": "the ledger's own command record",
+    "spendCreditsBatch": "every item has a key of its own in the ledger's command record",
+    "estimateCredits": "writes nothing",
+    "useCredits": "the ledger's own command record, under keys made from it",
+    "streamCredits": "the ledger's own command record, under keys made from it",
 }
 """POST operations whose Idempotency-Key is not kept by the route class, and why."""

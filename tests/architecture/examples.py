@@ -2,16 +2,28 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import orjson
 from fastapi.routing import APIRoute
 
+from pm_api.domains.ai_credits import pools
 from pm_api.domains.ai_credits import service as credits_service
+from pm_api.domains.ai_credits.enums import CapWindow
 from pm_api.domains.ai_credits.schemas.ledger import SpendRequest
+from pm_api.domains.ai_credits.schemas.pools import CapWrite
 from pm_api.sandbox.stripe import sign_payload
-from tests.architecture.world import ADMIN_KEY_HOLDER, CHECKOUT_COMPLETED, FACTORIES, TARGET, Scene
+from tests.architecture.world import (
+    ADMIN_KEY_HOLDER,
+    CHECKOUT_COMPLETED,
+    FACTORIES,
+    TARGET,
+    Scene,
+    entry_row,
+    gift_of_the_pool,
+)
 from tests.conftest import PASSWORD
 from tests.support.settings import WEBHOOK_SECRET
 
@@ -32,13 +44,28 @@ Example = Callable[[Scene], Awaitable[Call]]
 PATH_TABLES: Final = {
     "workspace_id": "workspaces",
     "member_id": "workspace_members",
+    "hold_id": "credit_holds",
+    "pool_request_id": "credit_pool_requests",
     "session_id": "sessions",
     "event_id": "inbox_events",
+    "notification_id": "notifications",
+    "gift_id": "credit_gifts",
+    "entry_id": "credit_entries",
+    "grant_id": "credit_grants",
+    "refund_request_id": "credit_refund_requests",
     "job_id": "pgqueuer",
 }
 """Which table a path parameter's id is from."""
 
-PATH_VALUES: Final = {"code": "not_found", "key": "a-key"}
+PATH_VALUES: Final = {
+    "code": "not_found",
+    "key": "a-key",
+    "subject": "role:MEMBER",
+    "month": f"{datetime.now(UTC):%Y-%m}",
+}
+
+
+TOP_UP: Final = {"enabled": True, "threshold": 10, "pack": "SMALL", "monthlyCap": 1000, "currency": "USD"}
 
 
 async def nothing(_scene: Scene) -> Call:
@@ -99,6 +126,50 @@ async def spend_from_own_wallet(_scene: Scene) -> Call:
     return Call(json={"amount": 1}, headers={"Idempotency-Key": uuid4().hex})
 
 
+def on_the_pool(**body: Any) -> Example:
+    """Something that costs credits, on a pool that has some."""
+
+    async def example(scene: Scene) -> Call:
+        await scene.fill_pool()
+        return Call(
+            json={**body, "workspaceId": str(scene.place.workspace_id)}, headers={"Idempotency-Key": uuid4().hex}
+        )
+
+    return example
+
+
+def keyed(**body: Any) -> Example:
+    """A body under a key of its own."""
+
+    async def example(_scene: Scene) -> Call:
+        return Call(json=body, headers={"Idempotency-Key": uuid4().hex})
+
+    return example
+
+
+def on_the_account(**body: Any) -> Example:
+    """A body for the place's pool, which the address names."""
+
+    async def example(scene: Scene) -> Call:
+        return Call(json=body, query={"workspaceId": str(scene.place.workspace_id)})
+
+    return example
+
+
+async def remove_cap(scene: Scene) -> Call:
+    """One that somebody with the right has set."""
+    wanted = CapWrite(amount=5, window=CapWindow.DAY)
+    async with scene.platform.database.transaction() as session:
+        await pools.put_cap(session, scene.platform, scene.owner_scope(), "role:MEMBER", wanted, None)
+    return Call(query={"workspaceId": str(scene.place.workspace_id)})
+
+
+async def ask_for_credits(scene: Scene) -> Call:
+    return Call(
+        json={"workspaceId": str(scene.place.workspace_id), "kind": "CREDITS", "amount": 5, "reason": "The launch"}
+    )
+
+
 async def outcome(scene: Scene) -> Call:
     """Of a spend by the caller, which the service is told to make whatever the caller's role is."""
     key = uuid4().hex
@@ -123,6 +194,68 @@ async def grant(scene: Scene) -> Call:
     )
 
 
+def from_own_wallet(**body: Any) -> Example:
+    """Something that takes bought credits, from the caller's own wallet."""
+
+    async def example(scene: Scene) -> Call:
+        await scene.fill_own_wallet()
+        return Call(json=body, headers={"Idempotency-Key": uuid4().hex})
+
+    return example
+
+
+async def redeem(scene: Scene) -> Call:
+    """A code that somebody else made."""
+    sent = await gift_of_the_pool(scene, TARGET)
+    return Call(json={"code": sent.codes[0].code})
+
+
+async def refund(scene: Scene) -> Call:
+    return Call(
+        json={"entryId": str(await entry_row(scene)), "reason": "matrix"}, headers={"Idempotency-Key": uuid4().hex}
+    )
+
+
+async def adjust(scene: Scene) -> Call:
+    body = {"userId": str(scene.cast.user_ids[TARGET]), "amount": 1, "reason": "matrix"}
+    return Call(json=body, headers={"Idempotency-Key": uuid4().hex})
+
+
+def asking_for_a_refund(entry_id: UUID, **body: Any) -> Call:
+    return Call(json={"entryId": str(entry_id), "reason": "It failed", "category": "FAILED", **body})
+
+
+async def ask_for_a_refund(scene: Scene) -> Call:
+    return asking_for_a_refund(await entry_row(scene), workspaceId=str(scene.place.workspace_id))
+
+
+async def ask_for_a_refund_of_own_wallet(scene: Scene) -> Call:
+    if scene.caller is None:
+        return asking_for_a_refund(uuid4())
+    wanted = SpendRequest(amount=1)
+    answer, _ = await credits_service.spend(scene.platform, scene.own_scope(), wanted, uuid4().hex)
+    return asking_for_a_refund(answer.entry.id)
+
+
+async def own_statement(scene: Scene) -> Call:
+    return Call(path=f"/api/credits/statements/{scene.platform.clock.now():%Y-%m}")
+
+
+async def statement(scene: Scene) -> Call:
+    await scene.fill_pool()
+    call = await own_statement(scene)
+    call.query = {"workspaceId": str(scene.place.workspace_id)}
+    return call
+
+
+async def own_export(_scene: Scene) -> Call:
+    return Call(query={"format": "csv"})
+
+
+async def export(scene: Scene) -> Call:
+    return Call(query={"format": "csv", "workspaceId": str(scene.place.workspace_id)})
+
+
 async def stripe_event(scene: Scene) -> Call:
     sent_at = int(scene.platform.clock.wall().timestamp())
     event = {
@@ -136,6 +269,10 @@ async def stripe_event(scene: Scene) -> Call:
     body = orjson.dumps(event)
     signature = sign_payload(body, WEBHOOK_SECRET, sent_at)
     return Call(content=body, headers={"Stripe-Signature": signature, "Content-Type": "application/json"})
+
+
+async def snooze(scene: Scene) -> Call:
+    return Call(json={"until": (scene.platform.clock.now() + timedelta(hours=1)).isoformat()})
 
 
 async def own_ticket(_scene: Scene) -> Call:
@@ -180,12 +317,58 @@ EXAMPLES: Final[dict[str, Example]] = {
     "changeMemberRole": fixed(role="VIEWER"),
     "removeMember": remove_member,
     "spendCredits": spend,
+    "spendCreditsBatch": on_the_pool(items=[{"amount": 1, "idempotencyKey": "one"}]),
+    "estimateCredits": on_the_pool(service="CHAT_ASSISTANT"),
+    "placeHold": on_the_pool(amount=1),
+    "captureHold": keyed(amount=1),
+    "releaseHold": keyed(),
+    "extendHold": keyed(ttlSeconds=60),
+    "listHolds": of_the_workspace,
+    "getHold": nothing,
+    "useCredits": on_the_pool(service="CHAT_ASSISTANT"),
+    "streamCredits": on_the_pool(service="CHAT_ASSISTANT"),
     "grantCredits": grant,
     "getCreditBalance": of_the_workspace,
     "getCreditOverview": of_the_workspace,
     "listCreditHistory": of_the_workspace,
     "verifyCredits": of_the_workspace,
     "listCreditPacks": nothing,
+    "refundCredits": refund,
+    "adjustCredits": adjust,
+    "voidGrant": keyed(reason="matrix"),
+    "requestRefund": ask_for_a_refund,
+    "listRefundRequests": of_the_workspace,
+    "getRefundRequest": nothing,
+    "listRefundQueue": nothing,
+    "approveRefund": fixed(),
+    "declineRefund": fixed(note="matrix"),
+    "explainCreditEntry": nothing,
+    "getCreditStatement": statement,
+    "exportCreditHistory": export,
+    "sendGift": on_the_pool(amount=1, code={}),
+    "createGiftCodes": on_the_pool(count=2, amount=1),
+    "redeemGift": redeem,
+    "listGifts": of_the_workspace,
+    "getGift": nothing,
+    "cancelGift": nothing,
+    "createLead": fixed(),
+    "getCreditForecast": of_the_workspace,
+    "getCreditAnalytics": of_the_workspace,
+    "listCreditSuggestions": of_the_workspace,
+    "getCreditLeaderboard": of_the_workspace,
+    "listCreditAchievements": nothing,
+    "getCreditPool": of_the_workspace,
+    "updateCreditPool": on_the_account(useExpiring=True),
+    "putCreditCap": on_the_account(amount=5, window="DAY"),
+    "deleteCreditCap": remove_cap,
+    "getCreditPoolUsage": of_the_workspace,
+    "listCreditPoolRequests": of_the_workspace,
+    "createCreditPoolRequest": ask_for_credits,
+    "getCreditPoolRequest": nothing,
+    "approveCreditPoolRequest": fixed(),
+    "declineCreditPoolRequest": fixed(),
+    "getAutoTopUp": of_the_workspace,
+    "putAutoTopUp": on_the_account(**TOP_UP),
     "receiveStripeEvent": stripe_event,
     "receiveBillingEvent": stripe_event,
     "listWebhookEvents": nothing,
@@ -194,17 +377,45 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listChanges": of_the_workspace,
     "createStreamTicket": ticket,
     "openStream": of_the_workspace,
+    "listNotifications": nothing,
+    "getUnreadCount": nothing,
+    "readAllNotifications": fixed(upTo="2026-01-01T00:00:00Z"),
+    "getNotification": nothing,
+    "readNotification": nothing,
+    "unreadNotification": nothing,
+    "archiveNotification": nothing,
+    "snoozeNotification": snooze,
 }
 
 
 OWN_ACCOUNT: Final[dict[str, Example]] = {
     "spendCredits": spend_from_own_wallet,
+    "spendCreditsBatch": keyed(items=[{"amount": 1, "idempotencyKey": "one"}]),
+    "estimateCredits": keyed(service="CHAT_ASSISTANT"),
+    "placeHold": spend_from_own_wallet,
+    "listHolds": nothing,
+    "useCredits": keyed(service="CHAT_ASSISTANT"),
+    "streamCredits": keyed(service="CHAT_ASSISTANT"),
     "getIdempotencyOutcome": outcome_in_own_wallet,
     "createStreamTicket": own_ticket,
     "getCreditBalance": nothing,
     "getCreditOverview": nothing,
     "listCreditHistory": nothing,
     "verifyCredits": nothing,
+    "getCreditForecast": nothing,
+    "getCreditAnalytics": nothing,
+    "listCreditSuggestions": nothing,
+    "getCreditPool": nothing,
+    "sendGift": from_own_wallet(amount=1, code={}),
+    "createGiftCodes": from_own_wallet(count=2, amount=1),
+    "listGifts": nothing,
+    "updateCreditPool": fixed(useExpiring=True),
+    "getAutoTopUp": nothing,
+    "putAutoTopUp": fixed(**TOP_UP),
+    "requestRefund": ask_for_a_refund_of_own_wallet,
+    "listRefundRequests": nothing,
+    "getCreditStatement": own_statement,
+    "exportCreditHistory": own_export,
     "listChanges": nothing,
     "openStream": nothing,
 }

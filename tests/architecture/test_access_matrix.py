@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 
 from pm_api.app import api_routes, create_app, guard_of
 from pm_api.core.settings import Settings
-from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, SignedIn
+from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf, SignedIn
 from pm_api.identity.permissions import PERMISSIONS, Role
 from pm_api.routers import PUBLIC
 from tests.architecture.examples import EXAMPLES, OWN_ACCOUNT, Example, example_of
@@ -110,7 +110,9 @@ def expected(guard: Guard | None, column: str) -> str:
         return "401"
     if isinstance(guard, SignedIn):
         return "2xx"
-    assert isinstance(guard, Require | RequireAccount), f"the matrix knows no {type(guard).__name__}"
+    assert isinstance(guard, Require | RequireAccount | RequireAccountOf), (
+        f"the matrix knows no {type(guard).__name__}"
+    )
     if column not in ROLES:
         return "404"
     return "2xx" if guard.permission in PERMISSIONS[Role(column)] else "403"

@@ -27,6 +27,7 @@ LISTED: Final = {
     "changes": "by feed, whose id is the owner's id",
     "credit_price_rules": "catalogue",
     "credit_plan_grants": "catalogue",
+    "credit_pack_lots": "catalogue",
     "credit_packs": "catalogue",
 }
 """Tables without an owner's column, each with the reason."""

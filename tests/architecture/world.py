@@ -15,8 +15,16 @@ from pm_api.core.inbox import Arrival
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
 from pm_api.domains.account.schemas import Registration
-from pm_api.domains.ai_credits import ledger
-from pm_api.domains.ai_credits.ledger import Purchase
+from pm_api.domains.ai_credits import corrections, gifts, holds, pool_requests, purchases
+from pm_api.domains.ai_credits import service as credits_service
+from pm_api.domains.ai_credits.purchases import Purchase
+from pm_api.domains.ai_credits.schemas.corrections import RefundRequestCreate
+from pm_api.domains.ai_credits.schemas.gifts import GiftRequest, GiftSent
+from pm_api.domains.ai_credits.schemas.holds import HoldRequest
+from pm_api.domains.ai_credits.schemas.ledger import SpendRequest
+from pm_api.domains.ai_credits.schemas.pools import PoolRequestCreate
+from pm_api.domains.notifications import service as notifications
+from pm_api.domains.notifications.enums import Category
 from pm_api.identity import members, repository, sessions, workspaces
 from pm_api.identity.models import User
 from pm_api.identity.permissions import Role
@@ -180,7 +188,15 @@ class Scene:
         """Credits for the place's workspace."""
         bought = Purchase("WORKSPACE", self.place.workspace_id, "SMALL", 1, f"cs_{uuid4().hex}", None, None)
         async with self.platform.database.transaction() as session:
-            await ledger.grant_purchase(session, self.platform, bought)
+            await purchases.grant_purchase(session, self.platform, bought)
+
+    async def fill_own_wallet(self) -> None:
+        """Bought credits for the caller, if somebody calls."""
+        if self.caller is None:
+            return
+        bought = Purchase("USER", self.caller.id, "SMALL", 1, f"cs_{uuid4().hex}", None, None)
+        async with self.platform.database.transaction() as session:
+            await purchases.grant_purchase(session, self.platform, bought)
 
 
 async def workspace_row(scene: Scene) -> UUID:
@@ -215,6 +231,87 @@ async def inbox_row(scene: Scene) -> UUID:
     return stored
 
 
+async def notification_row(scene: Scene) -> UUID:
+    """One that the caller was told; the owner, if nobody calls."""
+    receiver = scene.caller.id if scene.caller else scene.cast.user_ids["OWNER"]
+    async with scene.platform.database.transaction() as session:
+        await notifications.notify(
+            session,
+            scene.platform,
+            user_ids=[receiver],
+            category=Category.CREDITS,
+            type="credits.low_balance",
+            dedup_key=(key := uuid4().hex),
+            title="Credits run low",
+            body="",
+            reason="They are yours.",
+        )
+        made: UUID = (
+            await session.execute(text("SELECT id FROM notifications WHERE dedup_key = :key"), {"key": key})
+        ).scalar_one()
+    return made
+
+
+async def hold_row(scene: Scene) -> UUID:
+    """An open hold on the place's pool, which somebody with the right placed."""
+    await scene.fill_pool()
+    answer, _ = await holds.place(scene.platform, scene.owner_scope(), HoldRequest(amount=2), uuid4().hex)
+    return answer.hold.id
+
+
+async def pool_request_row(scene: Scene) -> UUID:
+    """What the caller asked of the place's pool; the owner, if nobody calls."""
+    wanted = PoolRequestCreate.model_validate(
+        {"workspaceId": scene.place.workspace_id, "kind": "CREDITS", "amount": 5, "reason": "The launch"}
+    )
+    async with scene.platform.database.transaction() as session:
+        return (await pool_requests.create(session, scene.platform, scene.scope(), wanted)).id
+
+
+async def gift_of_the_pool(scene: Scene, giver: str) -> GiftSent:
+    """A code that somebody of the place made from its pool, whatever their role is."""
+    await scene.fill_pool()
+    user_id = scene.cast.user_ids[giver]
+    scope = WorkspaceScope(Actor(ActorKind.USER, user_id), scene.place.workspace_id, user_id, "OWNER")
+    wanted = GiftRequest.model_validate({"amount": 1, "code": {}})
+    sent, _ = await gifts.send(scene.platform, scope, wanted, uuid4().hex, "127.0.0.1")
+    return sent
+
+
+async def gift_row(scene: Scene) -> UUID:
+    return (await gift_of_the_pool(scene, "OWNER")).gift.id
+
+
+async def entry_row(scene: Scene) -> UUID:
+    """A spend of the caller on the place's pool; the owner's, if nobody calls."""
+    await scene.fill_pool()
+    answer, _ = await credits_service.spend(scene.platform, scene.scope(), SpendRequest(amount=1), uuid4().hex)
+    return answer.entry.id
+
+
+async def lot_row(scene: Scene) -> UUID:
+    """A lot of the place's pool that has credits."""
+    await scene.fill_pool()
+    async with scene.platform.database.reading() as session:
+        found: UUID = (
+            await session.execute(
+                text("SELECT id FROM credit_grants WHERE account_id = :account ORDER BY id DESC LIMIT 1"),
+                {"account": scene.place.workspace_id},
+            )
+        ).scalar_one()
+    return found
+
+
+async def refund_request_row(scene: Scene) -> UUID:
+    """Asked for by the caller."""
+    wanted = RefundRequestCreate.model_validate(
+        {"entryId": await entry_row(scene), "reason": "It failed", "category": "FAILED"}
+    )
+    async with scene.platform.database.transaction() as session:
+        made = await corrections.request_refund(session, scene.platform, scene.scope(), wanted)
+    return made.id
+
+
 async def held_job_row(scene: Scene) -> int:
     async with scene.platform.database.transaction() as session:
         made: int = (
@@ -233,6 +330,13 @@ FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "workspace_members": member_row,
     "sessions": session_row,
     "inbox_events": inbox_row,
+    "notifications": notification_row,
+    "credit_gifts": gift_row,
+    "credit_holds": hold_row,
+    "credit_pool_requests": pool_request_row,
+    "credit_entries": entry_row,
+    "credit_grants": lot_row,
+    "credit_refund_requests": refund_request_row,
     "pgqueuer": held_job_row,
 }
 """One per table that a path or a guard may name; each gives the id of a row the scene is about."""

@@ -33,7 +33,7 @@ from tests.support.soak import SOAKING, rounds
 
 pytestmark = pytest.mark.xdist_group("schemathesis")
 
-STREAMS: Final = {"openStream"}
+STREAMS: Final = {"openStream", "streamCredits"}
 CHECKS: Final = [
     not_a_server_error,
     status_code_conformance,

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from pm_api.app import create_app
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits import plans
 from pm_api.domains.ai_credits.models.ledger import CreditAccount
 from pm_api.identity.models import User
 from pm_api.identity.passwords import Passwords
@@ -67,7 +67,7 @@ async def test_registration_is_all_or_nothing(
     async def fail(*_arguments: object) -> None:
         raise RuntimeError("the wallet could not be opened")
 
-    monkeypatch.setattr(ledger, "open_user_account", fail)
+    monkeypatch.setattr(plans, "open_user_account", fail)
     wanted = registration()
     assert (await client.post("/api/auth/register", json=wanted)).status_code == 500
     async with platform.database.reading() as session:
@@ -227,10 +227,10 @@ async def test_me_is_not_sent_again_until_it_changes(person: Person) -> None:
 
 
 async def test_codes_of_those_who_brought_one_here_fail_nothing(client: httpx.AsyncClient) -> None:
-    for codes in ({"referralCode": "nobody's", "leadToken": "x" * 200}, {"referralCode": None}):
+    for codes in ({"referralCode": "nobody's", "leadToken": "x" * 2000}, {"referralCode": None}):
         answer = await client.post("/api/auth/register", json=registration(**codes))
         assert answer.status_code == 201, answer.text
-    long = await client.post("/api/auth/register", json=registration(leadToken="x" * 201))
+    long = await client.post("/api/auth/register", json=registration(leadToken="x" * 2001))
     assert long.status_code == 422
 
 
@@ -274,8 +274,9 @@ async def test_jwks_is_public_and_cached(client: httpx.AsyncClient) -> None:
     answer = await client.get("/.well-known/jwks.json")
     assert answer.status_code == 200
     assert answer.headers["cache-control"].startswith("public")
-    [key] = answer.json()["keys"]
-    assert set(key) == {"kty", "crv", "x", "kid", "use", "alg"}
+    keys = answer.json()["keys"]
+    assert [key["kid"] for key in keys] == ["test", "credit-statement:test"]
+    assert all(set(key) == {"kty", "crv", "x", "kid", "use", "alg"} for key in keys)
     again = await client.get("/.well-known/jwks.json", headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
     assert again.headers["cache-control"].startswith("public")
@@ -290,7 +291,7 @@ async def test_keys_roll_without_logging_anyone_out(app: FastAPI, person: Person
         old = {"Authorization": f"Bearer {person.access_token}"}
         assert (await caller.get("/api/auth/me", headers=old)).status_code == 200
         kids = [key["kid"] for key in (await caller.get("/.well-known/jwks.json")).json()["keys"]]
-        assert kids == ["new", "test"]
+        assert kids == ["new", "test", "credit-statement:new", "credit-statement:test"]
         fresh = await caller.post("/api/auth/refresh", json={"refreshToken": person.refresh_token})
         assert fresh.status_code == 200
         new = {"Authorization": f"Bearer {fresh.json()['accessToken']}"}

@@ -12,21 +12,26 @@ class ActorKind(StrEnum):
     USER = "user"
     ADMIN_KEY = "admin_key"
     SYSTEM = "system"
+    LEAD = "lead"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The authenticated caller. `user_id` and `session_id` are null for the operator's key and the system."""
+    """The authenticated caller. `user_id` and `session_id` are null for the operator's key, the system and a lead,
+    which has a `lead_id` instead.
+    """
 
     kind: ActorKind
     user_id: UUID | None = None
     session_id: UUID | None = None
     is_admin: bool = False
+    lead_id: UUID | None = None
 
     @property
     def key(self) -> str:
         """Stable text that namespaces this caller's idempotency keys and rate limits."""
-        return f"{self.kind}:{self.user_id}" if self.user_id else str(self.kind)
+        identifier = self.user_id or self.lead_id
+        return f"{self.kind}:{identifier}" if identifier else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,14 @@ class WorkspaceScope:
 
 
 @dataclass(frozen=True, slots=True)
+class LeadScope:
+    """A visitor without an account over the credits they try the product with."""
+
+    actor: Actor
+    lead_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class AdminScope:
     """The operator: a user marked as admin, or the holder of the admin key."""
 
@@ -64,3 +77,6 @@ class SystemScope:
 
 AccountScope = UserScope | WorkspaceScope
 """Where credits and plans live: a person's own wallet, or a workspace's pool."""
+
+CreditScope = AccountScope | LeadScope
+"""Where credits are spent: the same, or what a lead was given. Only routes that say so let leads in."""

@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     rate_limit_address: str = Field("6000/minute", description="Requests of one network address.")
     rate_limit_caller: str = Field("3000/minute", description="Requests of one signed-in caller.")
     rate_limit_auth: str = Field("30/minute", description="Sign-in attempts, wherever a secret can be guessed.")
+    leads_per_address: int = Field(5, ge=0, description="Leads a day from one network address (an IPv6 /64).")
+    leads_per_day: int = Field(1000, ge=0, description="Leads a day in all.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
 
     worker_batch_size: int = Field(10, ge=1, le=500, description="Jobs a worker takes at a time.")

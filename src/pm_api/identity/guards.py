@@ -13,7 +13,16 @@ from uuid import UUID
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from pm_api.core.actor import AccountScope, Actor, ActorKind, AdminScope, UserScope, WorkspaceScope
+from pm_api.core.actor import (
+    AccountScope,
+    Actor,
+    ActorKind,
+    AdminScope,
+    CreditScope,
+    LeadScope,
+    UserScope,
+    WorkspaceScope,
+)
 from pm_api.core.errors import Forbidden, MalformedBody, NotFound, Unauthorized, ValidationFailed
 from pm_api.core.platform import Platform, get_platform
 from pm_api.core.ratelimit import Policy, client_address
@@ -81,12 +90,44 @@ async def actor_of_token(platform: Platform, token: str) -> Actor:
     return actor
 
 
-async def authenticate(connection: HTTPConnection) -> Actor:
-    """The caller behind `Authorization: Bearer`; raises Unauthorized."""
+async def lead_of_token(platform: Platform, token: str) -> Actor | None:
+    """The visitor a lead token was given to, or None for any other kind of token; raises Unauthorized once they have
+    registered or their time is over. Asked each time: a token that was handed over must not live on in a cache.
+    """
+    try:
+        lead_id = platform.part(AccessTokens).verify_lead(token)
+    except InvalidAccessToken:
+        return None
+    async with platform.database.reading() as session:
+        if not await repository.is_live_lead(session, lead_id, platform.clock.now()):
+            raise Unauthorized("This lead token was used for a registration, or has expired.")
+    return Actor(ActorKind.LEAD, lead_id=lead_id)
+
+
+def bearer_token(connection: HTTPConnection) -> str:
+    """What stands behind `Authorization: Bearer`; raises Unauthorized."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized
-    return await admit(connection, await actor_of_token(get_platform(connection), token.strip()))
+    return token.strip()
+
+
+async def authenticate(connection: HTTPConnection) -> Actor:
+    """The person behind `Authorization: Bearer`; raises Unauthorized, for a lead's token too."""
+    token = bearer_token(connection)
+    return await admit(connection, await actor_of_token(get_platform(connection), token))
+
+
+async def authenticate_lead(connection: HTTPConnection) -> LeadScope | None:
+    """The lead behind `Authorization: Bearer`, None when somebody else calls; raises Unauthorized."""
+    platform, token = get_platform(connection), bearer_token(connection)
+    if platform.part(SessionCache).get(token) is not None:  # a person's, checked a moment ago
+        return None
+    actor = await lead_of_token(platform, token)
+    if actor is None:
+        return None
+    assert actor.lead_id is not None
+    return LeadScope(await admit(connection, actor), actor.lead_id)
 
 
 async def admit(connection: HTTPConnection, actor: Actor) -> Actor:
@@ -167,14 +208,27 @@ class Require(Guard):
 
 
 class RequireAccount(Guard):
-    """The caller's own wallet, or with `workspaceId` (query or body) that workspace's pool; never the other."""
+    """The caller's own wallet, or with `workspaceId` (query or body) that workspace's pool; never the other.
+
+    With `leads` a lead's token is good too, for the lead's own credits; for a lead there are no workspaces.
+    """
 
     table = "workspaces"
 
-    def __init__(self, permission: str) -> None:
+    def __init__(self, permission: str, *, leads: bool = False) -> None:
         self.permission = permission
+        self.leads = leads
 
-    async def __call__(self, request: Request) -> AccountScope:
+    async def __call__(self, request: Request) -> CreditScope:
+        lead = await authenticate_lead(request) if self.leads else None
+        if lead is not None:
+            if await _named_value(request, "workspaceId") is not None:
+                raise WorkspaceNotFound
+            return lead
+        return await self.of_person(request)
+
+    async def of_person(self, request: Request) -> AccountScope:
+        """The scope of a signed-in caller; raises Unauthorized, WorkspaceNotFound or Forbidden."""
         actor = await authenticate(request)
         raw = await _named_value(request, "workspaceId")
         if raw is None:
@@ -187,17 +241,23 @@ class RequireAccount(Guard):
 class RequireAccountOf(Guard):
     """The account that owns the row named in the path: the caller's own wallet, or a pool their role may act on."""
 
-    def __init__(self, permission: str, of: str) -> None:
+    def __init__(self, permission: str, of: str, *, leads: bool = False) -> None:
         self.permission = permission
         self.table = of
+        self.leads = leads
 
-    async def __call__(self, request: Request) -> AccountScope:
-        actor = await authenticate(request)
+    async def __call__(self, request: Request) -> CreditScope:
+        lead = await authenticate_lead(request) if self.leads else None
+        actor = lead.actor if lead is not None else await authenticate(request)
         platform = get_platform(request)
         async with platform.database.reading() as session:
             account_id = await repository.account_of_row(session, self.table or "", _path_id(request))
         if account_id is None:
             raise NotFound
+        if lead is not None:
+            if account_id != lead.lead_id:
+                raise NotFound
+            return lead
         if account_id == actor.user_id:
             return UserScope(actor, account_id)
         try:
@@ -277,9 +337,9 @@ def require(permission: str, *, of: str, at: str | None = None, deleted: bool | 
     return Require(permission, of, at, deleted=deleted)
 
 
-def require_account(permission: str) -> RequireAccount:
-    return RequireAccount(permission)
+def require_account(permission: str, *, leads: bool = False) -> RequireAccount:
+    return RequireAccount(permission, leads=leads)
 
 
-def require_account_of(table: str, permission: str) -> RequireAccountOf:
-    return RequireAccountOf(permission, table)
+def require_account_of(table: str, permission: str, *, leads: bool = False) -> RequireAccountOf:
+    return RequireAccountOf(permission, table, leads=leads)

@@ -255,6 +255,13 @@ async def account_of_row(session: AsyncSession, table_name: str, row_id: UUID) -
     return found
 
 
+async def is_live_lead(session: AsyncSession, lead_id: UUID, now: datetime) -> bool:
+    """Whether a visitor's time is not over and they have not become a user: what a guard needs."""
+    table = Base.metadata.tables["leads"]
+    found = select(table.c.id).where(table.c.id == lead_id, table.c.converted_at.is_(None), table.c.expires_at > now)
+    return await session.scalar(found) is not None
+
+
 async def sees_scope(session: AsyncSession, scope_id: UUID, user_id: UUID) -> bool:
     return bool(
         await session.scalar(select(exists().where(ScopeMember.scope_id == scope_id, ScopeMember.user_id == user_id)))

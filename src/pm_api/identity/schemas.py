@@ -127,13 +127,13 @@ class JsonWebKey(ApiModel):
     kty: str = Field(description="Key type.", examples=["OKP"])
     crv: str = Field(description="Curve.", examples=["Ed25519"])
     x: str = Field(description="The public key, base64url.")
-    kid: str = Field(description="Key id, as in the token's header.", examples=["key1"])
+    kid: str = Field(description="Key id, as in the token's header or the document's signature.", examples=["key1"])
     use: str = Field(description="What the key is for.", examples=["sig"])
     alg: str = Field(description="Algorithm.", examples=["EdDSA"])
 
 
 class JsonWebKeys(ApiModel):
-    keys: list[JsonWebKey] = Field(description="Every key whose tokens are accepted.")
+    keys: list[JsonWebKey] = Field(description="Every key whose tokens are accepted, or whose documents are ours.")
 
 
 class WorkspaceCreate(ApiRequest):

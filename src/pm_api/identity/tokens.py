@@ -23,6 +23,8 @@ ACCESS_LIFETIME: Final = timedelta(minutes=15)
 REFRESH_LIFETIME: Final = timedelta(days=30)
 REUSE_GRACE: Final = timedelta(seconds=30)
 AUDIENCE: Final = "pm_api"
+LEAD_AUDIENCE: Final = "pm_api:lead"
+LEAD_LIFETIME: Final = timedelta(days=30)
 SIGNING: Final = "access-token"
 REFRESH: Final = "refresh-token"
 ALGORITHM: Final = "EdDSA"
@@ -60,32 +62,65 @@ class AccessTokens:
 
     def issue(self, user_id: UUID, session_id: UUID) -> str:
         now = int(self._clock.wall().timestamp())
-        claims = {
-            "iss": self._issuer,
-            "aud": AUDIENCE,
-            "sub": str(user_id),
-            "sid": str(session_id),
-            "iat": now,
-            "exp": now + int(ACCESS_LIFETIME.total_seconds()),
-        }
+        return self._sign(
+            {
+                "iss": self._issuer,
+                "aud": AUDIENCE,
+                "sub": str(user_id),
+                "sid": str(session_id),
+                "iat": now,
+                "exp": now + int(ACCESS_LIFETIME.total_seconds()),
+            }
+        )
+
+    def issue_for_lead(self, lead_id: UUID) -> str:
+        """A token for a visitor without an account. Its audience is another, so nothing takes it for a person's."""
+        now = int(self._clock.wall().timestamp())
+        return self._sign(
+            {
+                "iss": self._issuer,
+                "aud": LEAD_AUDIENCE,
+                "sub": str(lead_id),
+                "iat": now,
+                "exp": now + int(LEAD_LIFETIME.total_seconds()),
+            }
+        )
+
+    def _sign(self, claims: dict[str, Any]) -> str:
         header = {"alg": ALGORITHM, "kid": self._signing_id, "typ": "JWT"}
         return jwt.encode(header, claims, self._keys[self._signing_id], registry=self._registry)
 
     def verify(self, token: str) -> Claims:
         """Raises InvalidAccessToken."""
+        claims, expires_at = self._opened(token, AUDIENCE)
+        try:
+            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidAccessToken from error
+
+    def verify_lead(self, token: str) -> UUID:
+        """The id of the lead a token was given to; raises InvalidAccessToken."""
+        claims, _ = self._opened(token, LEAD_AUDIENCE)
+        try:
+            return UUID(claims["sub"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidAccessToken from error
+
+    def _opened(self, token: str, audience: str) -> tuple[dict[str, Any], float]:
+        """(claims, when it runs out) of a token of ours that is still good for this audience."""
         try:
             claims = jwt.decode(token, self._set, registry=self._registry).claims
             expires_at = float(claims["exp"])
             good = (
                 claims["iss"] == self._issuer
-                and claims["aud"] == AUDIENCE
+                and claims["aud"] == audience
                 and expires_at > self._clock.wall().timestamp()
             )
-            if not good:
-                raise InvalidAccessToken
-            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
         except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidAccessToken from error
+        if not good:
+            raise InvalidAccessToken
+        return claims, expires_at
 
     def public_keys(self) -> list[dict[str, Any]]:
         """The JWKS (RFC 7517 §5)."""

@@ -34,9 +34,9 @@ class Registration(ApiRequest):
     )
     lead_token: Text | None = Field(
         None,
-        max_length=200,
-        description="Ties the person to what they left before registering. An unknown or expired token never fails a"
-        " registration; none are issued by this installation yet.",
+        max_length=2000,
+        description="What `POST /api/leads` gave before: what is left of its credits moves to the new wallet, once."
+        " An unknown, used or expired token never fails a registration.",
     )
 
 

@@ -10,7 +10,7 @@ from pm_api.core.errors import NotFound
 from pm_api.core.idempotency import stored_answer
 from pm_api.core.platform import Platform
 from pm_api.domains.account.schemas import IdempotencyOutcome, Registration
-from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits import gifts, leads, plans
 from pm_api.domains.ai_credits.service import LEDGER_OPERATIONS, stored_outcome
 from pm_api.identity import sessions, users
 from pm_api.identity.models import User
@@ -31,6 +31,8 @@ async def register(platform: Platform, wanted: Registration, device: Device) -> 
             locale=wanted.locale,
             time_zone=wanted.time_zone,
         )
+        if wanted.lead_token is not None:
+            await leads.hand_over(session, platform, wanted.lead_token, user.id)
         return await sessions.open_session(session, platform, user, device)
 
 
@@ -55,7 +57,7 @@ async def _open(
     user = await users.create(
         session, platform, email=email, name=name, password_hash=password_hash, locale=locale, time_zone=time_zone
     )
-    await ledger.open_user_account(session, platform, user.id)
+    await plans.open_user_account(session, platform, user.id)
     return user
 
 
@@ -63,7 +65,9 @@ async def idempotency_outcome(
     session: AsyncSession, platform: Platform, scope: AccountScope, *, route: str, key: str
 ) -> IdempotencyOutcome:
     """How the caller's request under a key ended; raises NotFound while nothing is known of it."""
-    if route in LEDGER_OPERATIONS:
+    if route in gifts.OPERATIONS:
+        found = await gifts.stored_outcome(session, platform, scope, operation=route, key=key)
+    elif route in LEDGER_OPERATIONS:
         found = await stored_outcome(session, platform, scope, operation=route, key=key)
     else:
         answer = await stored_answer(session, platform, caller=scope.actor.key, route=route, key=key)

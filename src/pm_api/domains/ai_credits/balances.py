@@ -8,15 +8,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.core.actor import CreditScope, LeadScope, WorkspaceScope
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.book import (
     Lot,
 )
-from pm_api.domains.ai_credits.catalogue import Catalogue
-from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
-from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditEntry, CreditGrant, CreditPack
+from pm_api.domains.ai_credits.catalogue import Catalogue, Offer
+from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, PackKind, Service
+from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditEntry, CreditGrant
 from pm_api.domains.ai_credits.outcomes import read_entry
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.schemas.ledger import (
@@ -30,6 +30,7 @@ from pm_api.domains.ai_credits.schemas.ledger import (
     Identity,
     LotRead,
     Pack,
+    PackLot,
     PackSize,
 )
 from pm_api.domains.ai_credits.store import NO_SERVICE
@@ -40,26 +41,37 @@ OTHER: Final = "OTHER"
 HISTORY: Final = "credits.history"
 
 
-async def balance(session: AsyncSession, platform: Platform, scope: AccountScope) -> Balance:
+async def lots_now(
+    session: AsyncSession, scope: CreditScope, account: CreditAccount | None, now: datetime
+) -> list[Lot]:
+    """An account's lots as they are at this moment, in burn-down order: what rests in holds that have run out is free
+    again. Those of this period's plan are here even when they are used up.
+    """
+    if account is None:
+        return []
+    freed = await repository.due_hold_parts(session, account.id, now) if account.open_holds else {}
+    lots = [_as_engine(lot, freed.get(lot.id, 0)) for lot in await repository.current_lots(session, scope, now)]
+    return sorted(lots, key=Lot.order)
+
+
+async def balance(session: AsyncSession, platform: Platform, scope: CreditScope) -> Balance:
     """Every figure of one account at this moment; an account nobody has used yet is all zeros."""
     now = platform.clock.now()
     account = await repository.account(session, scope)
-    lots = await repository.current_lots(session, scope, now)
-    live = [lot for lot in lots if lot.remaining > 0 and not _expired(lot, now)]
-    live.sort(key=lambda lot: _as_engine(lot).order())
-    available = sum(_available(lot, now) for lot in live)
-    soon = [lot for lot in live if lot.expires_at is not None and lot.expires_at <= now + SOON]
+    lots = await lots_now(session, scope, account, now)
+    live = [lot for lot in lots if lot.remaining > 0 and not (lot.is_expired(now) and lot.held == 0)]
+    soon = [lot for lot in live if lot.expires_at is not None and now < lot.expires_at <= now + SOON]
     return Balance(
         account_id=repository.account_id_of(scope),
-        account_kind=AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER,
-        current=available,
-        limit=sum(lot.amount for lot in lots if not _expired(lot, now)),
+        account_kind=_kind(scope),
+        current=sum(lot.available(now) for lot in live),
+        limit=sum(lot.amount for lot in lots if not lot.is_expired(now) and not _was_replaced(lot)),
         reset_date=account.next_reset_at if account else None,
         held=sum(lot.held for lot in lots),
         debt=account.debt if account else 0,
         seq=account.seq if account else 0,
         expiring_soon=ExpiringSoon(
-            amount=sum(_available(lot, now) for lot in soon),
+            amount=sum(lot.available(now) for lot in soon),
             at=min((lot.expires_at for lot in soon if lot.expires_at), default=None),
         ),
         lots=[_read_lot(lot) for lot in live],
@@ -67,7 +79,18 @@ async def balance(session: AsyncSession, platform: Platform, scope: AccountScope
     )
 
 
-async def overview(session: AsyncSession, platform: Platform, scope: AccountScope) -> CreditOverview:
+def _was_replaced(lot: Lot) -> bool:
+    """A plan's lot that another plan ended before its time no longer counts as this period's grant."""
+    return lot.remaining == 0 and lot.expired > 0
+
+
+def _kind(scope: CreditScope) -> AccountKind:
+    if isinstance(scope, LeadScope):
+        return AccountKind.LEAD
+    return AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
+
+
+async def overview(session: AsyncSession, platform: Platform, scope: CreditScope) -> CreditOverview:
     """What the credits page shows: balance, this month's usage, prices."""
     figures = await balance(session, platform, scope)
     today = platform.clock.now().date()
@@ -83,8 +106,8 @@ async def overview(session: AsyncSession, platform: Platform, scope: AccountScop
             credit_cost=REFERENCE_COST_USD,
             currency="USD",
             pack_sizes={
-                pack.name: PackSize(credits=pack.credits, price=pack.price_minor or 0, bonus=pack.bonus)
-                for pack in packs
+                name: PackSize(credits=pack.credits, price=pack.price_minor or 0, bonus=pack.bonus)
+                for name, pack in ((offer.pack.name, offer.pack) for offer in packs)
             },
         ),
         lots=figures.lots,
@@ -98,7 +121,7 @@ async def overview(session: AsyncSession, platform: Platform, scope: AccountScop
 async def history(
     session: AsyncSession,
     platform: Platform,
-    scope: AccountScope,
+    scope: CreditScope,
     page: PageRequest,
     *,
     service: Service | None,
@@ -139,30 +162,35 @@ async def history(
     )
 
 
-def offers(packs: Sequence[CreditPack]) -> list[Pack]:
-    """Packs as they go out."""
+def offers(packs: Sequence[Offer]) -> list[Pack]:
+    """Packs and bundles as they go out."""
     return [
         Pack(
-            name=pack.name,
-            version=pack.version,
-            credits=pack.credits,
-            bonus=pack.bonus,
-            price=pack.price_minor or 0,
-            currency=pack.currency,
-            valid_until=pack.valid_until,
+            name=offer.pack.name,
+            kind=PackKind.BUNDLE if offer.lots else PackKind.PACK,
+            version=offer.pack.version,
+            credits=offer.pack.credits,
+            bonus=offer.pack.bonus,
+            price=offer.pack.price_minor or 0,
+            currency=offer.pack.currency,
+            valid_until=offer.pack.valid_until,
+            lots=[
+                PackLot(credits=lot.credits, service=Service(lot.service) if lot.service else None)
+                for lot in offer.lots
+            ],
         )
-        for pack in packs
+        for offer in packs
     ]
 
 
-def _identity(account: CreditAccount | None, lots: Sequence[CreditGrant], now: datetime) -> Identity:
+def _identity(account: CreditAccount | None, lots: Sequence[Lot], now: datetime) -> Identity:
     """What has run out but is not yet posted counts as expired already."""
     if account is None:
         return Identity(granted=0, available=0, scheduled=0, held=0, spent=0, expired=0, voided=0, transferred_out=0)
-    unposted = sum(lot.remaining - lot.held for lot in lots if _expired(lot, now))
+    unposted = sum(lot.remaining - lot.held for lot in lots if lot.is_expired(now))
     return Identity(
         granted=account.granted,
-        available=sum(_available(lot, now) for lot in lots),
+        available=sum(lot.available(now) for lot in lots),
         scheduled=sum(lot.remaining - lot.held for lot in lots if lot.effective_at > now),
         held=sum(lot.held for lot in lots),
         spent=account.spent,
@@ -172,35 +200,38 @@ def _identity(account: CreditAccount | None, lots: Sequence[CreditGrant], now: d
     )
 
 
-def _expired(lot: CreditGrant, now: datetime) -> bool:
-    return lot.expires_at is not None and lot.expires_at <= now
-
-
-def _available(lot: CreditGrant, now: datetime) -> int:
-    return 0 if lot.effective_at > now or _expired(lot, now) else lot.remaining - lot.held
-
-
-def _as_engine(lot: CreditGrant) -> Lot:
+def _as_engine(lot: CreditGrant, freed: int) -> Lot:
     return Lot(
         id=lot.id,
         kind=LotKind(lot.kind),
         priority=lot.priority,
         amount=lot.amount,
         remaining=lot.remaining,
-        held=lot.held,
+        held=lot.held - freed,
         service=lot.service,
         effective_at=lot.effective_at,
         expires_at=lot.expires_at,
+        spent=lot.spent,
+        expired=lot.expired,
+        voided=lot.voided,
+        transferred_out=lot.transferred_out,
+        clawed_back=lot.clawed_back,
+        source_type=lot.source_type,
+        source_ref=lot.source_ref,
     )
 
 
-def _read_lot(lot: CreditGrant) -> LotRead:
+def _read_lot(lot: Lot) -> LotRead:
     return LotRead(
         id=lot.id,
-        kind=LotKind(lot.kind),
+        kind=lot.kind,
         amount=lot.amount,
         remaining=lot.remaining,
         held=lot.held,
+        spent=lot.spent,
+        expired=lot.expired,
+        voided=lot.voided,
+        transferred_out=lot.transferred_out,
         service=Service(lot.service) if lot.service else None,
         effective_at=lot.effective_at,
         expires_at=lot.expires_at,

@@ -1,19 +1,22 @@
-"""What services cost and which packs are on offer: rows, cached for a few seconds."""
+"""What services cost, which packs and bundles are on offer: rows, cached for a few seconds."""
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core import signals
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits.errors import UnknownService
+from pm_api.domains.ai_credits.errors import OfferExpired, UnknownPackName, UnknownService
+from pm_api.domains.ai_credits.models.catalogue import CreditPackLot
 from pm_api.domains.ai_credits.models.ledger import CreditPack, CreditPriceRule
 from pm_api.domains.ai_credits.repository import ledger as repository
 
 CACHE_S: Final = 5.0
+CHANNEL: Final = "pm_catalogue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +26,21 @@ class Price:
     cost: int
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A pack as it can be bought; a bundle's lots, none for a plain pack."""
+
+    pack: CreditPack
+    lots: tuple[CreditPackLot, ...]
+
+
 class Catalogue:
     """Price rules and packs of this installation, at most 5 s old."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._rules: list[CreditPriceRule] = []
-        self._packs: list[CreditPack] = []
+        self._offers: list[Offer] = []
         self._read_at = -CACHE_S
         self._reading = asyncio.Lock()
 
@@ -45,11 +56,27 @@ class Catalogue:
             raise UnknownService(f"No price is set for the service {service}.")
         return Price(service, best.version, best.cost)
 
-    async def packs(self) -> list[CreditPack]:
-        """The newest version of each pack that has a price and is still on offer, smallest first."""
+    async def packs(self) -> list[Offer]:
+        """The newest version of each pack or bundle that has a price and is still on offer, smallest first."""
         await self._refresh()
         now = self._platform.clock.now()
-        return [pack for pack in self._packs if _on_offer(pack, now)]
+        return [offer for offer in self._offers if offer.pack.price_minor is not None and not _is_over(offer, now)]
+
+    async def offer(self, name: str) -> Offer:
+        """A pack or bundle by name; raises UnknownPackName, or OfferExpired when its time is over."""
+        await self._refresh()
+        found = next(
+            (one for one in self._offers if one.pack.name == name and one.pack.price_minor is not None), None
+        )
+        if found is None:
+            raise UnknownPackName(f"There is no pack called {name} on offer.")
+        if _is_over(found, self._platform.clock.now()):
+            raise OfferExpired
+        return found
+
+    def forget(self) -> None:
+        """Something was offered anew: read again when next asked."""
+        self._read_at = time.monotonic() - CACHE_S
 
     async def _refresh(self) -> None:
         if self._fresh():
@@ -59,31 +86,74 @@ class Catalogue:
                 return
             async with self._platform.database.reading() as session:
                 self._rules = list(await repository.price_rules(session))
-                self._packs = list(await repository.newest_packs(session))
+                packs = await repository.newest_packs(session)
+                lots = await repository.lots_of_packs(session)
+            self._offers = [
+                Offer(pack, tuple(lot for lot in lots if (lot.pack, lot.version) == (pack.name, pack.version)))
+                for pack in packs
+            ]
             self._read_at = time.monotonic()
 
     def _fresh(self) -> bool:
         return time.monotonic() - self._read_at < CACHE_S
 
 
-def _on_offer(pack: CreditPack, now: datetime) -> bool:
-    return pack.price_minor is not None and (pack.valid_until is None or pack.valid_until > now)
+def _is_over(offer: Offer, now: datetime) -> bool:
+    return offer.pack.valid_until is not None and offer.pack.valid_until <= now
+
+
+@dataclass(frozen=True, slots=True)
+class NewOffer:
+    """What a pack is to be. A bundle says its `lots` (credits, service or None); they add up to `credits`."""
+
+    name: str
+    credits: int
+    bonus: int
+    price_minor: int | None
+    currency: str
+    valid_until: datetime | None = None
+    lots: tuple[tuple[int, str | None], ...] = ()
+
+
+async def put_offer(session: AsyncSession, platform: Platform, wanted: NewOffer) -> int:
+    """Offer a pack or bundle so: a new version of it, unless it stands so already. Returns its version."""
+    if wanted.lots and sum(credits for credits, _ in wanted.lots) != wanted.credits:
+        raise ValueError(f"the lots of {wanted.name} do not add up to {wanted.credits} credits")
+    newest = next((pack for pack in await repository.newest_packs(session) if pack.name == wanted.name), None)
+    if newest is not None:
+        lots = tuple(
+            (lot.credits, lot.service) for lot in await repository.pack_lots(session, newest.name, newest.version)
+        )
+        if _as_wanted(newest, lots) == wanted:
+            return newest.version
+    version = newest.version + 1 if newest else 1
+    session.add(
+        CreditPack(
+            name=wanted.name,
+            version=version,
+            credits=wanted.credits,
+            bonus=wanted.bonus,
+            price_minor=wanted.price_minor,
+            currency=wanted.currency,
+            valid_until=wanted.valid_until,
+            created_at=platform.clock.now(),
+        )
+    )
+    await session.flush()
+    session.add_all(
+        CreditPackLot(pack=wanted.name, version=version, position=position, credits=credits, service=service)
+        for position, (credits, service) in enumerate(wanted.lots)
+    )
+    await signals.publish(session, CHANNEL, wanted.name)
+    return version
 
 
 async def set_pack_price(session: AsyncSession, platform: Platform, name: str, price_minor: int) -> None:
     """Offer a pack at another price: a new version of it, unless it costs that already."""
     newest = next(pack for pack in await repository.newest_packs(session) if pack.name == name)
-    if newest.price_minor == price_minor:
-        return
-    session.add(
-        CreditPack(
-            name=name,
-            version=newest.version + 1,
-            credits=newest.credits,
-            bonus=newest.bonus,
-            price_minor=price_minor,
-            currency=newest.currency,
-            valid_until=newest.valid_until,
-            created_at=platform.clock.now(),
-        )
-    )
+    lots = tuple((lot.credits, lot.service) for lot in await repository.pack_lots(session, name, newest.version))
+    await put_offer(session, platform, replace(_as_wanted(newest, lots), price_minor=price_minor))
+
+
+def _as_wanted(pack: CreditPack, lots: tuple[tuple[int, str | None], ...]) -> NewOffer:
+    return NewOffer(pack.name, pack.credits, pack.bonus, pack.price_minor, pack.currency, pack.valid_until, lots)

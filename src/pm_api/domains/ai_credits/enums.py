@@ -73,3 +73,40 @@ class CapWindow(StrEnum):
 class AlertKind(StrEnum):
     LOW_BALANCE = "LOW_BALANCE"
     EXPIRING = "EXPIRING"
+
+
+class PackKind(StrEnum):
+    PACK = "PACK"
+    BUNDLE = "BUNDLE"
+
+
+class GiftKind(StrEnum):
+    USER = "USER"
+    CODE = "CODE"
+    CODES = "CODES"
+
+
+class GiftStatus(StrEnum):
+    OPEN = "OPEN"
+    CLAIMED = "CLAIMED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    WITHDRAWN = "WITHDRAWN"
+    """The purchase it was given from was refunded."""
+
+
+class GiftDirection(StrEnum):
+    SENT = "sent"
+    RECEIVED = "received"
+
+
+class RefundCategory(StrEnum):
+    FAILED = "FAILED"
+    POOR_RESULT = "POOR_RESULT"
+    OTHER = "OTHER"
+
+
+class RefundStatus(StrEnum):
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"

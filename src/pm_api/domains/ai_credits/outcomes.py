@@ -9,8 +9,9 @@ from pm_api.core.errors import ApiError
 from pm_api.core.idempotency import IdempotencyKeyReused
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import errors
-from pm_api.domains.ai_credits.book import Applied, Entry, Refusal, Refused
-from pm_api.domains.ai_credits.enums import EntryType, Service
+from pm_api.domains.ai_credits.book import Applied, Entry, HoldView, Refusal, Refused
+from pm_api.domains.ai_credits.enums import EntryType, HoldStatus, Service
+from pm_api.domains.ai_credits.schemas.holds import CaptureAnswer, HoldAnswer, HoldRead
 from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter, CreditEntryRead, EntryAnswer
 from pm_api.domains.ai_credits.store import Answer, KeyReused
 
@@ -48,6 +49,18 @@ def entry_answer(platform: Platform, answer: Answer) -> EntryAnswer:
     return EntryAnswer(entry=read_entry(result.entries[0]), balance=balance_after(result))
 
 
+def hold_answer(platform: Platform, answer: Answer) -> HoldAnswer:
+    """A hold as its command left it, and the balance right after; raises as `settled`."""
+    result = settled(platform, answer)
+    return HoldAnswer(hold=read_hold(result), balance=balance_after(result))
+
+
+def capture_answer(platform: Platform, answer: Answer) -> CaptureAnswer:
+    """What was spent out of a hold; raises as `settled`."""
+    result = settled(platform, answer)
+    return CaptureAnswer(hold=read_hold(result), entry=read_entry(result.entries[0]), balance=balance_after(result))
+
+
 def refusal(platform: Platform, refused: Refused, headers: Mapping[str, str]) -> ApiError:
     detail, facts = _told(platform, refused)
     return _ERRORS[refused.reason](detail, headers=dict(headers), instance=refused.request_id, **facts)
@@ -70,6 +83,28 @@ def _told(platform: Platform, refused: Refused) -> tuple[str | None, dict[str, A
 
 def balance_after(result: Applied) -> BalanceAfter:
     return BalanceAfter(current=result.available, held=result.held, debt=result.debt)
+
+
+def left_of(status: str, amount: int, captured: int) -> int:
+    """What a hold still keeps aside."""
+    return amount - captured if status == HoldStatus.OPEN else 0
+
+
+def read_hold(result: Applied) -> HoldRead:
+    """The hold that a command was about, as that command left it."""
+    hold = result.hold
+    assert isinstance(hold, HoldView)
+    return HoldRead(
+        id=hold.id,
+        status=HoldStatus(hold.status),
+        amount=hold.amount,
+        captured=hold.captured,
+        left=left_of(hold.status, hold.amount, hold.captured),
+        service=Service(hold.service) if hold.service else None,
+        description=hold.description,
+        expires_at=hold.expires_at,
+        created_at=hold.created_at,
+    )
 
 
 def read_entry(entry: Entry) -> CreditEntryRead:

@@ -1,24 +1,28 @@
-"""Moving credits: spend and grant, through the group-commit writer."""
+"""Moving credits: spend and grant, through the group-commit writer; and what became of a key."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import telemetry
-from pm_api.core.actor import AccountScope, AdminScope, WorkspaceScope
+from pm_api.core.actor import AccountScope, AdminScope, CreditScope, LeadScope, WorkspaceScope
 from pm_api.core.errors import ApiError, IdempotencyKeyRequired
 from pm_api.core.idempotency import InvalidIdempotencyKey, check_key
 from pm_api.core.platform import Platform
 from pm_api.core.problem import problem_body
+from pm_api.core.schema import ApiModel
 from pm_api.domains.ai_credits import ledger, sql, store
 from pm_api.domains.ai_credits.book import (
     MAX_AMOUNT,
+    By,
     LotDraft,
     canonical_json,
     fingerprint,
 )
-from pm_api.domains.ai_credits.catalogue import Catalogue
+from pm_api.domains.ai_credits.catalogue import Catalogue, Price
 from pm_api.domains.ai_credits.commands import Grant, Spend
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.errors import (
@@ -26,20 +30,56 @@ from pm_api.domains.ai_credits.errors import (
     AmountTooLarge,
     ExpiryPassed,
 )
-from pm_api.domains.ai_credits.outcomes import entry_answer
+from pm_api.domains.ai_credits.outcomes import capture_answer, entry_answer, hold_answer
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.schemas.ledger import (
     EntryAnswer,
     GrantRequest,
     SpendRequest,
+    WorkRequest,
 )
-from pm_api.domains.ai_credits.store import Order
+from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.identity import repository as identity
 
+DESCRIPTION: Final = "Spend"
+"""Of what has neither text nor service."""
 SPEND_OPERATION: Final = "spendCredits"
+SPEND_BATCH_OPERATION: Final = "spendCreditsBatch"
 GRANT_OPERATION: Final = "grantCredits"
-LEDGER_OPERATIONS: Final = frozenset({SPEND_OPERATION, GRANT_OPERATION})
+PLACE_OPERATION: Final = "placeHold"
+CAPTURE_OPERATION: Final = "captureHold"
+RELEASE_OPERATION: Final = "releaseHold"
+EXTEND_OPERATION: Final = "extendHold"
+REFUND_OPERATION: Final = "refundCredits"
+ADJUST_OPERATION: Final = "adjustCredits"
+VOID_OPERATION: Final = "voidGrant"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an operation of the ledger answers when it went through. `keys_of` names the operation whose keys it uses,
+    when they are not its own.
+    """
+
+    status: int
+    answer: Callable[[Platform, Answer], ApiModel]
+    keys_of: str | None = None
+
+
+LEDGER_OPERATIONS: Final[dict[str, Told]] = {
+    SPEND_OPERATION: Told(200, entry_answer),
+    SPEND_BATCH_OPERATION: Told(200, entry_answer, keys_of=SPEND_OPERATION),
+    GRANT_OPERATION: Told(200, entry_answer),
+    PLACE_OPERATION: Told(201, hold_answer),
+    CAPTURE_OPERATION: Told(200, capture_answer),
+    RELEASE_OPERATION: Told(200, hold_answer),
+    EXTEND_OPERATION: Told(200, hold_answer),
+    REFUND_OPERATION: Told(200, entry_answer),
+    ADJUST_OPERATION: Told(200, entry_answer),
+    VOID_OPERATION: Told(200, entry_answer),
+}
+"""Every operation whose Idempotency-Key is a key of the ledger: `GET /api/idempotency/{key}` asks for it here."""
 
 
 def ledger_key(header: str | None, field: str | None) -> str:
@@ -57,35 +97,81 @@ def client_key(actor_key: str, operation: str, key: str) -> str:
     return f"c:{actor_key}:{operation}:{key}"
 
 
-async def spend(platform: Platform, scope: AccountScope, request: SpendRequest, key: str) -> tuple[EntryAnswer, bool]:
-    """Take credits exactly once under the key; (answer, replayed).
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a request comes to in credits, by the price rule in force."""
 
-    Raises InsufficientCredits (kept with the key), IdempotencyKeyReused, UnknownService, AmountTooLarge, LedgerBusy.
+    amount: int
+    quantity: int | None
+    price_version: int | None
+    description: str
+
+
+async def measure(platform: Platform, request: WorkRequest, otherwise: str) -> Measure:
+    """What this would cost; `otherwise` describes what has neither text nor service.
+
+    Raises UnknownService, AmountTooLarge.
     """
-    amount, price_version = request.amount or 0, None
-    quantity = (request.quantity or 1) if request.service else None
-    if request.service is not None:
-        price = await platform.part(Catalogue).price_of(request.service)
-        amount, price_version = price.cost * (quantity or 1), price.version
-    if amount > MAX_AMOUNT:
+    price = None if request.service is None else await platform.part(Catalogue).price_of(request.service)
+    return measured_by(price, request, otherwise)
+
+
+def measured_by(price: Price | None, request: WorkRequest, otherwise: str) -> Measure:
+    """The same with the service's price at hand. Raises AmountTooLarge."""
+    if price is None:
+        return Measure(request.amount or 0, None, None, request.description or otherwise)
+    quantity = request.quantity or 1
+    if price.cost * quantity > MAX_AMOUNT:
         raise AmountTooLarge
+    text = request.description or f"{request.service} × {quantity}"
+    return Measure(price.cost * quantity, quantity, price.version, text)
+
+
+def asked(operation: str, request: WorkRequest, quantity: int | None, *more: object) -> bytes:
+    """The fingerprint of what is asked: its price is not part of it, so that a retry after a price change is one."""
+    return fingerprint(
+        operation, request.amount, request.service, quantity, request.description, request.metadata, *more
+    )
+
+
+def kind_of(scope: CreditScope) -> AccountKind:
+    if isinstance(scope, LeadScope):
+        return AccountKind.LEAD
+    return AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
+
+
+def role_of(scope: CreditScope) -> str | None:
+    """The caller's role in the pool's workspace, for its caps."""
+    return scope.role if isinstance(scope, WorkspaceScope) else None
+
+
+def spend_order(scope: CreditScope, request: WorkRequest, key: str, measured: Measure, by: By) -> Order:
+    """A spend to be submitted, under the caller's key."""
     command = Spend(
         account_id=repository.account_id_of(scope),
         key=client_key(scope.actor.key, SPEND_OPERATION, key),
-        fingerprint=fingerprint(
-            SPEND_OPERATION, request.amount, request.service, quantity, request.description, request.metadata
-        ),
-        by=ledger.by(scope.actor),
-        amount=amount,
-        description=request.description or (f"{request.service} × {quantity}" if request.service else "Spend"),
+        fingerprint=asked(SPEND_OPERATION, request, measured.quantity),
+        by=by,
+        amount=measured.amount,
+        description=measured.description,
         details=canonical_json(request.metadata),
         service=request.service,
-        quantity=quantity,
-        price_version=price_version,
-        role=scope.role if isinstance(scope, WorkspaceScope) else None,
+        quantity=measured.quantity,
+        price_version=measured.price_version,
+        role=role_of(scope),
     )
-    kind = AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
-    answer = await platform.part(LedgerWriter).submit(Order(kind, command))
+    return Order(kind_of(scope), command)
+
+
+async def spend(platform: Platform, scope: CreditScope, request: SpendRequest, key: str) -> tuple[EntryAnswer, bool]:
+    """Take credits exactly once under the key; (answer, replayed).
+
+    Raises InsufficientCredits and SpendingCapReached (kept with the key), IdempotencyKeyReused, UnknownService,
+    AmountTooLarge, LedgerBusy.
+    """
+    measured = await measure(platform, request, DESCRIPTION)
+    order = spend_order(scope, request, key, measured, ledger.by(scope.actor))
+    answer = await platform.part(LedgerWriter).submit(order)
     return entry_answer(platform, answer), answer.replayed
 
 
@@ -96,7 +182,7 @@ async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, ke
     """
     if request.expires_at is not None and request.expires_at <= platform.clock.now():
         raise ExpiryPassed(details=[{"pointer": "/expiresAt", "detail": "Lies in the past"}])
-    kind, account_id = await _account_of(platform, request.user_id, request.workspace_id)
+    kind, account_id = await account_of(platform, request.user_id, request.workspace_id)
     stored_key = client_key(scope.actor.key, GRANT_OPERATION, key)
     expires_at = request.expires_at
     command = Grant(
@@ -123,21 +209,19 @@ async def stored_outcome(
     session: AsyncSession, platform: Platform, scope: AccountScope, *, operation: str, key: str
 ) -> tuple[int, bytes] | None:
     """(HTTP status, body) that a key was given on a ledger route, or None when it was never used there."""
-    account_id = repository.account_id_of(scope)
-    answer = await store.stored_answer(
-        sql.SessionStatements(session), account_id, client_key(scope.actor.key, operation, key)
-    )
+    told = LEDGER_OPERATIONS[operation]
+    stored_key = client_key(scope.actor.key, told.keys_of or operation, key)
+    answer = await store.stored_answer(sql.SessionStatements(session), repository.account_id_of(scope), stored_key)
     if answer is None:
         return None
     try:
-        return 200, entry_answer(platform, answer).model_dump_json(by_alias=True).encode()
+        return told.status, told.answer(platform, answer).model_dump_json(by_alias=True).encode()
     except ApiError as refusal:
         return refusal.status, problem_body(refusal, telemetry.request_id())
 
 
-async def _account_of(
-    platform: Platform, user_id: UUID | None, workspace_id: UUID | None
-) -> tuple[AccountKind, UUID]:
+async def account_of(platform: Platform, user_id: UUID | None, workspace_id: UUID | None) -> tuple[AccountKind, UUID]:
+    """The wallet or pool an operator names; raises AccountNotFound."""
     async with platform.database.reading() as session:
         if user_id is not None and await identity.user_by_id(session, user_id) is not None:
             return AccountKind.USER, user_id

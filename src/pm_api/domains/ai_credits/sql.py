@@ -96,15 +96,14 @@ WHERE g.account_id = ANY($1::uuid[]) AND g.kind = 'SUBSCRIPTION_GRANT' AND g.eff
 HOLDS = """
 SELECT account_id, id, status, amount, captured, service, quantity, price_version, description, metadata AS details,
        actor_user_id, expires_at, created_at
-FROM (
-    SELECT h.* FROM credit_holds h JOIN credit_accounts a ON a.id = h.account_id
+FROM credit_holds JOIN (
+    SELECT h.account_id, h.id FROM credit_holds h JOIN credit_accounts a ON a.id = h.account_id
     WHERE h.account_id = ANY($1::uuid[]) AND h.status = 'OPEN' AND h.expires_at <= greatest($2, a.updated_at)
     UNION
-    SELECT h.* FROM credit_holds h WHERE h.account_id = ANY($3::uuid[]) AND h.status = 'OPEN'
+    SELECT h.account_id, h.id FROM credit_holds h WHERE h.account_id = ANY($3::uuid[]) AND h.status = 'OPEN'
     UNION
-    SELECT h.* FROM credit_holds h JOIN unnest($4::uuid[], $5::uuid[]) AS asked(account_id, id)
-        USING (account_id, id)
-) AS wanted
+    SELECT * FROM unnest($4::uuid[], $5::uuid[])
+) AS wanted(account_id, id) USING (account_id, id)
 """
 HOLD_PARTS = """
 SELECT account_id, hold_id, grant_id, amount
@@ -186,9 +185,12 @@ DELETE FROM credit_hold_lots USING unnest($1::uuid[], $2::uuid[]) AS moved(accou
 WHERE credit_hold_lots.account_id = moved.account_id AND credit_hold_lots.hold_id = moved.hold_id
 """
 COUNT = """
-INSERT INTO credit_cap_usage AS u (account_id, subject, cap_window, starts_at, used)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[])
-ON CONFLICT (account_id, subject, cap_window, starts_at) DO UPDATE SET used = u.used + excluded.used
+INSERT INTO credit_cap_usage (account_id, subject, cap_window, starts_at, used)
+SELECT account_id, subject, cap_window, starts_at, greatest(0, moved + coalesce(used, 0))
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[])
+     AS counted(account_id, subject, cap_window, starts_at, moved)
+LEFT JOIN credit_cap_usage USING (account_id, subject, cap_window, starts_at)
+ON CONFLICT (account_id, subject, cap_window, starts_at) DO UPDATE SET used = excluded.used
 """
 MOVE = """
 WITH lots AS (

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import SystemScope
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits import purchases
 from pm_api.domains.payments import service as payments
 from pm_api.integrations.stripe import StripeCheckout, StripeDoor
 
@@ -39,7 +39,7 @@ async def apply_checkout(session: AsyncSession, platform: Platform, found: Strip
         return f"nothing granted: the session is {found.status} and {found.payment_status}"
     payments.close(checkout, status=payments.COMPLETE, now=now)
     await session.flush()
-    purchase = ledger.Purchase(
+    purchase = purchases.Purchase(
         account_kind=checkout.account_kind,
         account_id=checkout.account_id,
         pack=checkout.item_name,
@@ -49,8 +49,8 @@ async def apply_checkout(session: AsyncSession, platform: Platform, found: Strip
         cost_currency=found.currency,
     )
     try:
-        granted = await ledger.grant_purchase(session, platform, purchase)
-    except (ledger.UnknownPack, ledger.PurchaseRefused) as refused:
+        granted = await purchases.grant_purchase(session, platform, purchase)
+    except (purchases.UnknownPack, purchases.PurchaseRefused) as refused:
         raise EventNotUnderstood(str(refused)) from refused
     return f"granted {granted} credits" if granted else "granted before"
 

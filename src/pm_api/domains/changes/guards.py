@@ -23,7 +23,7 @@ class RequireStream(RequireAccount):
             raise TokenInAddress
         ticket = request.query_params.get("ticket")
         if ticket is None:
-            return await super().__call__(request)
+            return await self.of_person(request)
         return await self._by_ticket(request, ticket)
 
     async def _by_ticket(self, request: Request, ticket: str) -> AccountScope:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import Body, Depends, Path, Request, Response
 
+from pm_api.core import signing
 from pm_api.core.actor import UserScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound
@@ -109,8 +110,9 @@ async def end_session(scope: Caller, session: SessionDep, platform: PlatformDep,
 
 @well_known.get("/.well-known/jwks.json", operation_id="getJwks", responses={200: ETAG_HEADER})
 async def get_jwks(platform: PlatformDep, response: Response) -> JsonWebKeys:
-    """The public keys that access tokens are signed with (RFC 7517)."""
-    answer = JsonWebKeys(keys=[JsonWebKey.model_validate(key) for key in platform.part(AccessTokens).public_keys()])
+    """The public keys that access tokens and credit statements are signed with (RFC 7517)."""
+    keys = [*platform.part(AccessTokens).public_keys(), *signing.public_keys(platform.keys)]
+    answer = JsonWebKeys(keys=[JsonWebKey.model_validate(key) for key in keys])
     response.headers["Cache-Control"] = PUBLIC_CACHE
     response.headers["ETag"] = content_tag(answer.model_dump_json())
     return answer

@@ -12,7 +12,7 @@ DAY: Final = timedelta(days=1)
 
 
 def window(state: AccountState, kind: CapWindow, moment: datetime) -> tuple[datetime, datetime]:
-    """[start, end) of the window a moment lies in: the UTC day, or the plan's period (without a plan the UTC month)."""
+    """[start, end) of the window a moment lies in: the UTC day, or the plan's period; the UTC month without one."""
     today = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if kind is CapWindow.DAY:
         return today, today + DAY
@@ -78,11 +78,16 @@ def _applying(state: AccountState, user_id: UUID | None, role: str | None, servi
 
 
 def count(book: Book, *, user_id: UUID | None, service: str | None, amount: int, moment: datetime) -> None:
-    """Add to (or with a negative amount take from) the counters of the windows in which `moment` lies."""
+    """Add to (or with a negative amount take from) the counters of the present windows, if `moment` lies in them:
+    what happened in a window that is over changes nothing any more.
+    """
     if not book.state.capped:
         return
-    for subject in counted_subjects(user_id, service):
-        for kind in CapWindow:
-            counter = Counter(subject, kind, window(book.state, kind, moment)[0])
+    for kind in CapWindow:
+        starts_at, ends_at = window(book.state, kind, book.now)
+        if not starts_at <= moment < ends_at:
+            continue
+        for subject in counted_subjects(user_id, service):
+            counter = Counter(subject, kind, starts_at)
             book.state.used[counter] = book.state.used.get(counter, 0) + amount
             book.counted[counter] = book.counted.get(counter, 0) + amount

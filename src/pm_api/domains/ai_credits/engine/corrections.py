@@ -1,6 +1,7 @@
 """What sets right: reversals by recorded allocation, and the claw-back of what was refunded."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -64,8 +65,8 @@ def reverse(book: Book, command: Reverse) -> Result:
     ]
     before = len(book.new_lots)
     entries += _make_good(book, command, shares)
-    came = [lot for lot, _ in shares] + [one.lot for one in book.new_lots[before:]]
-    entries += book.pay_debt([lot for lot in came if lot.available(book.now)], command=command)
+    came = [*shares, *((one.lot, one.lot.amount) for one in book.new_lots[before:])]
+    entries += book.pay_debt(came, command=command)
     book.forget_empty()
     return book.applied(entries)
 
@@ -109,83 +110,77 @@ def claw_back(book: Book, command: ClawBack) -> Result:
     by_source = {lot.source_ref: lot for lot in book.state.lots if lot.source_type == command.source_type}
     if any(demand.source_ref not in by_source for demand in command.demands):
         return Refused(Refusal.LOT_NOT_FOUND, {}, command.by.request_id)
-    taken: list[Share] = []
-    restored: list[Share] = []
-    owed = again = forgiven = 0
-    for demand in command.demands:
-        lot = by_source[demand.source_ref]
-        due = demand.total - lot.clawed_back
-        if due > 0:
-            part, debt = _demand(book, lot, demand, due)
-            owed += debt
-            if part:
-                taken.append((lot, part))
-        elif due < 0:
-            part, more, less = _yield(book, lot, -due)
-            again += more
-            forgiven += less
-            if part:
-                restored.append((lot, part))
-        if due:
-            book.touch(lot)
-            book.changed = True
+    moves = [_settle(book, by_source[demand.source_ref], demand) for demand in command.demands]
+    taken = [(move.lot, move.taken) for move in moves if move.taken]
+    restored = [(move.lot, move.restored) for move in moves if move.restored]
     entries = []
-    book.state.debt += owed
-    if taken or owed:
-        entries.append(
-            book.take(
-                EntryType.CLAWBACK,
-                taken,
-                command=command,
-                description=command.description,
-                details=command.details,
-            )
-        )
-    if restored or forgiven:
-        entries.append(_restore(book, command, restored))
-    entries += _give_again(book, command, restored, again)
+    if taken or any(move.owed for move in moves):
+        entries.append(_line(book, EntryType.CLAWBACK, taken, -1, command))
+    if restored or any(move.forgiven for move in moves):
+        entries.append(_line(book, EntryType.REVERSAL, restored, 1, command))
+    entries += _give_again(book, command, restored, sum(move.again for move in moves))
     book.forget_empty()
     return book.applied(entries)
 
 
-def _demand(book: Book, lot: Lot, demand: Demand, due: int) -> tuple[int, int]:
-    """(what is taken from the lot, what becomes debt)."""
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What a demand did to its lot and to the account's debt."""
+
+    lot: Lot
+    taken: int = 0
+    owed: int = 0
+    restored: int = 0
+    forgiven: int = 0
+    again: int = 0
+    """Has to come as a new lot: it had been paid as debt already, or was taken from others."""
+
+
+def _settle(book: Book, lot: Lot, demand: Demand) -> _Move:
+    due = demand.total - lot.clawed_back
+    if due == 0:
+        return _Move(lot)
+    book.touch(lot)
+    book.changed = True
+    lot.clawed_back += due
+    return _take(book, lot, demand, due) if due > 0 else _yield(book, lot, -due)
+
+
+def _take(book: Book, lot: Lot, demand: Demand, due: int) -> _Move:
     elsewhere = min(demand.elsewhere, due)
     part = min(due - elsewhere, lot.available(book.now))
-    debt = due - elsewhere - part
-    lot.clawed_back += due
+    owed = due - elsewhere - part
     lot.clawed_elsewhere += elsewhere
-    lot.clawed_as_debt += debt
-    return part, debt
+    lot.clawed_as_debt += owed
+    lot.remaining -= part
+    lot.voided += part
+    book.state.voided += part
+    book.state.debt += owed
+    return _Move(lot, taken=part, owed=owed)
 
 
-def _yield(book: Book, lot: Lot, back: int) -> tuple[int, int, int]:
-    """Undo a demand, last part first: (what goes back into the lot, what comes as a new lot, what debt is gone)."""
-    own = lot.clawed_back - lot.clawed_as_debt - lot.clawed_elsewhere
+def _yield(book: Book, lot: Lot, back: int) -> _Move:
+    """Undo a demand, its last part first."""
+    own = lot.clawed_back + back - lot.clawed_as_debt - lot.clawed_elsewhere
     of_debt = min(back, lot.clawed_as_debt)
     forgiven = min(of_debt, book.state.debt)
     of_lot = min(back - of_debt, own)
     of_others = back - of_debt - of_lot
-    book.state.debt -= forgiven
-    lot.clawed_back -= back
     lot.clawed_as_debt -= of_debt
     lot.clawed_elsewhere -= of_others
-    return of_lot, of_debt - forgiven + of_others, forgiven
+    lot.remaining += of_lot
+    lot.voided -= of_lot
+    book.state.voided -= of_lot
+    book.state.debt -= forgiven
+    return _Move(lot, restored=of_lot, forgiven=forgiven, again=of_debt - forgiven + of_others)
 
 
-def _restore(book: Book, command: ClawBack, shares: Sequence[Share]) -> Entry:
-    """The line of what goes back into the lots; with nothing but a lower debt it moves 0 credits."""
-    total = 0
-    for lot, part in shares:
-        lot.remaining += part
-        lot.voided -= part
-        total += part
-        book.touch(lot)
-    book.state.voided -= total
+def _line(book: Book, type: EntryType, shares: Sequence[Share], sign: int, command: ClawBack) -> Entry:
+    """One line for all lots; when only the debt moved, it moves 0 credits."""
     return book.post(
-        EntryType.REVERSAL,
-        total,
-        tuple(Allocation(lot.id, part) for lot, part in shares),
+        type,
+        sign * sum(part for _, part in shares),
+        tuple(Allocation(lot.id, sign * part) for lot, part in shares),
         by=command.by,
         key=command.key,
         description=command.description,
@@ -200,7 +195,7 @@ def _give_again(book: Book, command: ClawBack, restored: Sequence[Share], again:
     if again:
         draft = LotDraft(kind=LotKind.REFUND, amount=again, source_type="reinstatement", source_ref=command.key)
         entries.append(book.make_lot(draft, command=command, description=command.description))
-    came = [lot for lot, _ in restored] + [one.lot for one in book.new_lots[before:]]
+    came = [*restored, *((one.lot, one.lot.amount) for one in book.new_lots[before:])]
     return entries + book.pay_debt(came, command=command)
 
 

@@ -90,7 +90,7 @@ def void(book: Book, command: Void) -> Result:
         found = next((lot for lot in book.state.lots if lot.id == command.lot_id), None)
         if found is None:
             return Refused(Refusal.LOT_NOT_FOUND, {}, command.by.request_id)
-        free = found.remaining - found.held
+        free = 0 if found.is_expired(book.now) else found.remaining - found.held
         if free <= 0:
             return Refused(Refusal.LOT_EMPTY, {}, command.by.request_id)
         shares = [(found, free)]

@@ -26,7 +26,7 @@ def grant(book: Book, command: Grant) -> Result:
     made = [one.lot for one in book.new_lots[len(book.new_lots) - len(drafts) :]] if drafts else []
     if command.period is not None:
         book.state.period_started_at, book.state.next_reset_at = command.period
-    entries += book.pay_debt(made, command=command)
+    entries += book.pay_debt([(lot, lot.amount) for lot in made], command=command)
     holds.move_to(book, made)
     book.forget_empty()
     if drafts:

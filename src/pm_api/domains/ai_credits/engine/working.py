@@ -62,6 +62,8 @@ class Book:
         """What the lots add up to; unknown after anything but a spend, which is what there are many of."""
 
     def outcome(self, results: list[Result]) -> Outcome:
+        asked = self.state.asked_lots
+        self.state.lots = [lot for lot in self.state.lots if lot.remaining > 0 or lot.id in asked]
         return Outcome(
             now=self.now,
             state=self.state,
@@ -176,8 +178,11 @@ class Book:
         )
 
     def forget_empty(self) -> None:
-        """Empty lots take no part any more; what is asked for by name stays."""
-        self.state.lots = [lot for lot in self.state.lots if lot.remaining > 0 or lot.id in self.state.asked_lots]
+        """Empty lots take no part any more; what is asked for by name stays, and what this batch made: a rollover or
+        a claw-back further on may mean it.
+        """
+        kept = self.state.asked_lots.union(one.lot.id for one in self.new_lots)
+        self.state.lots = [lot for lot in self.state.lots if lot.remaining > 0 or lot.id in kept]
 
     def make_lot(
         self, draft: LotDraft, *, command: Command, description: str, reverses_seq: int | None = None
@@ -224,13 +229,16 @@ class Book:
             ),
         )
 
-    def pay_debt(self, lots: Sequence[Lot], *, command: Command) -> list[Entry]:
-        """Whatever comes in pays a debt first, from the lots it came in."""
-        if not self.state.debt:
-            return []
-        shares, missing = self.shares(self.state.debt, sorted(lots, key=Lot.order))
-        paid = self.state.debt - missing
-        if not paid:
+    def pay_debt(self, came: Sequence[Share], *, command: Command) -> list[Entry]:
+        """Whatever comes in pays a debt first, from the lots it came in and no more than came."""
+        missing = self.state.debt
+        shares = []
+        for lot, part in sorted(came, key=_burn_down):
+            paid = min(missing, part, lot.available(self.now))
+            if paid > 0:
+                shares.append((lot, paid))
+                missing -= paid
+        if not shares:
             return []
         self.state.debt = missing
         return [
@@ -316,3 +324,7 @@ class Book:
         )
         self.entries.append(entry)
         return entry
+
+
+def _burn_down(share: Share) -> tuple[object, ...]:
+    return share[0].order()

@@ -37,6 +37,7 @@ class CreditAccount(Base):
             name="one_owner",
         ),
         CheckConstraint("balance >= 0 AND held >= 0 AND debt >= 0", name="never_negative"),
+        Index("ix_credit_accounts_lead_id", "lead_id", unique=True, postgresql_where=text("lead_id IS NOT NULL")),
         Index(
             "ix_credit_accounts_next_reset_at", "next_reset_at", postgresql_where=text("next_reset_at IS NOT NULL")
         ),
@@ -45,7 +46,7 @@ class CreditAccount(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     workspace_id: Mapped[UUID | None] = mapped_column(ForeignKey("workspaces.id"))
-    lead_id: Mapped[UUID | None]
+    lead_id: Mapped[UUID | None] = mapped_column(ForeignKey("leads.id"))
     seq: Mapped[int] = mapped_column(server_default="0")
     balance: Mapped[int] = mapped_column(server_default="0")
     held: Mapped[int] = mapped_column(server_default="0")
@@ -79,6 +80,7 @@ class CreditGrant(Base):
         ),
         Index("ix_credit_grants_id", "id", unique=True),
         Index("ix_credit_grants_live", "account_id", postgresql_where=text("remaining > 0")),
+        Index("ix_credit_grants_ends", "account_id", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
         Index(
             "ix_credit_grants_expiring",
             "expires_at",

@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.core.actor import CreditScope, LeadScope, WorkspaceScope
 from pm_api.domains.ai_credits.book import By, Entry, canonical_json
+from pm_api.domains.ai_credits.models.catalogue import CreditPackLot
 from pm_api.domains.ai_credits.models.ledger import (
     CreditAccount,
     CreditAllocation,
     CreditEntry,
     CreditGrant,
+    CreditHold,
+    CreditHoldLot,
     CreditPack,
-    CreditPlanGrant,
     CreditPriceRule,
     CreditUsageDay,
 )
@@ -24,33 +26,55 @@ from pm_api.domains.ai_credits.models.ledger import (
 PERIOD_KINDS = ("FREE_TIER", "SUBSCRIPTION_GRANT")
 
 
-def account_id_of(scope: AccountScope) -> UUID:
-    """The account a scope speaks of: a workspace's pool, or the user's own wallet."""
+def account_id_of(scope: CreditScope) -> UUID:
+    """The account a scope speaks of: a workspace's pool, what a lead was given, or the user's own wallet."""
+    if isinstance(scope, LeadScope):
+        return scope.lead_id
     return scope.workspace_id if isinstance(scope, WorkspaceScope) else scope.user_id
 
 
-async def account(session: AsyncSession, scope: AccountScope) -> CreditAccount | None:
+async def account(session: AsyncSession, scope: CreditScope) -> CreditAccount | None:
     return await session.scalar(select(CreditAccount).where(CreditAccount.id == account_id_of(scope)))
 
 
-async def current_lots(session: AsyncSession, scope: AccountScope, now: datetime) -> Sequence[CreditGrant]:
-    """Lots that still have credits, and this period's plan lots even when they are used up."""
+async def current_lots(session: AsyncSession, scope: CreditScope, now: datetime) -> Sequence[CreditGrant]:
+    """Lots that still have credits, and this period's plan lots even when they are used up. Each side has an index:
+    those that were used up before are not looked at, however many there are.
+    """
     rows = await session.scalars(
         select(CreditGrant)
         .where(
             CreditGrant.account_id == account_id_of(scope),
-            or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > now, CreditGrant.remaining > 0),
-            or_(CreditGrant.remaining > 0, CreditGrant.kind.in_(PERIOD_KINDS)),
+            or_(
+                CreditGrant.remaining > literal_column("0"),
+                and_(CreditGrant.expires_at > now, CreditGrant.kind.in_(PERIOD_KINDS)),
+            ),
         )
         .order_by(CreditGrant.id)
     )
     return rows.all()
 
 
-async def usage_by_service(session: AsyncSession, scope: AccountScope, first: date, last: date) -> dict[str, int]:
-    """Credits spent by service between two UTC days, both included; from the day sums, never from entries."""
+async def due_hold_parts(session: AsyncSession, account_id: UUID, now: datetime) -> dict[UUID, int]:
+    """By lot, what rests in holds whose time has passed: free again, though no sweep has written it yet."""
     rows = await session.execute(
-        select(CreditUsageDay.service, func.sum(CreditUsageDay.credits))
+        select(CreditHoldLot.grant_id, func.sum(CreditHoldLot.amount))
+        .join(
+            CreditHold,
+            and_(CreditHold.account_id == CreditHoldLot.account_id, CreditHold.id == CreditHoldLot.hold_id),
+        )
+        .where(CreditHold.account_id == account_id, CreditHold.status == "OPEN", CreditHold.expires_at <= now)
+        .group_by(CreditHoldLot.grant_id)
+    )
+    return {lot_id: int(amount) for lot_id, amount in rows}
+
+
+async def usage_by_service(session: AsyncSession, scope: CreditScope, first: date, last: date) -> dict[str, int]:
+    """Credits spent by service between two UTC days, both included and net of refunds; from the day sums, never from
+    entries.
+    """
+    rows = await session.execute(
+        select(CreditUsageDay.service, func.sum(CreditUsageDay.credits - CreditUsageDay.refunded))
         .where(
             CreditUsageDay.account_id == account_id_of(scope),
             CreditUsageDay.day >= first,
@@ -64,7 +88,7 @@ async def usage_by_service(session: AsyncSession, scope: AccountScope, first: da
 
 async def entries(
     session: AsyncSession,
-    scope: AccountScope,
+    scope: CreditScope,
     *,
     limit: int,
     before_seq: int | None,
@@ -140,45 +164,8 @@ async def hold_snapshot(session: AsyncSession) -> None:
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
-async def usage_sums(session: AsyncSession, account_id: UUID) -> list[tuple[tuple[UUID, date, str, UUID], int]]:
-    """Every day sum of an account: ((account, day, service, person), credits)."""
-    rows = await session.execute(
-        select(
-            CreditUsageDay.account_id,
-            CreditUsageDay.day,
-            CreditUsageDay.service,
-            CreditUsageDay.actor_user_id,
-            CreditUsageDay.credits,
-        ).where(CreditUsageDay.account_id == account_id)
-    )
-    return [((row[0], row[1], row[2], row[3]), row[4]) for row in rows]
-
-
 async def all_lots(session: AsyncSession, account_id: UUID) -> Sequence[CreditGrant]:
     rows = await session.scalars(select(CreditGrant).where(CreditGrant.account_id == account_id))
-    return rows.all()
-
-
-async def plan_credits(session: AsyncSession, plan: str) -> int:
-    """Credits a plan brings each period, by its newest version; raises LookupError for a plan nobody set up."""
-    found = await session.scalar(
-        select(CreditPlanGrant.credits)
-        .where(CreditPlanGrant.plan == plan)
-        .order_by(CreditPlanGrant.version.desc())
-        .limit(1)
-    )
-    if found is None:
-        raise LookupError(f"the catalogue has no grant for the plan {plan}")
-    return found
-
-
-async def wallets_due_for_reset(session: AsyncSession, now: datetime, limit: int) -> Sequence[CreditAccount]:
-    rows = await session.scalars(
-        select(CreditAccount)
-        .where(CreditAccount.next_reset_at <= now, CreditAccount.user_id.is_not(None))
-        .order_by(CreditAccount.next_reset_at)
-        .limit(limit)
-    )
     return rows.all()
 
 
@@ -210,3 +197,20 @@ async def newest_packs(session: AsyncSession) -> Sequence[CreditPack]:
 async def pack(session: AsyncSession, name: str, version: int) -> CreditPack | None:
     """One version of a pack, whether or not it is still on offer."""
     return await session.scalar(select(CreditPack).where(CreditPack.name == name, CreditPack.version == version))
+
+
+async def pack_lots(session: AsyncSession, name: str, version: int) -> Sequence[CreditPackLot]:
+    """The lots of a bundle, in order; none for a plain pack."""
+    rows = await session.scalars(
+        select(CreditPackLot)
+        .where(CreditPackLot.pack == name, CreditPackLot.version == version)
+        .order_by(CreditPackLot.position)
+    )
+    return rows.all()
+
+
+async def lots_of_packs(session: AsyncSession) -> Sequence[CreditPackLot]:
+    rows = await session.scalars(
+        select(CreditPackLot).order_by(CreditPackLot.pack, CreditPackLot.version, CreditPackLot.position)
+    )
+    return rows.all()

@@ -4,6 +4,30 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from pm_api.domains.ai_credits.router import ledger
+from pm_api.domains.ai_credits.router import (
+    charging,
+    corrections,
+    explaining,
+    gifts,
+    holds,
+    insight,
+    leads,
+    ledger,
+    pools,
+    statements,
+    topups,
+)
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (ledger.router,)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    ledger.router,
+    holds.router,
+    charging.router,
+    insight.router,
+    gifts.router,
+    leads.router,
+    corrections.router,
+    explaining.router,
+    statements.router,
+    pools.router,
+    topups.router,
+)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Query, Response
 
-from pm_api.core.actor import AccountScope, AdminScope
+from pm_api.core.actor import AccountScope, AdminScope, CreditScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import IdempotencyKeyRequired
 from pm_api.core.http import content_tag
@@ -14,7 +14,7 @@ from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Timestamp
-from pm_api.domains.ai_credits import balances, service, verification
+from pm_api.domains.ai_credits import balances, batch, estimates, service, verification
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.enums import EntryType, Service
 from pm_api.domains.ai_credits.errors import (
@@ -24,8 +24,11 @@ from pm_api.domains.ai_credits.errors import (
     ExpiryPassed,
     InsufficientCredits,
     LedgerBusy,
+    SpendingCapReached,
     UnknownService,
 )
+from pm_api.domains.ai_credits.schemas.batch import SpendBatchAnswer, SpendBatchRequest
+from pm_api.domains.ai_credits.schemas.estimates import EstimateAnswer, EstimateRequest
 from pm_api.domains.ai_credits.schemas.ledger import (
     BalanceAnswer,
     CreditOverview,
@@ -61,10 +64,10 @@ LEDGER_PROBLEMS = (IdempotencyKeyRequired, IdempotencyKeyReused, InvalidIdempote
     "/credits/spend",
     operation_id="spendCredits",
     responses={200: answers_with("Idempotent-Replayed")},
-    openapi_extra=raises(InsufficientCredits, UnknownService, AmountTooLarge, *LEDGER_PROBLEMS),
+    openapi_extra=raises(InsufficientCredits, SpendingCapReached, UnknownService, AmountTooLarge, *LEDGER_PROBLEMS),
 )
 async def spend_credits(
-    scope: Annotated[AccountScope, Depends(require_account("credits.spend"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.spend", leads=True))],
     platform: PlatformDep,
     body: SpendRequest,
     response: Response,
@@ -76,6 +79,40 @@ async def spend_credits(
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return answer
+
+
+@router.post(
+    "/credits/spend:batch",
+    operation_id="spendCreditsBatch",
+    response_model=SpendBatchAnswer,
+    openapi_extra=raises(LedgerBusy),
+)
+async def spend_credits_batch(
+    scope: Annotated[CreditScope, Depends(require_account("credits.spend", leads=True))],
+    platform: PlatformDep,
+    body: SpendBatchRequest,
+) -> Response:
+    """Up to 500 spends in one request, each exactly once under its own key, each standing alone.
+
+    The answer is 200 as soon as the items were tried: whether each went through is its own `status`. After a 503
+    send the whole request again; what was written is answered from its keys. An item is the same spend as one sent
+    to `POST /api/credits/spend` with this key and content.
+    """
+    return Response(await batch.spend_many(platform, scope, body), media_type="application/json")
+
+
+@router.post(
+    "/credits/estimate",
+    operation_id="estimateCredits",
+    openapi_extra=raises(UnknownService, AmountTooLarge),
+)
+async def estimate_credits(
+    scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
+    platform: PlatformDep,
+    body: EstimateRequest,
+) -> EstimateAnswer:
+    """What work would cost, which lots would pay, and what would stand in its way. Nothing is written."""
+    return EstimateAnswer(estimate=await estimates.estimate(platform, scope, body))
 
 
 @router.post(
@@ -101,7 +138,7 @@ async def grant_credits(
 
 @router.get("/credits/balance", operation_id="getCreditBalance")
 async def get_credit_balance(
-    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     _workspace_id: WorkspaceParameter = None,
@@ -112,7 +149,7 @@ async def get_credit_balance(
 
 @router.get("/ai/credits", operation_id="getCreditOverview")
 async def get_credit_overview(
-    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     _workspace_id: WorkspaceParameter = None,
@@ -123,7 +160,7 @@ async def get_credit_overview(
 
 @router.get("/credits/history", operation_id="listCreditHistory", openapi_extra=raises(InvalidCursor))
 async def list_credit_history(
-    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     page: Annotated[PageRequest, Depends(page_request)],

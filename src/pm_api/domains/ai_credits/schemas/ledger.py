@@ -10,7 +10,7 @@ from pm_api.domains.ai_credits.book import (
     MAX_AMOUNT,
     canonical_json,
 )
-from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Service
+from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, PackKind, Service
 
 MAX_METADATA_BYTES = 8192
 
@@ -25,6 +25,7 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
 Amount = Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_bounded)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 
 
 class CreditEntryRead(ApiModel):
@@ -58,18 +59,14 @@ class EntryAnswer(ApiModel):
     balance: BalanceAfter
 
 
-class SpendRequest(ApiRequest):
-    """Exactly one of `amount` and `service`."""
+class WorkRequest(ApiRequest):
+    """What is paid for: exactly one of `amount` and `service`."""
 
     amount: Amount | None = Field(None, description="Credits to take.", examples=[3])
     service: Service | None = Field(None, description="Take what this service costs.")
-    quantity: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
-        None, description="How many units of the service; 1 when absent."
-    )
+    quantity: Quantity | None = Field(None, description="How many units of the service; 1 when absent.")
     description: Text = Field("", max_length=500, description="Text for people.")
-    workspace_id: UUID | None = Field(None, description="The pool pays; absent: your own wallet pays.")
     metadata: Metadata = Field(default_factory=dict, description="Up to 8 KiB of JSON, given back as it is.")
-    idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
@@ -78,6 +75,13 @@ class SpendRequest(ApiRequest):
         if self.quantity is not None and self.service is None:
             raise ValueError("quantity goes with service")
         return self
+
+
+class SpendRequest(WorkRequest):
+    """Exactly one of `amount` and `service`."""
+
+    workspace_id: UUID | None = Field(None, description="The pool pays; absent: your own wallet pays.")
+    idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
 
 
 class GrantRequest(ApiRequest):
@@ -98,13 +102,17 @@ class GrantRequest(ApiRequest):
 
 
 class LotRead(ApiModel):
-    """Credits of one origin."""
+    """Credits of one origin: amount = remaining + spent + expired + voided + transferredOut, always."""
 
     id: UUID = Field(description="Id of the lot.")
     kind: LotKind = Field(description="Where they came from.")
     amount: int = Field(description="How many there were.", examples=[100])
     remaining: int = Field(description="How many are left, held ones included.", examples=[97])
     held: int = Field(description="How many of those are held.", examples=[0])
+    spent: int = Field(description="Used, refunds taken off.", examples=[3])
+    expired: int = Field(description="Ran out unused.", examples=[0])
+    voided: int = Field(description="Taken back, or paid off a debt.", examples=[0])
+    transferred_out: int = Field(description="Given to others.", examples=[0])
     service: Service | None = Field(description="The only service they may pay for; null for any.")
     effective_at: Timestamp = Field(description="From when they may be spent.")
     expires_at: Timestamp | None = Field(description="When they run out; null for never.")
@@ -217,16 +225,25 @@ class VerificationAnswer(ApiModel):
     verification: Verification
 
 
+class PackLot(ApiModel):
+    """A part of a bundle, which becomes a lot of its own."""
+
+    credits: int = Field(description="Credits bought.", examples=[200])
+    service: Service | None = Field(description="The only service they may pay for; null for any.")
+
+
 class Pack(ApiModel):
-    """A pack on offer."""
+    """A pack or a bundle on offer."""
 
     name: str = Field(description="Its name.", examples=["MEDIUM"])
+    kind: PackKind = Field(description="BUNDLE when it consists of several lots.")
     version: int = Field(description="Version of the offer.", examples=[1])
-    credits: int = Field(description="Credits bought.", examples=[500])
+    credits: int = Field(description="Credits bought, all lots together.", examples=[500])
     bonus: int = Field(description="Credits added for free.", examples=[50])
     price: int = Field(description="Price in minor units.", examples=[899])
     currency: str = Field(description="ISO 4217.", examples=["USD"])
     valid_until: Timestamp | None = Field(description="End of the offer; null for none.")
+    lots: list[PackLot] = Field(description="The lots of a bundle; empty for a pack.")
 
 
 class Packs(ApiModel):

@@ -14,6 +14,7 @@ from pm_api.domains.ai_credits.store import loading, writing
 from pm_api.domains.ai_credits.store.answers import (
     Answer,
     Ended,
+    Kept,
     Key,
     KeyConflict,
     KeyReused,
@@ -61,7 +62,7 @@ async def run(
     # Only now: while a lock was waited for, somebody else's grant may have come.
     now = clock()
     await loading.load(statements, states, [order.command for order in first.values()], now)
-    replayed: dict[Key, Answer] = {}
+    replayed: dict[Key, Kept] = {}
     if not optimistic:
         replayed = await claim_first(statements, first, now)
     by_account: dict[UUID, list[Order]] = {account_id: [] for account_id in states}
@@ -90,10 +91,12 @@ def _repeated(
     order: Order,
     first: Mapping[Key, Order],
     results: Mapping[Key, Applied | Refused],
-    replayed: Mapping[Key, Answer],
+    replayed: Mapping[Key, Kept],
 ) -> Answer:
     """The answer to a key that another order of this batch, or of an earlier one, has claimed."""
     key = (order.command.account_id, order.command.key)
-    if order.command.fingerprint != first[key].command.fingerprint:
-        return Answer(KeyReused(), replayed=True)
-    return replayed.get(key) or Answer(results[key], replayed=True)
+    if key in replayed:
+        fingerprint, answer = replayed[key]
+    else:
+        fingerprint, answer = first[key].command.fingerprint, Answer(results[key], replayed=True)
+    return answer if order.command.fingerprint == fingerprint else Answer(KeyReused(), replayed=True)

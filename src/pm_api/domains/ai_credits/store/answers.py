@@ -43,10 +43,12 @@ class Order:
 
 Key = tuple[UUID, str]
 Ended = tuple[Order, Applied | Refused]
+Kept = tuple[bytes, Answer]
+"""The fingerprint a key was first used with, and how that command ended."""
 
 
-async def claim_first(statements: sql.Statements, orders: Mapping[Key, Order], now: datetime) -> dict[Key, Answer]:
-    """Claim every key; answer the ones that were used before with what they ended in."""
+async def claim_first(statements: sql.Statements, orders: Mapping[Key, Order], now: datetime) -> dict[Key, Kept]:
+    """Claim every key; tell of the ones that were used before what for, and what they ended in."""
     keys = list(orders)
     claimed = {
         (row["account_id"], row["key"])
@@ -64,27 +66,17 @@ async def claim_first(statements: sql.Statements, orders: Mapping[Key, Order], n
     if not known:
         return {}
     stored = await statements.fetch(sql.STORED, [account_id for account_id, _ in known], [key for _, key in known])
-    return await _known_answers(statements, stored, orders)
+    answers = await _stored_answers(statements, stored)
+    return {
+        (row["account_id"], row["key"]): (bytes(row["fingerprint"]), answers[row["account_id"], row["key"]])
+        for row in stored
+    }
 
 
 async def stored_answer(statements: sql.Statements, account_id: UUID, key: str) -> Answer | None:
     """How a command ended, or None when its key was never used."""
     rows = await statements.fetch(sql.STORED, [account_id], [key])
     return next(iter((await _stored_answers(statements, rows)).values()), None)
-
-
-async def _known_answers(
-    statements: sql.Statements, rows: Sequence[Mapping[str, Any]], orders: Mapping[Key, Order]
-) -> dict[Key, Answer]:
-    """The same commands get their first answer; other content under a known key is told so."""
-    same = {
-        (row["account_id"], row["key"]): bytes(row["fingerprint"])
-        == orders[row["account_id"], row["key"]].command.fingerprint
-        for row in rows
-    }
-    answers = await _stored_answers(statements, [row for row in rows if same[row["account_id"], row["key"]]])
-    reused = {key: Answer(KeyReused(), replayed=True) for key, is_same in same.items() if not is_same}
-    return answers | reused
 
 
 async def _stored_answers(statements: sql.Statements, rows: Sequence[Mapping[str, Any]]) -> dict[Key, Answer]:

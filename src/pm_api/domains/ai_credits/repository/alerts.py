@@ -1,0 +1,111 @@
+"""Queries of alerts: what waits to be told, and what is about to run out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.domains.ai_credits.enums import AlertKind
+from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditAlert, CreditGrant, CreditUsageDay
+
+
+@dataclass(frozen=True, slots=True)
+class NewAlert:
+    account_id: UUID
+    reference: str
+    details: dict[str, Any]
+
+
+async def waiting(session: AsyncSession, limit: int) -> Sequence[CreditAlert]:
+    """The oldest alerts nobody was told of, locked; those another worker has in hand are left out."""
+    rows = await session.scalars(
+        select(CreditAlert)
+        .where(CreditAlert.delivered_at.is_(None))
+        .order_by(CreditAlert.created_at, CreditAlert.account_id, CreditAlert.kind, CreditAlert.reference)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return rows.all()
+
+
+async def accounts(session: AsyncSession, account_ids: Sequence[UUID]) -> dict[UUID, CreditAccount]:
+    rows = await session.scalars(select(CreditAccount).where(CreditAccount.id.in_(account_ids)))
+    return {row.id: row for row in rows}
+
+
+async def lots(session: AsyncSession, wanted: Sequence[tuple[UUID, UUID]]) -> dict[UUID, CreditGrant]:
+    """Lots by (account, id)."""
+    rows = await session.scalars(
+        select(CreditGrant).where(tuple_(CreditGrant.account_id, CreditGrant.id).in_(list(wanted)))
+    )
+    return {row.id: row for row in rows}
+
+
+async def used_by_service(
+    session: AsyncSession, account_ids: Sequence[UUID], since: date
+) -> dict[UUID, dict[str, int]]:
+    """Credits each account spent by service from a UTC day on, net of refunds, from the day sums."""
+    rows = await session.execute(
+        select(
+            CreditUsageDay.account_id,
+            CreditUsageDay.service,
+            func.sum(CreditUsageDay.credits - CreditUsageDay.refunded),
+        )
+        .where(CreditUsageDay.account_id.in_(account_ids), CreditUsageDay.day >= since)
+        .group_by(CreditUsageDay.account_id, CreditUsageDay.service)
+    )
+    used: dict[UUID, dict[str, int]] = {}
+    for account_id, service, credits in rows:
+        used.setdefault(account_id, {})[service] = int(credits)
+    return used
+
+
+async def lots_to_warn_of(
+    session: AsyncSession, *, after: datetime, until: datetime, suffix: str, limit: int
+) -> Sequence[CreditGrant]:
+    """Lots with free credits of wallets and pools that expire in (after, until], and were not warned of with this
+    suffix.
+    """
+    told = exists().where(
+        CreditAlert.account_id == CreditGrant.account_id,
+        CreditAlert.kind == AlertKind.EXPIRING,
+        CreditAlert.reference == func.concat(CreditGrant.id, suffix),
+    )
+    rows = await session.scalars(
+        select(CreditGrant)
+        .join(CreditAccount, CreditAccount.id == CreditGrant.account_id)
+        .where(
+            CreditAccount.lead_id.is_(None),
+            CreditGrant.remaining > 0,
+            CreditGrant.remaining > CreditGrant.held,
+            CreditGrant.expires_at.is_not(None),
+            CreditGrant.expires_at > after,
+            CreditGrant.expires_at <= until,
+            ~told,
+        )
+        .order_by(CreditGrant.expires_at, CreditGrant.id)
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def insert_expiring(session: AsyncSession, made: Sequence[NewAlert], now: datetime) -> None:
+    """Each once for ever, whoever else writes it at the same time."""
+    await session.execute(
+        insert(CreditAlert).on_conflict_do_nothing(),
+        [
+            {
+                "account_id": one.account_id,
+                "kind": str(AlertKind.EXPIRING),
+                "reference": one.reference,
+                "details": one.details,
+                "created_at": now,
+            }
+            for one in made
+        ],
+    )

@@ -1,0 +1,202 @@
+"""Queries of gifts, their codes and claims."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import case, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.domains.ai_credits.enums import GiftStatus
+from pm_api.domains.ai_credits.models.gifts import CreditGift, CreditGiftClaim, CreditGiftCode
+from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditGrant
+from pm_api.identity.models import User
+
+GIFT_SOURCE = "gift"
+"""`source_type` of the lots that gifts bring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A gift that reached a person, and when."""
+
+    gift: CreditGift
+    claim: CreditGiftClaim
+    from_name: str
+
+
+async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) -> None:
+    """Lock accounts in id order, as every transaction over several does; those that do not exist yet are passed by.
+
+    Before the rows of gifts, always: what such a row says is only changed by who holds it after its accounts.
+    """
+    await session.execute(
+        select(CreditAccount.id).where(CreditAccount.id.in_(account_ids)).order_by(CreditAccount.id).with_for_update()
+    )
+
+
+async def gift_by_key(session: AsyncSession, account_id: UUID, command_key: str) -> CreditGift | None:
+    """The gift that a command of its giver made."""
+    return await session.scalar(
+        select(CreditGift).where(CreditGift.account_id == account_id, CreditGift.command_key == command_key)
+    )
+
+
+async def gift(session: AsyncSession, account_id: UUID, gift_id: UUID) -> CreditGift | None:
+    """A gift of this account, as committed now."""
+    return await session.scalar(
+        select(CreditGift)
+        .where(CreditGift.account_id == account_id, CreditGift.id == gift_id)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def lock_gift(session: AsyncSession, account_id: UUID, gift_id: UUID) -> CreditGift | None:
+    """The same, locked: nobody claims or returns it until this transaction ends."""
+    await session.execute(
+        select(CreditGift.id).where(CreditGift.account_id == account_id, CreditGift.id == gift_id).with_for_update()
+    )
+    return await gift(session, account_id, gift_id)
+
+
+async def insert_codes(
+    session: AsyncSession, given: CreditGift, digests: Sequence[bytes], *, max_claims: int
+) -> None:
+    """The codes of a new gift, numbered from 1."""
+    await session.flush()
+    await session.execute(
+        insert(CreditGiftCode),
+        [
+            {
+                "account_id": given.account_id,
+                "gift_id": given.id,
+                "number": number,
+                "digest": digest,
+                "max_claims": max_claims,
+            }
+            for number, digest in enumerate(digests, start=1)
+        ],
+    )
+
+
+async def code_by_digest(session: AsyncSession, digests: Sequence[bytes]) -> CreditGiftCode | None:
+    """The code behind a text; it has one digest under each of the installation's keys."""
+    return await session.scalar(select(CreditGiftCode).where(CreditGiftCode.digest.in_(digests)))
+
+
+async def codes(session: AsyncSession, given: CreditGift) -> Sequence[CreditGiftCode]:
+    """A gift's codes by number: 500 at most."""
+    rows = await session.scalars(
+        select(CreditGiftCode)
+        .where(CreditGiftCode.account_id == given.account_id, CreditGiftCode.gift_id == given.id)
+        .order_by(CreditGiftCode.number)
+    )
+    return rows.all()
+
+
+async def count_claim(session: AsyncSession, code: CreditGiftCode, now: datetime) -> bool:
+    """Count one more claim of a code if its gift is open, in time and not used up; False changes nothing that counts,
+    and the caller rolls back.
+    """
+    of_gift = await session.scalar(
+        update(CreditGift)
+        .where(
+            CreditGift.account_id == code.account_id,
+            CreditGift.id == code.gift_id,
+            CreditGift.status == GiftStatus.OPEN,
+            CreditGift.expires_at > now,
+            CreditGift.claims < CreditGift.max_claims,
+        )
+        .values(
+            claims=CreditGift.claims + 1,
+            status=case((CreditGift.claims + 1 == CreditGift.max_claims, GiftStatus.CLAIMED), else_=GiftStatus.OPEN),
+            version=CreditGift.version + 1,
+            updated_at=now,
+        )
+        .returning(CreditGift.claims)
+        .execution_options(synchronize_session=False)
+    )
+    if of_gift is None:
+        return False
+    of_code = await session.scalar(
+        update(CreditGiftCode)
+        .where(
+            CreditGiftCode.account_id == code.account_id,
+            CreditGiftCode.gift_id == code.gift_id,
+            CreditGiftCode.number == code.number,
+            CreditGiftCode.claims < CreditGiftCode.max_claims,
+        )
+        .values(claims=CreditGiftCode.claims + 1)
+        .returning(CreditGiftCode.claims)
+        .execution_options(synchronize_session=False)
+    )
+    return of_code is not None
+
+
+async def claim(session: AsyncSession, code: CreditGiftCode, user_id: UUID) -> CreditGiftClaim | None:
+    """A person's claim of a code."""
+    return await session.scalar(
+        select(CreditGiftClaim).where(
+            CreditGiftClaim.account_id == code.account_id,
+            CreditGiftClaim.gift_id == code.gift_id,
+            CreditGiftClaim.number == code.number,
+            CreditGiftClaim.user_id == user_id,
+        )
+    )
+
+
+async def received_lot(session: AsyncSession, user_id: UUID, source_ref: str) -> CreditGrant:
+    """The credits a claim brought."""
+    rows = await session.scalars(
+        select(CreditGrant).where(
+            CreditGrant.account_id == user_id,
+            CreditGrant.source_type == GIFT_SOURCE,
+            CreditGrant.source_ref == source_ref,
+        )
+    )
+    return rows.one()
+
+
+async def sent(
+    session: AsyncSession, account_id: UUID, *, limit: int, before: UUID | None
+) -> Sequence[tuple[CreditGift, str]]:
+    """A page of an account's gifts with their makers' names, newest first."""
+    statement = (
+        select(CreditGift, User.name)
+        .join(User, User.id == CreditGift.created_by_user_id)
+        .where(CreditGift.account_id == account_id)
+    )
+    if before is not None:
+        statement = statement.where(CreditGift.id < before)
+    rows = await session.execute(statement.order_by(CreditGift.id.desc()).limit(limit))
+    return [(row[0], row[1]) for row in rows]
+
+
+async def received(session: AsyncSession, user_id: UUID, *, limit: int, before: UUID | None) -> Sequence[Received]:
+    """A page of what reached a person, newest first."""
+    statement = (
+        select(CreditGift, CreditGiftClaim, User.name)
+        .join(
+            CreditGift,
+            (CreditGift.account_id == CreditGiftClaim.account_id) & (CreditGift.id == CreditGiftClaim.gift_id),
+        )
+        .join(User, User.id == CreditGift.created_by_user_id)
+        .where(CreditGiftClaim.user_id == user_id)
+    )
+    if before is not None:
+        statement = statement.where(CreditGiftClaim.id < before)
+    rows = await session.execute(statement.order_by(CreditGiftClaim.id.desc()).limit(limit))
+    return [Received(row[0], row[1], row[2]) for row in rows]
+
+
+async def due(session: AsyncSession, now: datetime, limit: int) -> Sequence[tuple[UUID, UUID]]:
+    """(account, gift) of gifts whose time has passed and that have not gone back yet, longest overdue first."""
+    rows = await session.execute(
+        select(CreditGift.account_id, CreditGift.id)
+        .where(CreditGift.status == GiftStatus.OPEN, CreditGift.expires_at <= now)
+        .order_by(CreditGift.expires_at, CreditGift.id)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]

@@ -1,0 +1,291 @@
+"""Reads of the day sums, of what was earned, and of badges. Nothing here reads entries."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from pm_api.core.actor import AccountScope, UserScope, WorkspaceScope
+from pm_api.domains.ai_credits.enums import LotKind
+from pm_api.domains.ai_credits.models.catalogue import CreditPlan
+from pm_api.domains.ai_credits.models.insight import CreditAchievement
+from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditGrant, CreditPlanGrant, CreditUsageDay
+from pm_api.domains.ai_credits.models.pools import CreditPool
+from pm_api.domains.ai_credits.repository.ledger import account_id_of
+from pm_api.identity.models import Member, User
+
+EARNED_KINDS: Final = (LotKind.REFERRAL, LotKind.GIFT, LotKind.BONUS)
+CHECKOUT: Final = "stripe_checkout"
+NET: Final = CreditUsageDay.credits - CreditUsageDay.refunded
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """UTC days from `first` up to `end`, which is not included, of one service or member if named."""
+
+    first: date
+    end: date
+    service: str | None = None
+    member_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Day sums added up. `before` is what was used, net, in the time before the window."""
+
+    gross: int
+    refunded: int
+    entries: int
+    before: int
+
+    @property
+    def net(self) -> int:
+        return self.gross - self.refunded
+
+
+def _within(scope: AccountScope, window: Window) -> list[ColumnElement[bool]]:
+    conditions = [
+        CreditUsageDay.account_id == account_id_of(scope),
+        CreditUsageDay.day >= window.first,
+        CreditUsageDay.day < window.end,
+    ]
+    if window.service is not None:
+        conditions.append(CreditUsageDay.service == window.service)
+    if window.member_id is not None:
+        conditions.append(CreditUsageDay.actor_user_id == window.member_id)
+    return conditions
+
+
+def _sum(column: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[int]:
+    """PostgreSQL adds bigints up to a numeric."""
+    return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
+
+async def used_by(
+    session: AsyncSession,
+    scope: AccountScope,
+    column: InstrumentedAttribute[Any],
+    window: Window,
+    since: date,
+    limit: int,
+) -> list[tuple[Any, Used]]:
+    """The window's sums by a column, largest first; the days before `since` are the time before."""
+    inside, before = CreditUsageDay.day >= since, CreditUsageDay.day < since
+    gross = cast(func.coalesce(func.sum(CreditUsageDay.credits).filter(inside), 0), BigInteger)
+    rows = await session.execute(
+        select(
+            column,
+            gross,
+            cast(func.coalesce(func.sum(CreditUsageDay.refunded).filter(inside), 0), BigInteger),
+            cast(func.coalesce(func.sum(CreditUsageDay.entries).filter(inside), 0), BigInteger),
+            cast(func.coalesce(func.sum(NET).filter(before), 0), BigInteger),
+        )
+        .where(*_within(scope, window))
+        .group_by(column)
+        .order_by(gross.desc(), column)
+        .limit(limit)
+    )
+    return [(row[0], Used(row[1], row[2], row[3], row[4])) for row in rows]
+
+
+async def used_in_total(session: AsyncSession, scope: AccountScope, window: Window) -> Used:
+    row = (
+        await session.execute(
+            select(_sum(CreditUsageDay.credits), _sum(CreditUsageDay.refunded), _sum(CreditUsageDay.entries)).where(
+                *_within(scope, window)
+            )
+        )
+    ).one()
+    return Used(row[0], row[1], row[2], 0)
+
+
+async def used_by_day(session: AsyncSession, scope: AccountScope, window: Window) -> dict[date, Used]:
+    rows = await session.execute(
+        select(
+            CreditUsageDay.day,
+            _sum(CreditUsageDay.credits),
+            _sum(CreditUsageDay.refunded),
+            _sum(CreditUsageDay.entries),
+        )
+        .where(*_within(scope, window))
+        .group_by(CreditUsageDay.day)
+        .order_by(CreditUsageDay.day)
+    )
+    return {row[0]: Used(row[1], row[2], row[3], 0) for row in rows}
+
+
+async def plan_of(session: AsyncSession, scope: AccountScope, now: datetime) -> CreditPlan | None:
+    """The paid plan that fills the account."""
+    return await session.scalar(
+        select(CreditPlan).where(CreditPlan.account_id == account_id_of(scope), CreditPlan.ends_at > now)
+    )
+
+
+async def plan_grants(session: AsyncSession) -> dict[str, int]:
+    """Credits each plan brings a period, by its newest version."""
+    rows = await session.execute(
+        select(CreditPlanGrant.plan, CreditPlanGrant.credits)
+        .ext(distinct_on(CreditPlanGrant.plan))
+        .order_by(CreditPlanGrant.plan, CreditPlanGrant.version.desc())
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """Packs bought in a while: how often, how many credits with their bonus, what was paid by currency."""
+
+    purchases: int
+    credits: int
+    paid: Mapping[str, int]
+
+
+async def bought_since(session: AsyncSession, scope: AccountScope, since: datetime) -> Bought:
+    rows = await session.execute(
+        select(
+            CreditGrant.cost_currency,
+            func.count().filter(CreditGrant.kind == LotKind.PURCHASE),
+            _sum(CreditGrant.amount),
+            _sum(CreditGrant.cost_minor),  # type: ignore[arg-type]  # null where nothing was paid
+        )
+        .where(
+            CreditGrant.account_id == account_id_of(scope),
+            CreditGrant.kind.in_((LotKind.PURCHASE, LotKind.BONUS)),
+            CreditGrant.source_type == CHECKOUT,
+            CreditGrant.created_at >= since,
+        )
+        .group_by(CreditGrant.cost_currency)
+    )
+    found = list(rows)
+    return Bought(
+        purchases=sum(row[1] for row in found),
+        credits=sum(row[2] for row in found),
+        paid={row[0]: row[3] for row in found if row[0] is not None and row[3]},
+    )
+
+
+# --- boards and badges -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    user_id: UUID
+    name: str
+    credits: int
+
+
+def _board(statement: Select[UUID, str, int], credits: ColumnElement[int], limit: int) -> Select[UUID, str, int]:
+    return statement.group_by(User.id, User.name).having(credits > 0).order_by(credits.desc(), User.id).limit(limit)
+
+
+async def spent_board(
+    session: AsyncSession, scope: WorkspaceScope, first: date | None, end: date | None, limit: int
+) -> list[Standing]:
+    """Who of today's members used most of the pool."""
+    net = _sum(NET)
+    statement = (
+        select(User.id, User.name, net)
+        .join(Member, Member.user_id == User.id)
+        .join(
+            CreditUsageDay,
+            (CreditUsageDay.account_id == Member.workspace_id) & (CreditUsageDay.actor_user_id == Member.user_id),
+        )
+        .where(Member.workspace_id == scope.workspace_id)
+    )
+    if first is not None:
+        statement = statement.where(CreditUsageDay.day >= first)
+    if end is not None:
+        statement = statement.where(CreditUsageDay.day < end)
+    return _standings((await session.execute(_board(statement, net, limit))).all())
+
+
+async def earned_board(
+    session: AsyncSession, scope: WorkspaceScope, since: datetime | None, limit: int
+) -> list[Standing]:
+    """Whose wallet, of today's members, was brought most by referrals, gifts and bonuses."""
+    amount = _sum(CreditGrant.amount)
+    statement = (
+        select(User.id, User.name, amount)
+        .join(Member, Member.user_id == User.id)
+        .join(CreditGrant, CreditGrant.account_id == Member.user_id)
+        .where(Member.workspace_id == scope.workspace_id, CreditGrant.kind.in_(EARNED_KINDS))
+    )
+    if since is not None:
+        statement = statement.where(CreditGrant.created_at >= since)
+    return _standings((await session.execute(_board(statement, amount, limit))).all())
+
+
+def _standings(rows: Sequence[Row[UUID, str, int]]) -> list[Standing]:
+    return [Standing(row[0], row[1], row[2]) for row in rows]
+
+
+async def days_of_person(session: AsyncSession, scope: UserScope) -> list[tuple[date, int]]:
+    """What a person has used a day, net: from the wallet, and from pools of workspaces they belong to."""
+    pools = select(Member.workspace_id).where(Member.user_id == scope.user_id)
+    net = _sum(NET)
+    rows = await session.execute(
+        select(CreditUsageDay.day, net)
+        .where(
+            CreditUsageDay.actor_user_id == scope.user_id,
+            or_(CreditUsageDay.account_id == scope.user_id, CreditUsageDay.account_id.in_(pools)),
+        )
+        .group_by(CreditUsageDay.day)
+        .having(net > 0)
+        .order_by(CreditUsageDay.day)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def earned_lots(session: AsyncSession, scope: UserScope) -> list[tuple[str, datetime, int]]:
+    """(kind, moment, credits) of everything earned, in the order of time."""
+    rows = await session.execute(
+        select(CreditGrant.kind, CreditGrant.created_at, CreditGrant.amount)
+        .where(CreditGrant.account_id == scope.user_id, CreditGrant.kind.in_(EARNED_KINDS))
+        .order_by(CreditGrant.created_at, CreditGrant.id)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def achievement_codes(session: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+    rows = await session.execute(
+        select(CreditAchievement.account_id, CreditAchievement.code)
+        .where(CreditAchievement.account_id.in_(user_ids))
+        .order_by(CreditAchievement.earned_at, CreditAchievement.code)
+    )
+    found: dict[UUID, list[str]] = {}
+    for user_id, code in rows:
+        found.setdefault(user_id, []).append(code)
+    return found
+
+
+async def achievements(session: AsyncSession, scope: UserScope) -> Sequence[CreditAchievement]:
+    """All of one person's, newest first; a handful, for each code is earned once."""
+    rows = await session.scalars(
+        select(CreditAchievement)
+        .where(CreditAchievement.account_id == scope.user_id)
+        .order_by(CreditAchievement.earned_at.desc(), CreditAchievement.id.desc())
+    )
+    return rows.all()
+
+
+async def has_account(session: AsyncSession, account_id: UUID) -> bool:
+    return await session.scalar(select(CreditAccount.id).where(CreditAccount.id == account_id)) is not None
+
+
+async def add_achievements(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Badges not there yet; those that are stay as they were, whoever wrote them first."""
+    if rows:
+        ordered = sorted(rows, key=lambda row: (row["account_id"], row["code"]))
+        await session.execute(insert(CreditAchievement).values(ordered).on_conflict_do_nothing())
+
+
+async def leaderboard_enabled(session: AsyncSession, workspace_id: UUID) -> bool:
+    """Whether the workspace shows its boards; it does until it says otherwise."""
+    shown = await session.scalar(select(CreditPool.leaderboard_enabled).where(CreditPool.account_id == workspace_id))
+    return shown is not False

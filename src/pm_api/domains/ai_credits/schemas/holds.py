@@ -1,0 +1,101 @@
+"""Shapes of the hold routes."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import Field
+
+from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
+from pm_api.domains.ai_credits.enums import HoldStatus, Service
+from pm_api.domains.ai_credits.schemas.ledger import (
+    Amount,
+    BalanceAfter,
+    CreditEntryRead,
+    Key,
+    Metadata,
+    WorkRequest,
+)
+
+DEFAULT_TTL_S: Final = 900
+MAX_TTL_S: Final = 86_400
+
+TtlSeconds = Annotated[int, Field(strict=True, ge=1, le=MAX_TTL_S)]
+
+
+class HoldRequest(WorkRequest):
+    """Exactly one of `amount` and `service`."""
+
+    ttl_seconds: TtlSeconds = Field(
+        DEFAULT_TTL_S, description="For how long; what is not captured by then goes back by itself."
+    )
+    workspace_id: UUID | None = Field(None, description="The pool's credits; absent: your own wallet's.")
+    idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
+
+
+class CaptureRequest(ApiRequest):
+    """Without `amount`, all that is left of the hold."""
+
+    amount: Amount | None = Field(None, description="Credits to spend out of the hold.", examples=[2])
+    final: bool = Field(
+        False, description="Give the rest back. Without it the hold stays open until it is used up.", strict=True
+    )
+    description: Text | None = Field(None, max_length=500, description="Text for people; the hold's when absent.")
+    metadata: Metadata | None = Field(None, description="Up to 8 KiB of JSON; the hold's when absent.")
+    idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
+
+
+class ReleaseRequest(ApiRequest):
+    """Nothing but the key, for callers who cannot set headers."""
+
+    idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
+
+
+class ExtendRequest(ApiRequest):
+    """A hold never gets shorter by this."""
+
+    ttl_seconds: TtlSeconds = Field(description="Let it live for so long from now.", examples=[900])
+    idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
+
+
+class HoldRead(ApiModel):
+    """Credits set aside for work under way."""
+
+    id: UUID = Field(description="Id of the hold.")
+    status: HoldStatus = Field(description="OPEN until it is captured, released or has expired.")
+    amount: int = Field(description="Credits set aside at first.", examples=[5])
+    captured: int = Field(description="How many of them were spent.", examples=[2])
+    left: int = Field(description="How many are still set aside; 0 when it is not open.", examples=[3])
+    service: Service | None = Field(description="The service it is for.")
+    description: str = Field(description="Text for people.", examples=["Report of the week"])
+    expires_at: Timestamp = Field(description="When what is left goes back by itself.")
+    created_at: Timestamp = Field(description="When it was placed.")
+
+
+class HoldDetails(HoldRead):
+    """A hold as it is now, with what its caller attached."""
+
+    account_id: UUID = Field(description="The wallet's user or the pool's workspace.")
+    quantity: int | None = Field(description="How many units of the service.")
+    price_version: int | None = Field(description="Version of the price rule used.")
+    metadata: dict[str, Any] = Field(description="What the caller attached.")
+    actor_user_id: UUID | None = Field(description="Who placed it; null for the system.")
+
+
+class HoldAnswer(ApiModel):
+    hold: HoldRead
+    balance: BalanceAfter
+
+
+class CaptureAnswer(ApiModel):
+    hold: HoldRead
+    entry: CreditEntryRead
+    balance: BalanceAfter
+
+
+class HoldDetailsAnswer(ApiModel):
+    hold: HoldDetails
+
+
+class HoldList(ApiModel):
+    holds: list[HoldDetails] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="For the next page; null at the end.")

@@ -1,0 +1,210 @@
+"""Auto top-up: what an account would have bought for it when it runs low, and the rules of buying.
+
+Settings are kept and shown here, and the rules stand ready as pure functions. Nothing is charged by this module: who
+charges (billing) asks `due`, and writes down how it went with `change_state`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.core.http import check_version
+from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import pools
+from pm_api.domains.ai_credits.catalogue import Catalogue
+from pm_api.domains.ai_credits.errors import MonthlyCapTooLow, TopUpCurrencyDiffers
+from pm_api.domains.ai_credits.models.topups import CreditAutoTopUp
+from pm_api.domains.ai_credits.repository import ledger as accounts
+from pm_api.domains.ai_credits.repository import pools as locks
+from pm_api.domains.ai_credits.repository import topups as repository
+from pm_api.domains.ai_credits.schemas.topups import AutoTopUpRead, AutoTopUpState, AutoTopUpWrite
+from pm_api.identity import audit
+
+BACKOFF: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+"""How long to wait after the first, second, third declined payment in a row. The next one disarms."""
+CARD_DECLINED: Final = "card_declined"
+
+
+# --- the rules -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the owner wants, and what the pack costs in minor units of the cap's currency."""
+
+    enabled: bool
+    threshold: int
+    monthly_cap_minor: int
+    price_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How it has gone. `spent_minor` was spent in the UTC month that begins on `spent_month`."""
+
+    failures: int = 0
+    last_failure_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    disarmed_reason: str | None = None
+    spent_month: date | None = None
+    spent_minor: int = 0
+
+
+def month_of(now: datetime) -> date:
+    """The first day of the UTC month."""
+    return now.astimezone(UTC).date().replace(day=1)
+
+
+def spent_this_month(state: State, now: datetime) -> int:
+    return state.spent_minor if state.spent_month == month_of(now) else 0
+
+
+def due(settings: Settings, state: State, available: int, now: datetime) -> bool:
+    """Whether the pack is to be bought now: wanted, armed, below the threshold, not waiting after a declined payment,
+    and within the month's cap with this purchase.
+    """
+    waiting = state.next_attempt_at is not None and now < state.next_attempt_at
+    return (
+        settings.enabled
+        and state.disarmed_reason is None
+        and not waiting
+        and available < settings.threshold
+        and spent_this_month(state, now) + settings.price_minor <= settings.monthly_cap_minor
+    )
+
+
+def after_failure(state: State, now: datetime, reason: str = CARD_DECLINED) -> State:
+    """A payment was declined: wait longer each time, and stop after the fourth in a row until there is a new card."""
+    failures = state.failures + 1
+    failed = replace(state, failures=failures, last_failure_at=now)
+    if failures > len(BACKOFF):
+        return replace(failed, next_attempt_at=None, disarmed_reason=reason)
+    return replace(failed, next_attempt_at=now + BACKOFF[failures - 1])
+
+
+def after_success(state: State, price_minor: int, now: datetime) -> State:
+    """A payment went through: it counts in its month, and earlier declines no longer do."""
+    return replace(
+        state,
+        failures=0,
+        next_attempt_at=None,
+        spent_month=month_of(now),
+        spent_minor=spent_this_month(state, now) + price_minor,
+    )
+
+
+def rearm_by_new_card(state: State) -> State:
+    """A card that was never tried: what the old one did is forgotten, what was spent is not."""
+    return replace(state, failures=0, next_attempt_at=None, disarmed_reason=None)
+
+
+# --- settings --------------------------------------------------------------------------------------------------
+
+
+async def read(session: AsyncSession, platform: Platform, scope: AccountScope) -> AutoTopUpRead:
+    """An account's settings and how it has gone."""
+    account_id = accounts.account_id_of(scope)
+    return _read(account_id, await repository.settings_of(session, account_id), platform.clock.now())
+
+
+async def put(
+    session: AsyncSession,
+    platform: Platform,
+    scope: AccountScope,
+    wanted: AutoTopUpWrite,
+    expected_version: int | None,
+) -> AutoTopUpRead:
+    """Set everything anew. What was disarmed stays so: only a new card arms it again.
+
+    Raises UnknownPackName, OfferExpired, TopUpCurrencyDiffers, MonthlyCapTooLow, PreconditionFailed.
+    """
+    # Before the first statement of the session: the catalogue may read over a connection of its own.
+    pack = (await platform.part(Catalogue).offer(wanted.pack)).pack
+    if wanted.currency != pack.currency:
+        raise TopUpCurrencyDiffers(details=[{"pointer": "/currency", "detail": f"{pack.name} costs {pack.currency}"}])
+    if wanted.monthly_cap < (pack.price_minor or 0):
+        detail = f"{pack.name} costs {pack.price_minor}"
+        raise MonthlyCapTooLow(details=[{"pointer": "/monthlyCap", "detail": detail}])
+    account = await pools.lock(session, platform, scope)
+    row = await repository.settings_of(session, account.id)
+    check_version(row.version if row else 0, pools.version_in(expected_version))
+    now = platform.clock.now()
+    if row is None:
+        row = CreditAutoTopUp(account_id=account.id, version=0, failures=0, spent_minor=0, created_at=now)
+        session.add(row)
+    row.enabled = wanted.enabled
+    row.threshold = wanted.threshold
+    row.pack = pack.name
+    row.monthly_cap_minor = wanted.monthly_cap
+    row.currency = wanted.currency
+    row.version += 1
+    row.updated_at = now
+    audit.record(
+        session,
+        platform,
+        scope.actor,
+        "credits.auto_topup_changed",
+        subject=("credit_account", account.id),
+        workspace_id=scope.workspace_id if isinstance(scope, WorkspaceScope) else None,
+        **wanted.model_dump(),
+    )
+    await session.flush()
+    return _read(account.id, row, now)
+
+
+async def change_state(
+    session: AsyncSession, platform: Platform, account_id: UUID, change: Callable[[State], State]
+) -> State | None:
+    """Write down how it went, by one of the rules above, under the account's lock; None for an account without
+    settings.
+    """
+    await locks.lock_account(session, account_id)
+    row = await repository.settings_of(session, account_id)
+    if row is None:
+        return None
+    changed = change(_state(row))
+    row.failures = changed.failures
+    row.last_failure_at = changed.last_failure_at
+    row.next_attempt_at = changed.next_attempt_at
+    row.disarmed_reason = changed.disarmed_reason
+    row.spent_month = changed.spent_month
+    row.spent_minor = changed.spent_minor
+    row.updated_at = platform.clock.now()
+    return changed
+
+
+def _state(row: CreditAutoTopUp) -> State:
+    return State(
+        failures=row.failures,
+        last_failure_at=row.last_failure_at,
+        next_attempt_at=row.next_attempt_at,
+        disarmed_reason=row.disarmed_reason,
+        spent_month=row.spent_month,
+        spent_minor=row.spent_minor,
+    )
+
+
+def _read(account_id: UUID, row: CreditAutoTopUp | None, now: datetime) -> AutoTopUpRead:
+    state = _state(row) if row else State()
+    return AutoTopUpRead(
+        account_id=account_id,
+        enabled=row.enabled if row else False,
+        threshold=row.threshold if row else None,
+        pack=row.pack if row else None,
+        monthly_cap=row.monthly_cap_minor if row else None,
+        currency=row.currency if row else None,
+        state=AutoTopUpState(
+            armed=row is not None and row.enabled and state.disarmed_reason is None,
+            failures=state.failures,
+            last_failure_at=state.last_failure_at,
+            next_attempt_at=state.next_attempt_at,
+            spent_this_month=spent_this_month(state, now),
+            disarmed_reason=state.disarmed_reason,
+        ),
+        version=row.version if row else 0,
+    )

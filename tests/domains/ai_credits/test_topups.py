@@ -1,0 +1,211 @@
+"""Auto top-up: its settings over HTTP, and the rules of buying as pure functions."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from pm_api.app import create_app
+from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import topups
+from pm_api.domains.ai_credits.catalogue import NewOffer, put_offer
+from pm_api.domains.ai_credits.topups import (
+    BACKOFF,
+    Settings,
+    State,
+    after_failure,
+    after_success,
+    due,
+    rearm_by_new_card,
+    spent_this_month,
+)
+from pm_api.identity.permissions import Role
+from tests.conftest import NewPerson, Person, open_platform, register
+from tests.domains.ai_credits.pooling import NOON, team
+from tests.support.clock import MovableClock
+from tests.support.settings import settings_for
+
+SETTINGS = Settings(enabled=True, threshold=50, monthly_cap_minor=1000, price_minor=400)
+WANTED = {"enabled": True, "threshold": 50, "pack": "MEDIUM", "monthlyCap": 5000, "currency": "USD"}
+
+
+async def put(
+    person: Person, match: str | None = None, *, workspace_id: str | None = None, **changed: Any
+) -> httpx.Response:
+    return await person.client.put(
+        "/api/credits/auto-topup",
+        params={"workspaceId": workspace_id} if workspace_id else {},
+        headers={"If-Match": match} if match else {},
+        json={**WANTED, **changed},
+    )
+
+
+async def read(person: Person, workspace_id: str | None = None) -> dict[str, Any]:
+    answer = await person.client.get(
+        "/api/credits/auto-topup", params={"workspaceId": workspace_id} if workspace_id else {}
+    )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["autoTopUp"]
+    return found
+
+
+# --- rules -----------------------------------------------------------------------------------------------------
+
+
+def test_due_when_below_the_threshold_and_nothing_stands_against_it() -> None:
+    assert due(SETTINGS, State(), 49, NOON)
+    assert not due(SETTINGS, State(), 50, NOON)
+    assert not due(replace(SETTINGS, enabled=False), State(), 0, NOON)
+    assert not due(SETTINGS, State(disarmed_reason="card_declined"), 0, NOON)
+    waiting = State(next_attempt_at=NOON)
+    assert not due(SETTINGS, waiting, 0, NOON - timedelta(seconds=1))
+    assert due(SETTINGS, waiting, 0, NOON)
+
+
+def test_the_monthly_cap_counts_this_purchase_and_this_utc_month() -> None:
+    state = State()
+    for bought in range(2):
+        assert due(SETTINGS, state, 0, NOON)
+        state = after_success(state, 400, NOON)
+        assert spent_this_month(state, NOON) == 400 * (bought + 1)
+    assert not due(SETTINGS, state, 0, NOON)
+    assert due(replace(SETTINGS, monthly_cap_minor=1200), state, 0, NOON)
+    assert not due(SETTINGS, state, 0, datetime(2031, 5, 31, 23, 59, 59, tzinfo=UTC))
+    june = datetime(2031, 6, 1, tzinfo=UTC)
+    assert due(SETTINGS, state, 0, june)
+    assert spent_this_month(state, june) == 0
+    assert after_success(state, 400, june).spent_minor == 400
+    assert after_success(state, 400, june).spent_month == date(2031, 6, 1)
+    east = datetime(2031, 6, 1, 1, tzinfo=UTC).astimezone()
+    assert spent_this_month(state, east) == 0
+
+
+def test_each_decline_waits_longer_and_the_fourth_disarms() -> None:
+    state, now = State(), NOON
+    for number, wait in enumerate(BACKOFF, 1):
+        state = after_failure(state, now)
+        assert (state.failures, state.last_failure_at, state.disarmed_reason) == (number, now, None)
+        assert state.next_attempt_at == now + wait
+        assert not due(SETTINGS, state, 0, now + wait - timedelta(seconds=1))
+        now += wait
+        assert due(SETTINGS, state, 0, now)
+    state = after_failure(state, now)
+    assert (state.failures, state.next_attempt_at, state.disarmed_reason) == (4, None, "card_declined")
+    assert not due(SETTINGS, state, 0, now + timedelta(days=400))
+    assert list(BACKOFF) == sorted(BACKOFF)
+
+
+def test_a_success_forgets_declines_and_only_a_new_card_arms_again() -> None:
+    failed = after_failure(after_failure(after_success(State(), 400, NOON), NOON), NOON)
+    assert after_success(failed, 400, NOON).failures == 0
+    assert after_success(failed, 400, NOON).next_attempt_at is None
+    disarmed = after_failure(after_failure(failed, NOON), NOON)
+    assert disarmed.disarmed_reason is not None
+    assert after_success(disarmed, 400, NOON).disarmed_reason is not None, "a late answer for the old card"
+    armed = rearm_by_new_card(disarmed)
+    assert (armed.failures, armed.disarmed_reason, armed.next_attempt_at) == (0, None, None)
+    assert due(SETTINGS, armed, 0, NOON)
+    assert armed.spent_minor == 400, "a new card is no new month"
+
+
+# --- settings --------------------------------------------------------------------------------------------------
+
+
+async def test_settings_of_a_wallet(person: Person) -> None:
+    nothing = await read(person)
+    assert (nothing["enabled"], nothing["pack"], nothing["threshold"], nothing["version"]) == (False, None, None, 0)
+    assert nothing["state"]["armed"] is False
+    answer = await put(person)
+    assert answer.status_code == 200, answer.text
+    found = await read(person)
+    assert found == answer.json()["autoTopUp"]
+    assert {name: found[name] for name in WANTED} == WANTED
+    assert found["version"] == 1
+    assert found["state"] == {
+        "armed": True,
+        "failures": 0,
+        "lastFailureAt": None,
+        "nextAttemptAt": None,
+        "spentThisMonth": 0,
+        "disarmedReason": None,
+    }
+    assert (await put(person, '"0"')).status_code == 412
+    off = await put(person, answer.headers["ETag"], enabled=False)
+    assert (off.status_code, off.json()["autoTopUp"]["state"]["armed"]) == (200, False)
+    assert (await put(person, answer.headers["ETag"])).status_code == 412
+
+
+async def test_settings_of_a_pool_are_its_managers(new_person: NewPerson, platform: Platform) -> None:
+    pool, owner, [member] = await team(new_person, platform, Role.MEMBER)
+    assert (await put(member, workspace_id=pool)).status_code == 403
+    assert (await put(await new_person(), workspace_id=pool)).status_code == 404
+    assert (await put(owner, workspace_id=pool)).status_code == 200
+    assert (await read(member, pool))["pack"] == "MEDIUM"
+    assert (await read(owner))["pack"] is None, "the owner's wallet is another account"
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        ({"pack": "HUGE"}, 422, "unknown_pack"),
+        ({"pack": "SMALL\u0000"}, 422, "validation_failed"),
+        ({"monthlyCap": 898}, 422, "monthly_cap_too_low"),
+        ({"currency": "EUR"}, 422, "topup_currency_differs"),
+        ({"currency": "usd"}, 422, "validation_failed"),
+        ({"threshold": -1}, 422, "validation_failed"),
+        ({"threshold": 1.5}, 422, "validation_failed"),
+        ({"enabled": 1}, 422, "validation_failed"),
+        ({"armed": True}, 422, "validation_failed"),
+    ],
+)
+async def test_what_cannot_be_set(person: Person, changed: dict[str, Any], status: int, code: str) -> None:
+    answer = await put(person, **changed)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (await read(person))["version"] == 0
+
+
+async def test_an_offer_that_is_over_cannot_be_chosen(fresh_database: str) -> None:
+    settings = settings_for(fresh_database)
+    async with open_platform(settings, MovableClock()) as platform:
+        app = create_app(settings, platform)
+        person = await register(app)
+        ended = platform.clock.now() - timedelta(days=1)
+        async with platform.database.transaction() as session:
+            await put_offer(session, platform, NewOffer("SPRING", 100, 0, 99, "USD", valid_until=ended))
+        answer = await put(person, pack="SPRING")
+        assert (answer.status_code, answer.json()["code"]) == (410, "offer_expired")
+        await person.client.aclose()
+
+
+async def test_what_happened_is_kept_and_no_setting_arms_again(person: Person, platform: Platform) -> None:
+    assert (await put(person)).status_code == 200
+    now = platform.clock.now()
+    for change in (partial(after_success, price_minor=899, now=now), *[partial(after_failure, now=now)] * 4):
+        async with platform.database.transaction() as session:
+            assert await topups.change_state(session, platform, person.id, change) is not None
+    state = (await read(person))["state"]
+    assert (state["armed"], state["failures"], state["disarmedReason"]) == (False, 4, "card_declined")
+    assert state["spentThisMonth"] == 899
+    await put(person, enabled=False)
+    again = (await put(person, enabled=True)).json()["autoTopUp"]
+    assert (again["enabled"], again["state"]["armed"]) == (True, False)
+    async with platform.database.transaction() as session:
+        await topups.change_state(session, platform, person.id, rearm_by_new_card)
+    assert (await read(person))["state"]["armed"] is True
+    async with platform.database.reading() as session:
+        noted = await session.scalar(
+            text(
+                "SELECT count(*) FROM audit_entries WHERE subject_id = :id AND action = 'credits.auto_topup_changed'"
+            ),
+            {"id": str(person.id)},
+        )
+    assert noted == 3
+
+
+async def test_an_account_without_settings_has_no_state_to_change(person: Person, platform: Platform) -> None:
+    async with platform.database.transaction() as session:
+        assert await topups.change_state(session, platform, person.id, rearm_by_new_card) is None
