@@ -114,7 +114,7 @@ async def test_refusals_become_the_exceptions_of_the_sdk(setup: Setup) -> None:
     assert missing.value.request_id is not None
     assert missing.value.request_id.startswith("req_")
     with pytest.raises(stripe.InvalidRequestError) as unknown:
-        await client.invoices.list_async()
+        await client.payouts.list_async()
     assert (unknown.value.http_status, "Unrecognized request URL" in str(unknown.value)) == (404, True)
     with pytest.raises(stripe.InvalidRequestError) as absent:
         await client.products.create_async({})  # type: ignore[typeddict-item]

@@ -1,15 +1,28 @@
-"""The life of a checkout session: opened, paid or refused on the hosted page, or expired."""
+"""The life of a checkout session: opened, paid or refused on the hosted page, or expired. Paying once is here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pm_api.sandbox.stripe.cards import Card, CardBehaviour
+from pm_api.sandbox.stripe.billing.discounts import give, store_given
+from pm_api.sandbox.stripe.billing.entries import Entry
+from pm_api.sandbox.stripe.billing.invoicing import compose, finalize, store_draft
+from pm_api.sandbox.stripe.cards import Card, asks_holder, mark_set_up
+from pm_api.sandbox.stripe.checkout_totals import plan_of, set_totals
 from pm_api.sandbox.stripe.objects.checkout import build_line_item, build_session, customer_details
 from pm_api.sandbox.stripe.objects.common import Json, new_id
 from pm_api.sandbox.stripe.objects.customers import build_customer
-from pm_api.sandbox.stripe.objects.payments import build_card, build_charge, build_payment_intent
+from pm_api.sandbox.stripe.objects.payments import build_payment_intent
+from pm_api.sandbox.stripe.payments import (
+    ask_holder,
+    declined_error,
+    declines,
+    refuse_intent,
+    settle_intent,
+    unconfirmed_error,
+)
 from pm_api.sandbox.stripe.store import Condition, field_is
+from pm_api.sandbox.stripe.wallet import Typed, attach, make
 from pm_api.sandbox.stripe.world import NO_REQUEST, Origin, Sandbox
 
 EXPIRY_BATCH = 100
@@ -17,7 +30,7 @@ EXPIRY_BATCH = 100
 
 @dataclass(frozen=True)
 class Line:
-    """`price` is a stored one-time price, `description` what the buyer reads."""
+    """`price` is a stored price, `description` what the buyer reads."""
 
     price: Json
     quantity: int
@@ -48,30 +61,31 @@ def open_session(
     *,
     expires_at: int,
     base_url: str,
-    intent_data: Json | None = None,
+    currency: str | None = None,
+    plan: Json | None = None,
     **details: Any,
 ) -> Json:
-    """Store an open session with its line items; `details` are those of `build_session`."""
-    items = [
-        build_line_item(price=line.price, quantity=line.quantity, description=line.description) for line in lines
-    ]
+    """Store an open session with its line items; `details` are those of `build_session`.
+
+    `plan` is what it will make when it is complete, in the words of `plan_of`.
+    """
     session_id = new_id("cs_test")
     session = build_session(
         session_id=session_id,
         created=sandbox.now(),
         expires_at=expires_at,
-        currency=lines[0].price["currency"],
-        amount_total=sum(item["amount_total"] for item in items),
+        currency=lines[0].price["currency"] if lines else currency,
+        amount_total=None,
         url=f"{base_url}checkout/{session_id}",
         **details,
     )
     sandbox.store.save(session)
-    for item in items:
+    for line in lines:
+        item = build_line_item(price=line.price, quantity=line.quantity, description=line.description)
         sandbox.store.save(item, parent=session_id)
-    if intent_data:
-        # The session does not carry what its payment intent will be made of; it is kept beside it until then.
-        sandbox.store.save({"id": f"{session_id}.intent_data", "object": "sandbox.intent_data", "data": intent_data})
-    return session
+    if plan:
+        sandbox.store.save(plan_of(sandbox, session) | plan)
+    return set_totals(sandbox, session) if lines else session
 
 
 def expire_due(sandbox: Sandbox) -> None:
@@ -96,52 +110,6 @@ def expire(sandbox: Sandbox, session: Json, *, origin: Origin = NO_REQUEST) -> J
     return session
 
 
-def submit_card(sandbox: Sandbox, session: Json, payer: Payer, card: Card) -> Outcome:
-    """Pay an open session with a card: paid, refused, or waiting for the holder's confirmation."""
-    intent = _intent_of(sandbox, session)
-    payment_method = sandbox.store.save(
-        build_card(
-            created=sandbox.now(),
-            last4=card.last4,
-            fingerprint=card.fingerprint,
-            expires=payer.card_expires,
-            email=payer.email,
-            name=payer.name,
-        )
-    )
-    if card.behaviour is CardBehaviour.DECLINES:
-        error = _card_error("card_declined", "Your card was declined.", payment_method, "generic_decline")
-        return _refuse(sandbox, session, intent, error)
-    intent["payment_method"] = payment_method["id"]
-    intent["last_payment_error"] = None
-    if card.behaviour is CardBehaviour.ASKS:
-        intent.update(
-            status="requires_action",
-            next_action={"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}},
-        )
-        sandbox.store.save(intent)
-        sandbox.publish("payment_intent.requires_action", intent)
-        return Outcome(session, needs_confirmation=True)
-    return _pay(sandbox, session, intent, payment_method)
-
-
-def confirm_card(sandbox: Sandbox, session: Json, *, confirmed: bool) -> Outcome | None:
-    """The holder's answer to the confirmation; None when nothing waits for one."""
-    intent = sandbox.store.find(session["payment_intent"] or "", "payment_intent")
-    if intent is None or intent["status"] != "requires_action":
-        return None
-    payment_method = sandbox.store.find(intent["payment_method"], "payment_method")
-    assert payment_method is not None
-    if confirmed:
-        return _pay(sandbox, session, intent, payment_method)
-    error = _card_error(
-        "payment_intent_authentication_failure",
-        "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
-        payment_method,
-    )
-    return _refuse(sandbox, session, intent, error)
-
-
 def complete(sandbox: Sandbox, session: Json, *, email: str | None, name: str | None, payment_status: str) -> Json:
     """Mark a session complete; tells nobody."""
     session.update(
@@ -150,55 +118,120 @@ def complete(sandbox: Sandbox, session: Json, *, email: str | None, name: str | 
     return sandbox.store.save(session)
 
 
-def settle_intent(sandbox: Sandbox, intent: Json, payment_method: Json) -> Json:
-    """Take the money: the intent succeeds with a charge; tells nobody."""
-    intent.update(
-        status="succeeded",
-        amount_received=intent["amount"],
-        payment_method=payment_method["id"],
-        next_action=None,
-        last_payment_error=None,
-    )
-    charge = build_charge(created=sandbox.now(), intent=intent, payment_method=payment_method)
-    intent["latest_charge"] = sandbox.store.save(charge)["id"]
-    return sandbox.store.save(intent)
+def type_card(sandbox: Sandbox, payer: Payer, card: Card) -> Json:
+    """The payment method that the page makes of a typed card; nobody's yet."""
+    return make(sandbox, Typed(card, payer.card_expires, payer.email, payer.name))
 
 
-def _pay(sandbox: Sandbox, session: Json, intent: Json, payment_method: Json) -> Outcome:
-    billing = payment_method["billing_details"]
+def buyer_of(sandbox: Sandbox, session: Json, method: Json) -> Json:
+    """The session's customer, made now when it has none."""
+    known = sandbox.store.find(session["customer"] or "", "customer")
+    if known is not None:
+        return known
+    billing = method["billing_details"]
+    customer = build_customer(created=sandbox.now(), email=billing["email"], name=billing["name"])
+    sandbox.store.save(customer)
+    sandbox.publish("customer.created", customer)
+    session["customer"] = customer["id"]
+    return customer
+
+
+def pay_once(sandbox: Sandbox, session: Json, method: Json) -> Outcome:
+    """A session in payment mode is paid with a card: paid, refused, or waiting for the holder's confirmation."""
+    if session["amount_total"] == 0:
+        return _pay(sandbox, session, None, method)
+    intent = _intent_of(sandbox, session)
+    if declines(method):
+        attempt = refuse_intent(sandbox, intent, declined_error(method))
+        assert attempt.error is not None
+        return Outcome(session, refusal=attempt.error["message"])
+    intent["payment_method"] = method["id"]
+    intent["last_payment_error"] = None
+    if asks_holder(sandbox.store, method):
+        ask_holder(sandbox, intent)
+        return Outcome(session, needs_confirmation=True)
+    return _pay(sandbox, session, intent, method)
+
+
+def answer_payment(sandbox: Sandbox, session: Json, *, confirmed: bool) -> Outcome | None:
+    """The holder's answer to the confirmation; None when nothing waits for one."""
+    intent = sandbox.store.find(session["payment_intent"] or "", "payment_intent")
+    if intent is None or intent["status"] != "requires_action":
+        return None
+    method = sandbox.store.find(intent["payment_method"], "payment_method")
+    assert method is not None
+    if confirmed:
+        return _pay(sandbox, session, intent, method)
+    error = unconfirmed_error(method)
+    refuse_intent(sandbox, intent, error)
+    return Outcome(session, refusal=error["message"])
+
+
+def _pay(sandbox: Sandbox, session: Json, intent: Json | None, method: Json) -> Outcome:
+    billing = method["billing_details"]
     if session["customer"] is None and session["customer_creation"] == "always":
-        customer = build_customer(created=sandbox.now(), email=billing["email"], name=billing["name"])
-        sandbox.store.save(customer)
-        sandbox.publish("customer.created", customer)
-        session["customer"] = intent["customer"] = customer["id"]
-    settle_intent(sandbox, intent, payment_method)
-    sandbox.publish("payment_intent.succeeded", intent)
-    complete(sandbox, session, email=billing["email"], name=billing["name"], payment_status="paid")
+        customer = buyer_of(sandbox, session, method)
+        if intent is not None:
+            intent["customer"] = customer["id"]
+    _redeem(sandbox, session)
+    if intent is not None:
+        settle_intent(sandbox, intent, method)
+        sandbox.publish("payment_intent.succeeded", intent)
+        _keep_card(sandbox, intent, method)
+    if session["invoice_creation"]["enabled"]:
+        session["invoice"] = _invoice(sandbox, session, intent)["id"]
+    paid = "paid" if intent is not None else "no_payment_required"
+    complete(sandbox, session, email=billing["email"], name=billing["name"], payment_status=paid)
     sandbox.publish("checkout.session.completed", session)
     return Outcome(session)
 
 
-def _refuse(sandbox: Sandbox, session: Json, intent: Json, error: Json) -> Outcome:
-    if error["code"] == "card_declined":
-        charge = build_charge(
-            created=sandbox.now(), intent=intent, payment_method=error["payment_method"], declined=error
+def _keep_card(sandbox: Sandbox, intent: Json, method: Json) -> None:
+    """A card that was to be kept for later stays with the customer."""
+    customer = sandbox.store.find(intent["customer"] or "", "customer")
+    if intent["setup_future_usage"] == "off_session":
+        mark_set_up(sandbox.store, method)
+    if intent["setup_future_usage"] is not None and customer is not None:
+        attach(sandbox, method, customer)
+
+
+def _redeem(sandbox: Sandbox, session: Json) -> None:
+    """What the session took off is now used."""
+    wishes = plan_of(sandbox, session)["discounts"]
+    given = give(sandbox, wishes, customer_id=session["customer"] or "", subscription_id=None)
+    store_given(sandbox, [discount | {"checkout_session": session["id"]} for discount in given])
+
+
+def _invoice(sandbox: Sandbox, session: Json, intent: Json | None) -> Json:
+    """An invoice for what has just been paid, itself paid."""
+    customer = sandbox.store.find(session["customer"] or "", "customer")
+    assert customer is not None
+    data = session["invoice_creation"]["invoice_data"]
+    now = sandbox.now()
+    entries = [
+        Entry(
+            amount=item["amount_total"],
+            currency=item["currency"],
+            description=item["description"],
+            period=(now, now),
+            quantity=item["quantity"],
+            price=item["price"],
         )
-        intent["latest_charge"] = error["charge"] = sandbox.store.save(charge)["id"]
-    intent.update(status="requires_payment_method", payment_method=None, next_action=None, last_payment_error=error)
-    sandbox.store.save(intent)
-    sandbox.publish("payment_intent.payment_failed", intent)
-    return Outcome(session, refusal=error["message"])
-
-
-def _card_error(code: str, message: str, payment_method: Json, decline_code: str | None = None) -> Json:
-    return {
-        "code": code,
-        "decline_code": decline_code,
-        "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}",
-        "message": message,
-        "payment_method": payment_method,
-        "type": "card_error",
-    }
+        for item in sandbox.store.children(session["id"])
+    ]
+    invoice, lines = compose(
+        sandbox,
+        customer=customer | {"balance": 0},
+        entries=entries,
+        currency=session["currency"],
+        reason="manual",
+        period=(now, now),
+        auto_advance=False,
+        description=data["description"],
+        metadata=data["metadata"],
+    )
+    store_draft(sandbox, invoice, lines, entries)
+    return finalize(sandbox, invoice, paid_by=intent)
 
 
 def _intent_of(sandbox: Sandbox, session: Json) -> Json:
@@ -206,15 +239,18 @@ def _intent_of(sandbox: Sandbox, session: Json) -> Json:
     if session["payment_intent"] is not None:
         known = sandbox.store.find(session["payment_intent"], "payment_intent")
         if known is not None:
+            known["amount"] = session["amount_total"]
             return known
-    beside = sandbox.store.find(f"{session['id']}.intent_data") or {"data": {}}
+    details = plan_of(sandbox, session)["intent"]
+    usage = details.get("setup_future_usage")
     intent = build_payment_intent(
         created=sandbox.now(),
         amount=session["amount_total"],
         currency=session["currency"],
         customer_id=session["customer"],
-        **beside["data"],
+        **{name: value for name, value in details.items() if name != "setup_future_usage"},
     )
+    intent["setup_future_usage"] = usage
     session["payment_intent"] = intent["id"]
     sandbox.store.save(session)
     return sandbox.store.save(intent)

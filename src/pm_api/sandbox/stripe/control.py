@@ -9,13 +9,14 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from pm_api.sandbox.stripe.cards import CARDS
-from pm_api.sandbox.stripe.checkout import Line, complete, open_session, settle_intent
+from pm_api.sandbox.stripe.checkout import Line, complete, open_session
 from pm_api.sandbox.stripe.objects.catalogue import build_price, build_product
 from pm_api.sandbox.stripe.objects.checkout import PaymentStatus, Status
 from pm_api.sandbox.stripe.objects.common import Json
 from pm_api.sandbox.stripe.objects.customers import build_customer
 from pm_api.sandbox.stripe.objects.events import build_event
 from pm_api.sandbox.stripe.objects.payments import build_card, build_payment_intent
+from pm_api.sandbox.stripe.payments import settle_intent
 from pm_api.sandbox.stripe.resources.checkout import LIFETIME_S
 from pm_api.sandbox.stripe.store import REQUEST_LOG_LIMIT
 from pm_api.sandbox.stripe.world import Sandbox

@@ -11,6 +11,8 @@ class ApiError(Exception):
     error_type = "invalid_request_error"
     code: str | None = None
     remembered = False
+    # Whether what the call did before it was refused stays, as a failed attempt to pay does.
+    keeps_effects = False
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -116,3 +118,23 @@ class InjectedFailure(ApiError):
         self.error_type = "api_error" if status >= 500 else "invalid_request_error"
         # A server error is an answer of the endpoint; what stands before the endpoint is never stored.
         self.remembered = status >= 500
+
+
+class CardRefused(ApiError):
+    """A payment that the card, or its absent holder, did not allow; the attempt itself has happened."""
+
+    status = 402
+    error_type = "card_error"
+    remembered = True
+
+    def __init__(self, error: Json, *, payment_intent: Json | None = None, keeps_effects: bool = True) -> None:
+        super().__init__(error["message"], code=error["code"])
+        self.keeps_effects = keeps_effects
+        self._error = error
+        self._payment_intent = payment_intent
+
+    def body(self) -> Json:
+        error = {**super().body()["error"], **self._error}
+        if self._payment_intent is not None:
+            error["payment_intent"] = self._payment_intent
+        return {"error": {name: value for name, value in error.items() if value is not None}}

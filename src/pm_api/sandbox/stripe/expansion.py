@@ -11,13 +11,41 @@ INCLUDED_ITEMS_LIMIT = 10
 
 # Fields that hold an id, by the object they stand in; a dot leads into a plain structure.
 REFERENCES: dict[str, tuple[str, ...]] = {
-    "charge": ("customer", "payment_intent", "balance_transaction"),
+    "charge": ("customer", "payment_intent", "payment_method", "balance_transaction"),
+    "billing_portal.session": ("configuration",),
     "checkout.session": ("customer", "payment_intent", "invoice", "subscription", "setup_intent", "payment_link"),
     "customer": ("default_source", "invoice_settings.default_payment_method", "test_clock"),
+    "customer_balance_transaction": ("customer", "invoice"),
+    "discount": ("customer", "promotion_code", "source.coupon"),
+    "dispute": ("charge", "payment_intent"),
+    "invoice": (
+        "customer",
+        "default_payment_method",
+        "discounts",
+        "parent.subscription_details.subscription",
+        "test_clock",
+    ),
+    "invoice_payment": ("invoice", "payment.payment_intent"),
+    "invoiceitem": ("customer", "invoice", "pricing.price_details.price", "test_clock"),
+    "line_item": ("discounts", "pricing.price_details.price", "subscription"),
     "payment_intent": ("customer", "latest_charge", "payment_method"),
     "payment_method": ("customer",),
     "price": ("product",),
     "product": ("default_price",),
+    "promotion_code": ("customer", "promotion.coupon"),
+    "refund": ("balance_transaction", "charge", "failure_balance_transaction", "payment_intent"),
+    "setup_attempt": ("customer", "payment_method", "setup_intent"),
+    "setup_intent": ("customer", "latest_attempt", "payment_method"),
+    "subscription": (
+        "customer",
+        "default_payment_method",
+        "discounts",
+        "latest_invoice",
+        "pending_setup_intent",
+        "schedule",
+        "test_clock",
+    ),
+    "subscription_schedule": ("customer", "default_settings.default_payment_method", "subscription", "test_clock"),
 }
 
 
@@ -30,9 +58,25 @@ def _line_items(store: Store, session: Json) -> Json:
     )
 
 
+def _payments(store: Store, invoice: Json) -> Json:
+    payments = store.children(invoice["id"], "invoice_payment")[::-1]
+    return list_object(payments, f"/v1/invoice_payments?invoice={invoice['id']}")
+
+
+def _confirmation_secret(store: Store, invoice: Json) -> Json | None:
+    """What the buyer's browser needs to pay an open invoice."""
+    for payment in _payments(store, invoice)["data"]:
+        intent = store.find(payment["payment"]["payment_intent"], "payment_intent")
+        if payment["status"] != "canceled" and intent is not None:
+            return {"client_secret": intent["client_secret"], "type": "payment_intent"}
+    return None
+
+
 # Fields that are absent until expanded.
-INCLUDABLE: dict[tuple[str, str], Callable[[Store, Json], Json]] = {
+INCLUDABLE: dict[tuple[str, str], Callable[[Store, Json], Json | None]] = {
     ("checkout.session", "line_items"): _line_items,
+    ("invoice", "confirmation_secret"): _confirmation_secret,
+    ("invoice", "payments"): _payments,
 }
 
 
@@ -57,6 +101,8 @@ def _expand(store: Store, owner: Json, steps: list[str], path: str) -> None:
     include = INCLUDABLE.get((kind, steps[0]))
     if include is not None and steps[0] not in owner:
         owner[steps[0]] = include(store, owner)
+    if include is not None and (len(steps) == 1 or owner[steps[0]] is None):
+        return
     if _expand_reference(store, owner, kind, steps, path):
         return
     inner = owner.get(steps[0])
@@ -73,10 +119,14 @@ def _expand_reference(store: Store, owner: Json, kind: str, steps: list[str], pa
         holder = owner
         for name in names[:-1]:
             holder = holder.get(name) or {}
-        identifier = holder.get(names[-1])
-        if isinstance(identifier, str):
-            holder[names[-1]] = store.find(identifier) or identifier
-        if isinstance(holder.get(names[-1]), dict):
-            _expand(store, holder[names[-1]], steps[len(names) :], path)
+        held = holder.get(names[-1])
+        if isinstance(held, str):
+            holder[names[-1]] = store.find(held) or held
+        elif isinstance(held, list):
+            holder[names[-1]] = [store.find(one) or one if isinstance(one, str) else one for one in held]
+        found = holder.get(names[-1])
+        for one in found if isinstance(found, list) else [found]:
+            if isinstance(one, dict):
+                _expand(store, one, steps[len(names) :], path)
         return True
     return False

@@ -165,13 +165,24 @@ class Gate:
             if failure is not None and fault is not None and not fault.act_then_fail:
                 raise failure
             with self._store.transaction():
-                body = expand(self._store, handler(call), call.params.texts("expand"))
-                answer = Answer(200, _encoded(body)) if failure is None else _refusal(failure)
-                self._remember(key, answer, remembered=failure is None or failure.remembered)
+                answer, remembered = self._answered(call, handler)
+                if failure is not None:
+                    answer, remembered = _refusal(failure), failure.remembered
+                self._remember(key, answer, remembered=remembered)
         except ApiError as error:
             answer = _refusal(error)
             self._remember(key, answer, remembered=error.remembered)
         return answer
+
+    def _answered(self, call: ApiCall, handler: Handler) -> tuple[Answer, bool]:
+        """The answer and whether a key keeps it; a refusal that undoes the effect is raised."""
+        try:
+            body = expand(self._store, handler(call), call.params.texts("expand"))
+        except ApiError as error:
+            if not error.keeps_effects:
+                raise
+            return _refusal(error), error.remembered
+        return Answer(200, _encoded(body)), True
 
     def _remember(self, key: str | None, answer: Answer, *, remembered: bool) -> None:
         if key is None:

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pm_api.sandbox.stripe.cards import CARDS, Card, CardBehaviour, find_card
-from pm_api.sandbox.stripe.checkout import Outcome, Payer, confirm_card, expire_due, submit_card
+from pm_api.sandbox.stripe.cards import CARDS, PAYING_CARD, Card, find_card
+from pm_api.sandbox.stripe.checkout import Outcome, Payer, expire_due
+from pm_api.sandbox.stripe.checkout_modes import confirm_card, enter_promotion_code, submit_card
 from pm_api.sandbox.stripe.control import sandbox_of
 from pm_api.sandbox.stripe.errors import ApiError
 from pm_api.sandbox.stripe.objects.common import API_VERSION, Json
@@ -65,7 +66,7 @@ async def home(request: Request) -> Response:
 @router.get("/events")
 async def event_log(request: Request, after: str | None = None) -> Response:
     sandbox = sandbox_of(request)
-    events, older = _newest(sandbox, "event", after)
+    events, older = newest(sandbox, "event", after)
     rows = [(event, sandbox.store.deliveries(event["id"])) for event in events]
     owed = sandbox.store.queued()
     return page("events.html", rows=rows, owed=owed, older=older, webhook_url=sandbox.deliverer.endpoint.url)
@@ -76,7 +77,7 @@ async def send_again(request: Request, event_id: str) -> Response:
     sandbox = sandbox_of(request)
     event = sandbox.store.find(event_id, "event")
     if event is None or sandbox.deliverer.endpoint.url is None:
-        return _message("Nothing to send", "No such event, or no webhook URL.", status=404)
+        return message("Nothing to send", "No such event, or no webhook URL.", status=404)
     await sandbox.deliverer.send(event)
     return RedirectResponse(f"/events#{event_id}", status_code=303)
 
@@ -85,7 +86,7 @@ async def send_again(request: Request, event_id: str) -> Response:
 async def session_list(request: Request, after: str | None = None) -> Response:
     sandbox = sandbox_of(request)
     expire_due(sandbox)
-    sessions, older = _newest(sandbox, "checkout.session", after)
+    sessions, older = newest(sandbox, "checkout.session", after)
     return page("sessions.html", sessions=sessions, older=older)
 
 
@@ -124,6 +125,21 @@ async def confirm(request: Request, session_id: str) -> Response:
     with sandbox.store.transaction():
         outcome = confirm_card(sandbox, session, confirmed=form.get("answer") == "confirm")
     return _form(sandbox, session) if outcome is None else _after(sandbox, outcome, None)
+
+
+@router.post("/checkout/{session_id}/promotion-code")
+async def promotion_code(request: Request, session_id: str) -> Response:
+    sandbox = sandbox_of(request)
+    session = _session(sandbox, session_id)
+    if session is None or session["status"] != "open" or not session["allow_promotion_codes"]:
+        return _closed(session)
+    form = decode_form((await request.body()).decode("utf-8", "replace"))
+    try:
+        with sandbox.store.transaction():
+            session = enter_promotion_code(sandbox, session, str(form.get("code", "")))
+    except ApiError as error:
+        return _form(sandbox, session, refusal=error.message, status=422)
+    return _form(sandbox, session)
 
 
 class FormError(Exception):
@@ -175,21 +191,29 @@ def _form(
         name=(payer.name if payer else customer.get("name")) or "",
         expiry=f"12 / {(sandbox.clock().year + 3) % 100:02d}",
         cards=CARDS.values(),
-        first_card=next(card for card in CARDS.values() if card.behaviour is CardBehaviour.PAYS),
+        first_card=PAYING_CARD,
+        button=_button(session),
     )
+
+
+def _button(session: Json) -> str:
+    if session["mode"] == "setup":
+        return "Save card"
+    amount = shown_money(session["amount_total"], session["currency"])
+    return f"Subscribe: {amount} today" if session["mode"] == "subscription" else f"Pay {amount}"
 
 
 def _closed(session: Json | None) -> HTMLResponse:
     if session is None:
-        return _message("No such page", "No checkout session has its payment page here.", status=404)
+        return message("No such page", "No checkout session has its payment page here.", status=404)
     if session["status"] == "expired":
         text = "This checkout session is no longer open."
-        return _message("Expired", text, status=410, address=session["cancel_url"])
+        return message("Expired", text, status=410, address=session["cancel_url"])
     address = _return_address(session) if session["success_url"] else None
-    return _message("All done", "This checkout session is complete.", address=address)
+    return message("All done", "This checkout session is complete.", address=address)
 
 
-def _message(title: str, text: str, *, status: int = 200, address: str | None = None) -> HTMLResponse:
+def message(title: str, text: str, *, status: int = 200, address: str | None = None) -> HTMLResponse:
     return page("message.html", status=status, title=title, text=text, address=address)
 
 
@@ -202,7 +226,7 @@ def _session(sandbox: Sandbox, session_id: str) -> Json | None:
     return None if sandbox.store.is_frozen(session_id) else sandbox.store.find(session_id, "checkout.session")
 
 
-def _newest(sandbox: Sandbox, object_name: str, after: str | None) -> tuple[list[Json], str | None]:
+def newest(sandbox: Sandbox, object_name: str, after: str | None) -> tuple[list[Json], str | None]:
     """One page, and the id after which the next one begins."""
     known = after is not None and sandbox.store.find(after, object_name) is not None
     cursor = Cursor(after, forward=True) if after is not None and known else None

@@ -60,8 +60,21 @@ CREATE TABLE IF NOT EXISTS requests (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     body TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS timers (
+    object_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    rank INTEGER NOT NULL,
+    clock TEXT NOT NULL,
+    PRIMARY KEY (object_id, action)
+);
+CREATE INDEX IF NOT EXISTS timers_due ON timers (clock, at, rank);
+CREATE TABLE IF NOT EXISTS settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
 """
-TABLES = ("objects", "deliveries", "outbox", "idempotency_keys", "faults", "requests")
+TABLES = ("objects", "deliveries", "outbox", "idempotency_keys", "faults", "requests", "timers", "settings")
 # A request that was under way when the process ended has no answer to remember.
 FORGET_UNFINISHED = "DELETE FROM idempotency_keys WHERE status IS NULL"
 
@@ -78,6 +91,16 @@ class Condition:
 class Cursor:
     object_id: str
     forward: bool
+
+
+@dataclass(frozen=True)
+class Timer:
+    """What becomes due for an object at a moment; of those due at one moment the lower rank goes first."""
+
+    object_id: str
+    action: str
+    at: int
+    rank: int
 
 
 @dataclass(frozen=True)
@@ -175,9 +198,12 @@ class Store:
     def is_frozen(self, object_id: str) -> bool:
         return self._one("SELECT 1 FROM objects WHERE id = ? AND frozen", (object_id,)) is not None
 
-    def children(self, parent: str) -> list[Json]:
-        """In the order in which they were added."""
-        rows = self._all("SELECT body FROM objects WHERE parent = ? ORDER BY sequence", (parent,))
+    def children(self, parent: str, object_name: str | None = None) -> list[Json]:
+        """Those of one kind, or all, in the order in which they were added."""
+        rows = self._all(
+            "SELECT body FROM objects WHERE parent = ? AND object = coalesce(?, object) ORDER BY sequence",
+            (parent, object_name),
+        )
         return [_decoded(row["body"]) for row in rows]
 
     def delete_children(self, parent: str) -> None:
@@ -209,6 +235,52 @@ class Store:
         )
         bodies = [_decoded(row["body"]) for row in rows[:limit]]
         return (bodies if forward else bodies[::-1]), len(rows) > limit
+
+    def all(self, object_name: str, conditions: Sequence[Condition] = ()) -> list[Json]:
+        """Every object of a kind that meets the conditions, oldest first."""
+        pieces = [Condition("object = ?", (object_name,)), *conditions]
+        where = " AND ".join(piece.sql for piece in pieces)
+        rows = self._all(
+            f"SELECT body FROM objects WHERE {where} ORDER BY created, sequence",  # noqa: S608 - as in `page`
+            [value for piece in pieces for value in piece.values],
+        )
+        return [_decoded(row["body"]) for row in rows]
+
+    def remove(self, object_id: str) -> None:
+        """The object, what hangs on it and its timers; it was never there."""
+        self.delete_children(object_id)
+        self._connection.execute("DELETE FROM objects WHERE id = ?", (object_id,))
+        self._connection.execute("DELETE FROM timers WHERE object_id = ?", (object_id,))
+
+    # Timers and settings
+
+    def set_timers(self, object_id: str, clock: str | None, timers: Sequence[Timer]) -> None:
+        """Exactly these timers for the object; `clock` is its test clock, None the world's own time."""
+        self._connection.execute("DELETE FROM timers WHERE object_id = ?", (object_id,))
+        self._connection.executemany(
+            "INSERT INTO timers (object_id, action, at, rank, clock) VALUES (?, ?, ?, ?, ?)",
+            [(object_id, timer.action, timer.at, timer.rank, clock or "") for timer in timers],
+        )
+
+    def next_timer(self, clock: str | None, until: int) -> Timer | None:
+        row = self._one(
+            "SELECT object_id, action, at, rank FROM timers WHERE clock = ? AND at <= ? "
+            "ORDER BY at, rank, object_id, action LIMIT 1",
+            (clock or "", until),
+        )
+        return None if row is None else Timer(*row)
+
+    def drop_timer(self, timer: Timer) -> None:
+        self._connection.execute(
+            "DELETE FROM timers WHERE object_id = ? AND action = ?", (timer.object_id, timer.action)
+        )
+
+    def setting(self, name: str) -> str | None:
+        row = self._one("SELECT value FROM settings WHERE name = ?", (name,))
+        return None if row is None else str(row["value"])
+
+    def set_setting(self, name: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
 
     # Idempotency keys
 
@@ -245,6 +317,11 @@ class Store:
         """Event ids still to be handed over, with the attempts made so far."""
         return {row["event_id"]: row["attempts"] for row in self._all("SELECT event_id, attempts FROM outbox")}
 
+    def attempts_made(self, event_id: str) -> int | None:
+        """None when the event is not owed."""
+        row = self._one("SELECT attempts FROM outbox WHERE event_id = ?", (event_id,))
+        return None if row is None else int(row["attempts"])
+
     def count_attempt(self, event_id: str) -> None:
         self._connection.execute("UPDATE outbox SET attempts = attempts + 1 WHERE event_id = ?", (event_id,))
 
@@ -274,7 +351,10 @@ class Store:
         return [Delivery(*row) for row in rows]
 
     def is_delivered(self, event_id: str) -> bool:
-        return any(delivery.succeeded for delivery in self.deliveries(event_id))
+        row = self._one(
+            "SELECT 1 FROM deliveries WHERE event_id = ? AND status BETWEEN 200 AND 299 LIMIT 1", (event_id,)
+        )
+        return row is not None
 
     # Faults and the request log
 

@@ -127,7 +127,7 @@ class Deliverer:
 
     async def _hand_over(self, event_id: str) -> None:
         while True:
-            attempts_made = self._store.queued().get(event_id)
+            attempts_made = self._store.attempts_made(event_id)
             event = self._store.find(event_id, "event")
             if attempts_made is None or event is None:
                 return

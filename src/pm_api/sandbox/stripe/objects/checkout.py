@@ -39,12 +39,34 @@ def customer_details(email: str | None, name: str | None) -> Json:
     }
 
 
+def build_invoice_creation(
+    *, enabled: bool = False, description: str | None = None, metadata: dict[str, str] | None = None
+) -> Json:
+    return {
+        "enabled": enabled,
+        "invoice_data": {
+            "account_tax_ids": None,
+            "custom_fields": None,
+            "description": description,
+            "footer": None,
+            "issuer": None,
+            "metadata": metadata or {},
+            "rendering_options": None,
+        },
+    }
+
+
+def usual_collection(mode: str) -> str:
+    return "if_required" if mode == "payment" else "always"
+
+
 def build_session(
     *,
     created: int,
     expires_at: int,
-    currency: str,
-    amount_total: int,
+    currency: str | None,
+    amount_total: int | None,
+    mode: str = "payment",
     session_id: str | None = None,
     url: str | None = None,
     success_url: str | None = None,
@@ -56,14 +78,18 @@ def build_session(
     metadata: dict[str, str] | None = None,
     locale: str | None = None,
     submit_type: str | None = None,
+    allow_promotion_codes: bool | None = None,
+    invoice_creation: Json | None = None,
+    payment_method_collection: str | None = None,
+    setup_intent: str | None = None,
 ) -> Json:
-    """An open, unpaid session in payment mode on the hosted page. Amounts in minor units."""
+    """An open, unpaid session on the hosted page. Amounts in minor units; in setup mode there are none."""
     return {
         "id": session_id or new_id("cs_test"),
         "object": "checkout.session",
         "adaptive_pricing": {"enabled": False},
         "after_expiration": None,
-        "allow_promotion_codes": None,
+        "allow_promotion_codes": allow_promotion_codes,
         "amount_subtotal": amount_total,
         "amount_total": amount_total,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
@@ -94,36 +120,25 @@ def build_session(
         "expires_at": expires_at,
         "integration_identifier": None,
         "invoice": None,
-        "invoice_creation": {
-            "enabled": False,
-            "invoice_data": {
-                "account_tax_ids": None,
-                "custom_fields": None,
-                "description": None,
-                "footer": None,
-                "issuer": None,
-                "metadata": {},
-                "rendering_options": None,
-            },
-        },
+        "invoice_creation": (invoice_creation or build_invoice_creation()) if mode == "payment" else None,
         "livemode": False,
         "locale": locale,
         "managed_payments": {"enabled": False},
         "metadata": metadata or {},
-        "mode": "payment",
+        "mode": mode,
         "origin_context": None,
         "payment_intent": None,
         "payment_link": None,
-        "payment_method_collection": "if_required",
+        "payment_method_collection": payment_method_collection or usual_collection(mode),
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "payment_method_types": ["card"],
-        "payment_status": "unpaid",
+        "payment_status": "no_payment_required" if mode == "setup" else "unpaid",
         "permissions": None,
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
         "saved_payment_method_options": None,
-        "setup_intent": None,
+        "setup_intent": setup_intent,
         "shipping_address_collection": None,
         "shipping_cost": None,
         "shipping_options": [],

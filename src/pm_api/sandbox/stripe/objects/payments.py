@@ -17,6 +17,7 @@ def build_payment_intent(
     return {
         "id": identifier,
         "object": "payment_intent",
+        "allowed_payment_method_types": None,
         "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
@@ -72,7 +73,15 @@ def billing_details(email: str | None, name: str | None) -> Json:
 
 
 def build_card(
-    *, created: int, last4: str, fingerprint: str, expires: tuple[int, int], email: str | None, name: str | None
+    *,
+    created: int,
+    last4: str,
+    fingerprint: str,
+    expires: tuple[int, int],
+    email: str | None,
+    name: str | None,
+    brand: str = "visa",
+    customer_id: str | None = None,
 ) -> Json:
     """A card as Stripe shows it: display fields only. `expires` is (month, year)."""
     return {
@@ -81,27 +90,27 @@ def build_card(
         "allow_redisplay": "limited",
         "billing_details": billing_details(email, name),
         "card": {
-            "brand": "visa",
+            "brand": brand,
             "checks": {
                 "address_line1_check": None,
                 "address_postal_code_check": None,
                 "cvc_check": "pass",
             },
             "country": "US",
-            "display_brand": "visa",
+            "display_brand": brand,
             "exp_month": expires[0],
             "exp_year": expires[1],
             "fingerprint": fingerprint,
             "funding": "credit",
             "generated_from": None,
             "last4": last4,
-            "networks": {"available": ["visa"], "preferred": None},
+            "networks": {"available": [brand], "preferred": None},
             "regulated_status": "unregulated",
             "three_d_secure_usage": {"supported": True},
             "wallet": None,
         },
         "created": created,
-        "customer": None,
+        "customer": customer_id,
         "customer_account": None,
         "livemode": False,
         "metadata": {},

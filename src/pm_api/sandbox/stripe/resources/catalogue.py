@@ -1,12 +1,14 @@
 """/v1/products and /v1/prices"""
 
 import re
+from copy import deepcopy
 
 from pm_api.sandbox.stripe.errors import InvalidParameter, InvalidRequest, MissingParameter
 from pm_api.sandbox.stripe.objects.catalogue import build_price, build_product, recurring_terms
 from pm_api.sandbox.stripe.objects.common import Json
 from pm_api.sandbox.stripe.params import Params
 from pm_api.sandbox.stripe.store import field_is
+from pm_api.sandbox.stripe.telling import told
 from pm_api.sandbox.stripe.wire import (
     ApiCall,
     ApiRoute,
@@ -18,6 +20,7 @@ from pm_api.sandbox.stripe.wire import (
     filtered_list,
     referenced,
     retrieve_one,
+    stored,
 )
 from pm_api.sandbox.stripe.world import Sandbox
 
@@ -47,6 +50,49 @@ def create_product(call: ApiCall) -> Json:
     return product
 
 
+def update_product(call: ApiCall) -> Json:
+    params = call.params
+    params.refuse_unknown({*PRODUCT_TEXTS, "name", "active", "default_price", "images", "metadata", "url"})
+    product = stored(call.sandbox, "product", call.values["id"])
+    before = deepcopy(product)
+    for name in PRODUCT_TEXTS:
+        if name in params:
+            product[name] = params.text(name)
+    if "name" in params:
+        product["name"] = params.required_text("name")
+    if "active" in params:
+        product["active"] = params.boolean("active") is not False
+    if "images" in params:
+        product["images"] = params.texts("images", limit=8)
+    if "url" in params:
+        product["url"] = params.url("url")
+    default_price = params.text("default_price")
+    if default_price is not None:
+        product["default_price"] = referenced(call.sandbox, "price", default_price, param="default_price")["id"]
+    product["metadata"] = params.metadata(product["metadata"])
+    if product != before:
+        product["updated"] = call.sandbox.now()
+    return told(call.sandbox.asked_by(call.origin), before, product, "product.updated")
+
+
+def update_price(call: ApiCall) -> Json:
+    """What a price costs never changes; what it is called and whether it can be bought does."""
+    params = call.params
+    params.refuse_unknown({"active", "lookup_key", "metadata", "nickname", "tax_behavior", "transfer_lookup_key"})
+    price = stored(call.sandbox, "price", call.values["id"], param="price")
+    before = deepcopy(price)
+    if "active" in params:
+        price["active"] = params.boolean("active") is not False
+    if "nickname" in params:
+        price["nickname"] = params.text("nickname")
+    if "lookup_key" in params:
+        price["lookup_key"] = _claimed_lookup_key(call.sandbox, params, owner=price["id"])
+    if "tax_behavior" in params:
+        price["tax_behavior"] = params.choice("tax_behavior", TAX_BEHAVIOURS) or "unspecified"
+    price["metadata"] = params.metadata(price["metadata"])
+    return told(call.sandbox.asked_by(call.origin), before, price, "price.updated")
+
+
 def create_price(call: ApiCall) -> Json:
     params = call.params
     params.refuse_unknown(
@@ -65,7 +111,7 @@ def create_price(call: ApiCall) -> Json:
         }
     )
     currency, unit_amount = read_currency(params), read_unit_amount(params)
-    recurring = _recurring(params.within("recurring"))
+    recurring = read_recurring(params.within("recurring"))
     product_id = read_product(call, params)
     price = build_price(
         created=call.sandbox.now(),
@@ -127,7 +173,7 @@ def read_product(call: ApiCall, params: Params) -> str:
     return str(product["id"])
 
 
-def _recurring(params: Params | None) -> Json | None:
+def read_recurring(params: Params | None) -> Json | None:
     if params is None:
         return None
     params.refuse_unknown(("interval", "interval_count"))
@@ -137,16 +183,17 @@ def _recurring(params: Params | None) -> Json | None:
     return recurring_terms(interval, params.integer("interval_count") or 1)
 
 
-def _claimed_lookup_key(sandbox: Sandbox, params: Params) -> str | None:
-    """A lookup key names one price; with `transfer_lookup_key` the holder loses it."""
+def _claimed_lookup_key(sandbox: Sandbox, params: Params, *, owner: str | None = None) -> str | None:
+    """A lookup key names one price; with `transfer_lookup_key` its holder, unless the owner, loses it."""
     lookup_key = params.text("lookup_key", limit=200)
     if lookup_key is None:
         return None
-    holders, _ = sandbox.store.page("price", conditions=[field_is("lookup_key", lookup_key)], limit=1)
+    known, _ = sandbox.store.page("price", conditions=[field_is("lookup_key", lookup_key)], limit=1)
+    holders = [price for price in known if price["id"] != owner]
     if holders and not params.boolean("transfer_lookup_key"):
         raise InvalidRequest(f"A price (`{holders[0]['id']}`) already uses that lookup key.", param="lookup_key")
     for holder in holders:
-        sandbox.store.save(holder | {"lookup_key": None})
+        told(sandbox, holder, holder | {"lookup_key": None}, "price.updated")
     return lookup_key
 
 
@@ -160,6 +207,7 @@ ROUTES = (
         ),
     ),
     ApiRoute("GET", "/v1/products/{id}", retrieve_one("product")),
+    ApiRoute("POST", "/v1/products/{id}", update_product),
     ApiRoute("POST", "/v1/prices", create_price),
     ApiRoute(
         "GET",
@@ -178,4 +226,5 @@ ROUTES = (
         ),
     ),
     ApiRoute("GET", "/v1/prices/{id}", retrieve_one("price", param="price")),
+    ApiRoute("POST", "/v1/prices/{id}", update_price),
 )

@@ -1,11 +1,22 @@
 """/v1/checkout/sessions"""
 
+from pm_api.sandbox.stripe.billing.changes import check_prices
+from pm_api.sandbox.stripe.billing.discounts import read_discounts
 from pm_api.sandbox.stripe.checkout import Line, expire, expire_due, open_session
 from pm_api.sandbox.stripe.errors import InvalidParameter, InvalidRequest, MissingParameter
 from pm_api.sandbox.stripe.objects.catalogue import build_price
+from pm_api.sandbox.stripe.objects.checkout import build_invoice_creation, usual_collection
 from pm_api.sandbox.stripe.objects.common import Json
+from pm_api.sandbox.stripe.objects.setups import build_setup_intent
 from pm_api.sandbox.stripe.params import Params
-from pm_api.sandbox.stripe.resources.catalogue import TAX_BEHAVIOURS, read_currency, read_product, read_unit_amount
+from pm_api.sandbox.stripe.resources.catalogue import (
+    TAX_BEHAVIOURS,
+    read_currency,
+    read_product,
+    read_recurring,
+    read_unit_amount,
+)
+from pm_api.sandbox.stripe.resources.terms import read_billing_mode, read_missing_card, read_price, read_trial_end
 from pm_api.sandbox.stripe.wire import (
     PAGING,
     ApiCall,
@@ -18,25 +29,47 @@ from pm_api.sandbox.stripe.wire import (
     slice_page,
     stored,
 )
+from pm_api.sandbox.stripe.world import Sandbox
 
 LIFETIME_S = 24 * 60 * 60
 SHORTEST_LIFETIME_S = 30 * 60
 FIELDS = {
+    "allow_promotion_codes",
     "cancel_url",
     "client_reference_id",
+    "currency",
     "customer",
     "customer_creation",
     "customer_email",
+    "discounts",
     "expires_at",
+    "invoice_creation",
     "line_items",
     "locale",
     "metadata",
     "mode",
     "payment_intent_data",
-    "payment_method_types",
+    "payment_method_collection",
+    "allowed_payment_method_types",
+    "setup_intent_data",
     "submit_type",
+    "subscription_data",
     "success_url",
     "ui_mode",
+}
+MODE_FIELDS = {
+    "payment": {"line_items", "discounts", "allow_promotion_codes", "invoice_creation", "payment_intent_data"},
+    "subscription": {"line_items", "discounts", "allow_promotion_codes", "subscription_data"},
+    "setup": {"currency", "setup_intent_data"},
+}
+SUBSCRIPTION_FIELDS = {
+    "billing_mode",
+    "description",
+    "metadata",
+    "proration_behavior",
+    "trial_end",
+    "trial_period_days",
+    "trial_settings",
 }
 LIST_FILTERS = {
     "created": by_moment,
@@ -44,13 +77,14 @@ LIST_FILTERS = {
     "customer_details": by_fields_of(("email",)),
     "payment_intent": by_text,
     "status": by_text,
+    "subscription": by_text,
 }
 
 
 def create_session(call: ApiCall) -> Json:
     params = call.params
     params.refuse_unknown(FIELDS)
-    _refuse_other_kinds(params)
+    mode = _mode(params)
     if params.text("success_url") is None:
         raise MissingParameter("success_url")
     customer_id, email = params.text("customer"), params.text("customer_email")
@@ -59,22 +93,30 @@ def create_session(call: ApiCall) -> Json:
     if customer_id is not None:
         referenced(call.sandbox, "customer", customer_id, param="customer")
     expires_at = _expires_at(call)
-    intent_data = params.within("payment_intent_data")
+    plan = _plan(call, mode, customer_id)
+    lines = [] if mode == "setup" else _lines(call, mode)
+    sandbox = call.sandbox.asked_by(call.origin)
     return open_session(
-        call.sandbox,
-        _lines(call),
+        sandbox,
+        lines,
         expires_at=expires_at,
         base_url=call.base_url,
-        intent_data=_intent_data(intent_data),
+        currency=read_currency(params) if mode == "setup" and "currency" in params else None,
+        plan=plan,
+        mode=mode,
         success_url=params.url("success_url"),
         cancel_url=params.url("cancel_url"),
         client_reference_id=params.text("client_reference_id", limit=200),
         customer_id=customer_id,
         customer_email=email,
-        customer_creation=None if customer_id else params.choice("customer_creation", ("always", "if_required")),
+        customer_creation=_customer_creation(params, mode, customer_id),
         metadata=params.metadata(),
         locale=params.text("locale"),
         submit_type=params.choice("submit_type", ("auto", "book", "donate", "pay")),
+        allow_promotion_codes=params.boolean("allow_promotion_codes"),
+        invoice_creation=_invoice_creation(params.within("invoice_creation")),
+        payment_method_collection=params.choice("payment_method_collection", (usual_collection(mode),)),
+        setup_intent=_setup_intent(sandbox, params, customer_id) if mode == "setup" else None,
     )
 
 
@@ -110,14 +152,82 @@ def _session(call: ApiCall) -> Json:
     return stored(call.sandbox, "checkout.session", call.values["id"], param="session")
 
 
-def _refuse_other_kinds(params: Params) -> None:
-    """One payment by card on the hosted page is what this sandbox can carry through."""
-    if params.text("mode") is None:
+def _mode(params: Params) -> str:
+    """What the page does. Refuses what belongs to another mode: at Stripe, too, it would do nothing."""
+    mode = params.choice("mode", tuple(MODE_FIELDS))
+    if mode is None:
         raise MissingParameter("mode")
-    params.choice("mode", ("payment",))
     params.choice("ui_mode", ("hosted_page",))
-    if set(params.texts("payment_method_types")) - {"card"}:
-        raise InvalidParameter("Invalid payment_method_types: must be card", param="payment_method_types")
+    if set(params.texts("allowed_payment_method_types")) - {"card"}:
+        name = "allowed_payment_method_types"
+        raise InvalidParameter(f"Invalid {name}: must be card", param=name)
+    for other, fields in MODE_FIELDS.items():
+        for name in fields:
+            if other != mode and name in params and name not in MODE_FIELDS[mode]:
+                raise InvalidParameter(f"You can not pass `{name}` in `{mode}` mode.", param=name)
+    if "discounts" in params and "allow_promotion_codes" in params:
+        raise InvalidParameter("You may only specify one of these parameters: allow_promotion_codes, discounts.")
+    return mode
+
+
+def _plan(call: ApiCall, mode: str, customer_id: str | None) -> Json:
+    """What the session will make, and what it takes off."""
+    sandbox, params = call.sandbox, call.params
+    plan: Json = {"discounts": read_discounts(sandbox, params, customer_id)}
+    if mode == "payment":
+        plan["intent"] = _intent_data(params.within("payment_intent_data")) or {}
+    if mode != "subscription":
+        return plan
+    data = params.within("subscription_data") or Params({}, "subscription_data")
+    data.refuse_unknown(SUBSCRIPTION_FIELDS)
+    read_trial_end(sandbox, data)
+    fields = {
+        "description": data.text("description", limit=500),
+        "metadata": data.metadata(),
+        "missing_payment_method": read_missing_card(data),
+    }
+    return plan | {
+        "subscription": fields,
+        "trial_days": data.integer("trial_period_days"),
+        "trial_end": data.integer("trial_end"),
+        "billing_mode": read_billing_mode(data),
+        "proration_behavior": data.choice("proration_behavior", ("create_prorations", "none")) or "create_prorations",
+    }
+
+
+def _customer_creation(params: Params, mode: str, customer_id: str | None) -> str | None:
+    """An invoice belongs to somebody, so that a session that makes one makes its customer."""
+    if customer_id is not None or mode == "subscription":
+        return None
+    invoicing = params.within("invoice_creation")
+    if invoicing is not None and invoicing.boolean("enabled"):
+        return "always"
+    return params.choice("customer_creation", ("always", "if_required"))
+
+
+def _invoice_creation(params: Params | None) -> Json | None:
+    if params is None:
+        return None
+    params.refuse_unknown(("enabled", "invoice_data"))
+    data = params.within("invoice_data") or Params({}, params.name_of("invoice_data"))
+    data.refuse_unknown(("description", "metadata"))
+    return build_invoice_creation(
+        enabled=params.boolean("enabled") is True, description=data.text("description"), metadata=data.metadata()
+    )
+
+
+def _setup_intent(sandbox: Sandbox, params: Params, customer_id: str | None) -> str:
+    data = params.within("setup_intent_data") or Params({}, "setup_intent_data")
+    data.refuse_unknown(("description", "metadata"))
+    intent = build_setup_intent(
+        created=sandbox.now(),
+        customer_id=customer_id,
+        description=data.text("description"),
+        metadata=data.metadata(),
+    )
+    sandbox.store.save(intent)
+    sandbox.publish("setup_intent.created", intent)
+    return str(intent["id"])
 
 
 def _expires_at(call: ApiCall) -> int:
@@ -137,44 +247,47 @@ def _expires_at(call: ApiCall) -> int:
 def _intent_data(params: Params | None) -> Json | None:
     if params is None:
         return None
-    params.refuse_unknown(("description", "metadata"))
-    return {"description": params.text("description"), "metadata": params.metadata()}
+    params.refuse_unknown(("description", "metadata", "setup_future_usage"))
+    return {
+        "description": params.text("description"),
+        "metadata": params.metadata(),
+        "setup_future_usage": params.choice("setup_future_usage", ("off_session", "on_session")),
+    }
 
 
-def _lines(call: ApiCall) -> list[Line]:
+def _lines(call: ApiCall, mode: str) -> list[Line]:
     entries = call.params.entries("line_items")
     if not entries:
         raise MissingParameter("line_items")
-    lines = [_line(call, entry) for entry in entries]
+    lines = [_line(call, entry, mode) for entry in entries]
     if len({line.price["currency"] for line in lines}) > 1:
         raise InvalidRequest("All line items must have the same currency.", param="line_items")
+    if mode == "subscription":
+        check_prices([line.price for line in lines], lines[0].price["currency"])
     return lines
 
 
-def _line(call: ApiCall, params: Params) -> Line:
+def _line(call: ApiCall, params: Params, mode: str) -> Line:
     params.refuse_unknown(("price", "price_data", "quantity"))
-    price_id, inline = params.text("price"), params.within("price_data")
-    if price_id is not None and inline is not None:
+    if params.text("price") is not None and params.within("price_data") is not None:
         raise InvalidParameter("You may only specify one of these parameters: price, price_data.")
     quantity = params.required_integer("quantity")
     if quantity < 1:
         raise InvalidParameter("This value must be greater than or equal to 1.", param=params.name_of("quantity"))
-    if price_id is not None:
-        price = referenced(call.sandbox, "price", price_id, param=params.name_of("price"))
-    elif inline is not None:
-        price = _inline_price(call, inline)
-    else:
+    inline = params.within("price_data")
+    price = read_price(call.sandbox, params) if inline is None else _inline_price(call, inline)
+    if price is None:
         raise MissingParameter(params.name_of("price"))
-    if price["type"] != "one_time":
+    if mode == "payment" and price["type"] != "one_time":
         raise InvalidRequest(
             "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or "
             "use only one-time prices.",
             param="line_items",
         )
-    if price_id is not None and not price["active"]:
+    if mode == "subscription" and price["type"] != "recurring":
         raise InvalidRequest(
-            f"The price specified is inactive. This field only accepts active prices: {price_id}",
-            param=params.name_of("price"),
+            "You must provide recurring prices only: this sandbox does not mix them with one-time ones.",
+            param="line_items",
         )
     product = referenced(call.sandbox, "product", price["product"], param=params.name_of("price"))
     return Line(price=price, quantity=quantity, description=product["name"])
@@ -182,12 +295,13 @@ def _line(call: ApiCall, params: Params) -> Line:
 
 def _inline_price(call: ApiCall, params: Params) -> Json:
     """Made for this session alone: Stripe keeps such a price inactive, so nothing else can use it."""
-    params.refuse_unknown(("currency", "product", "product_data", "tax_behavior", "unit_amount"))
+    params.refuse_unknown(("currency", "product", "product_data", "recurring", "tax_behavior", "unit_amount"))
     price = build_price(
         created=call.sandbox.now(),
         currency=read_currency(params),
         unit_amount=read_unit_amount(params),
         product_id=read_product(call, params),
+        recurring=read_recurring(params.within("recurring")),
         active=False,
         tax_behavior=params.choice("tax_behavior", TAX_BEHAVIOURS) or "unspecified",
     )

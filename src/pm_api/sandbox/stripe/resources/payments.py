@@ -1,7 +1,18 @@
-"""/v1/payment_intents, /v1/charges and /v1/payment_methods, as far as reading goes; and /v1/balance"""
+"""/v1/charges and /v1/balance"""
+
+from copy import deepcopy
 
 from pm_api.sandbox.stripe.objects.common import Json
-from pm_api.sandbox.stripe.wire import ApiCall, ApiRoute, by_moment, by_text, filtered_list, retrieve_one
+from pm_api.sandbox.stripe.telling import told
+from pm_api.sandbox.stripe.wire import (
+    ApiCall,
+    ApiRoute,
+    by_moment,
+    by_text,
+    filtered_list,
+    retrieve_one,
+    stored,
+)
 
 
 def retrieve_balance(call: ApiCall) -> Json:
@@ -17,14 +28,25 @@ def retrieve_balance(call: ApiCall) -> Json:
     }
 
 
+def update_charge(call: ApiCall) -> Json:
+    params = call.params
+    params.refuse_unknown(("description", "metadata", "receipt_email"))
+    charge = stored(call.sandbox, "charge", call.values["id"])
+    before = deepcopy(charge)
+    for name in ("description", "receipt_email"):
+        if name in params:
+            charge[name] = params.text(name)
+    charge["metadata"] = params.metadata(charge["metadata"])
+    return told(call.sandbox.asked_by(call.origin), before, charge, "charge.updated")
+
+
 ROUTES = (
     ApiRoute("GET", "/v1/balance", retrieve_balance),
     ApiRoute(
         "GET",
-        "/v1/payment_intents",
-        filtered_list("payment_intent", {"customer": by_text, "created": by_moment}),
+        "/v1/charges",
+        filtered_list("charge", {"created": by_moment, "customer": by_text, "payment_intent": by_text}),
     ),
-    ApiRoute("GET", "/v1/payment_intents/{id}", retrieve_one("payment_intent", param="intent")),
     ApiRoute("GET", "/v1/charges/{id}", retrieve_one("charge")),
-    ApiRoute("GET", "/v1/payment_methods/{id}", retrieve_one("payment_method")),
+    ApiRoute("POST", "/v1/charges/{id}", update_charge),
 )
