@@ -8,7 +8,7 @@ from pm_api.core.actor import SystemScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import purchases
 from pm_api.domains.payments import service as payments
-from pm_api.integrations.stripe import StripeCheckout, StripeDoor
+from pm_api.integrations.stripe import StripeCheckout, StripeDoor, checkouts
 
 _SCOPE = SystemScope("stripe event")
 
@@ -18,7 +18,7 @@ class EventNotUnderstood(Exception):
 
 
 async def fetch_checkout(door: StripeDoor, session_id: str) -> StripeCheckout:
-    return await door.checkout(session_id)
+    return await checkouts.retrieve(door, session_id)
 
 
 async def apply_checkout(session: AsyncSession, platform: Platform, found: StripeCheckout) -> str:

@@ -1,0 +1,147 @@
+"""Payments without a page: the intent to pay, and the charge it became."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import stripe
+from stripe.params import PaymentIntentCreateParams
+
+from pm_api.integrations.stripe.door import StripeDoor, calling, keyed
+from pm_api.integrations.stripe.values import (
+    BEGINNING,
+    LIST_LIMIT,
+    StripeList,
+    everything,
+    id_of,
+    moment,
+    page_size,
+    seconds,
+    texts,
+    upper,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StripePayment:
+    """A payment intent as Stripe has it now. `error_code` and `decline_code` say why the last attempt failed."""
+
+    id: str
+    status: str
+    amount: int
+    amount_received: int
+    currency: str
+    customer_id: str | None
+    payment_method_id: str | None
+    charge_id: str | None
+    client_secret: str | None
+    error_code: str | None
+    decline_code: str | None
+    metadata: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCharge:
+    """A charge as Stripe has it now; `amount_refunded` is the sum of its refunds so far."""
+
+    id: str
+    status: str
+    amount: int
+    amount_refunded: int
+    currency: str
+    customer_id: str | None
+    payment_intent_id: str | None
+    is_refunded: bool
+    is_disputed: bool
+    receipt_url: str | None
+    metadata: Mapping[str, str]
+    created_at: datetime
+
+
+async def charge_off_session(
+    door: StripeDoor,
+    *,
+    customer_id: str,
+    payment_method_id: str,
+    amount: int,
+    currency: str,
+    description: str,
+    metadata: Mapping[str, str],
+    key: str,
+) -> StripePayment:
+    """Take money from a card on file with nobody there, at once.
+
+    Raises CardDeclined, also when the bank wants the buyer: `payment_intent_id` then names what they can confirm.
+    """
+    params: PaymentIntentCreateParams = {
+        "amount": amount,
+        "currency": currency.lower(),
+        "customer": customer_id,
+        "payment_method": payment_method_id,
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "confirm": True,
+        "off_session": True,
+        "description": description,
+        "metadata": dict(metadata),
+    }
+    async with calling("payment intent"):
+        return read_payment(await door.client.v1.payment_intents.create_async(params, keyed(key)))
+
+
+async def retrieve(door: StripeDoor, payment_intent_id: str) -> StripePayment:
+    async with calling(payment_intent_id):
+        return read_payment(await door.client.v1.payment_intents.retrieve_async(payment_intent_id))
+
+
+async def list_of_customer(
+    door: StripeDoor, customer_id: str, *, since: datetime = BEGINNING, limit: int = LIST_LIMIT
+) -> StripeList[StripePayment]:
+    """A customer's payments, invoices' too, newest first: to find one again whose answer was not heard."""
+    async with calling(customer_id):
+        first = await door.client.v1.payment_intents.list_async(
+            {"customer": customer_id, "created": {"gte": seconds(since)}, "limit": page_size(limit)}
+        )
+        return await everything(first, read_payment, limit)
+
+
+async def retrieve_charge(door: StripeDoor, charge_id: str) -> StripeCharge:
+    async with calling(charge_id):
+        return read_charge(await door.client.v1.charges.retrieve_async(charge_id))
+
+
+def read_payment(found: stripe.PaymentIntent) -> StripePayment:
+    # An error has only the fields that say something.
+    error = found.last_payment_error
+    return StripePayment(
+        id=found.id,
+        status=found.status,
+        amount=found.amount,
+        amount_received=found.amount_received,
+        currency=upper(found.currency),
+        customer_id=id_of(found.customer),
+        payment_method_id=id_of(found.payment_method),
+        charge_id=id_of(found.latest_charge),
+        client_secret=found.client_secret,
+        error_code=error.code if error and "code" in error else None,
+        decline_code=error.decline_code if error and "decline_code" in error else None,
+        metadata=texts(found.metadata),
+        created_at=moment(found.created),
+    )
+
+
+def read_charge(found: stripe.Charge) -> StripeCharge:
+    return StripeCharge(
+        id=found.id,
+        status=found.status,
+        amount=found.amount,
+        amount_refunded=found.amount_refunded,
+        currency=upper(found.currency),
+        customer_id=id_of(found.customer),
+        payment_intent_id=id_of(found.payment_intent),
+        is_refunded=found.refunded,
+        is_disputed=found.disputed,
+        receipt_url=found.receipt_url,
+        metadata=texts(found.metadata),
+        created_at=moment(found.created),
+    )
