@@ -8,7 +8,7 @@ WORKERS ?= 2
 RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 
-.PHONY: help run test test-pg15 test-pg16 test-redis soak lint format bench openapi matrix lock clean
+.PHONY: help run test test-pg15 test-pg16 test-redis soak lint format bench bench-large openapi matrix lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,7 +42,7 @@ test-redis: $(DEV) ## Shared rate limits on Debian's Redis (installs redis-serve
 	command -v redis-server >/dev/null || apt-get install -y redis-server
 	$(BIN)/python -m pytest -q tests/core/test_ratelimit.py
 
-soak: $(DEV) ## The long versions of races, kills, fuzzing and volume (about half an hour)
+soak: $(DEV) ## The long versions of races, kills, fuzzing and volume (about an hour)
 	PM_SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 lint: $(DEV) ## Style, types, fences, migrations, and the committed documents
@@ -59,6 +59,9 @@ format: $(DEV) ## Put the style right
 
 bench: $(DEV) ## Ratios within one run: spends against a no-op, an ORM transaction and pgbench
 	$(BIN)/python -m benchmarks
+
+bench-large: $(DEV) ## Wall times of accounts of 10,000 to 10 million entries (half an hour, 15 GB)
+	$(BIN)/python -m benchmarks.large
 
 openapi: $(DEV) ## Write openapi.json
 	$(BIN)/pm-api openapi

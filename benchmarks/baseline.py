@@ -43,7 +43,6 @@ async def spend(
 ) -> EntryAnswer:
     """Take what the service costs in this session's transaction; raises InsufficientCredits."""
     assert request.service is not None
-    now = platform.clock.now()
     quantity = request.quantity or 1
     price = await platform.part(Catalogue).price_of(request.service)
     amount = price.cost * quantity
@@ -51,6 +50,7 @@ async def spend(
 
     account = await session.scalar(select(CreditAccount).where(CreditAccount.id == scope.user_id).with_for_update())
     assert account is not None
+    now = max(platform.clock.now(), account.updated_at)  # only now: the lock may have been waited for
     lots = await session.scalars(
         select(CreditGrant)
         .where(CreditGrant.account_id == account.id, CreditGrant.remaining > 0)
@@ -85,6 +85,7 @@ async def spend(
         details=request.metadata,
         command_key=stored_key,
         reverses_seq=None,
+        debt_after=account.debt,
         created_at=now,
     )
     entry.hash = account.last_hash = chain_hash(
@@ -106,6 +107,8 @@ async def spend(
         created_at=now,
         allocations=[Allocation(lot_id, -part) for lot_id, part in taken],
         made=None,
+        hold_id=None,
+        debt_after=account.debt,
     )
     answer = EntryAnswer(
         entry=_read(entry), balance=BalanceAfter(current=available, held=account.held, debt=account.debt)
@@ -168,6 +171,7 @@ def _take(lots: list[CreditGrant], amount: int, service: str) -> list[tuple[UUID
         part = min(amount, lot.remaining - lot.held)
         if part > 0:
             lot.remaining -= part
+            lot.spent += part
             amount -= part
             taken.append((lot.id, part))
     return taken

@@ -7,7 +7,7 @@ WITH account AS (
     WHERE id = CAST(:account AS uuid) AND balance >= 3
     RETURNING id, seq, balance
 ), lot AS (
-    UPDATE credit_grants SET remaining = remaining - 3
+    UPDATE credit_grants SET remaining = remaining - 3, spent = spent + 3
     WHERE account_id = CAST(:account AS uuid) AND id = CAST(:lot AS uuid) AND remaining >= 3
     RETURNING id
 ), command AS (

@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 import httpx
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.engine import make_url
 from tests.support.processes import free_port
 from tests.support.settings import environment_for
@@ -27,14 +27,20 @@ from pm_api.domains.ai_credits.book import (
     LotDraft,
     fingerprint,
 )
-from pm_api.domains.ai_credits.commands import Grant
-from pm_api.domains.ai_credits.enums import AccountKind, LotKind
+from pm_api.domains.ai_credits.commands import Grant, PlaceHold
+from pm_api.domains.ai_credits.enums import AccountKind, CapWindow, LotKind, Service
+from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditCap
 from pm_api.domains.ai_credits.store import Order
-from pm_api.identity.models import User, UserSession
+from pm_api.identity.models import Member, User, UserSession, Workspace
+from pm_api.identity.permissions import Role
 from pm_api.identity.tokens import AccessTokens
 from pm_api.sandbox.postgres import EmbeddedPostgres
 
 ROOT: Final = Path(__file__).parent.parent
+MEMBERS: Final = 20
+"""Of the pool, each with a cap of their role's; the service has one too."""
+OPEN_HOLDS: Final = 20
+"""On the hot accounts, from beginning to end: a spend has to look past them."""
 CALLERS: Final = "BENCH_CALLERS"
 PROFILE: Final = "BENCH_PROFILE"
 CREDITS: Final = 100_000_000
@@ -59,27 +65,38 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The accounts of one run. `writer` and `pgbench` are for the contestant of that name alone."""
+    """The accounts of one run. `writer` and `pgbench` are for the contestant of that name alone; the first of `many`
+    are the pool's members.
+    """
 
     hot: Caller
     many: list[Caller]
     writer: Caller
     pgbench: Caller
+    pool: UUID
 
     def write(self, folder: Path) -> Path:
         """The callers for the other processes."""
         path = folder / "callers.json"
-        people = [self.hot, *self.many]
-        path.write_text(json.dumps([[str(one.user_id), str(one.session_id), one.token] for one in people]))
+        people = [[str(one.user_id), str(one.session_id), one.token] for one in (self.hot, *self.many)]
+        path.write_text(json.dumps({"people": people, "pool": str(self.pool), "members": MEMBERS}))
         return path
 
 
-def read_callers(path: str) -> list[Caller]:
-    """What `Ground.write` wrote: the hot one first."""
-    return [
-        Caller(UUID(user_id), UUID(session_id), token)
-        for user_id, session_id, token in json.loads(Path(path).read_text())
-    ]
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """What another process knows of the ground: the hot one first, the pool's members next."""
+
+    people: list[Caller]
+    pool: str
+    members: int
+
+
+def read_callers(path: str) -> Callers:
+    """What `Ground.write` wrote."""
+    known = json.loads(Path(path).read_text())
+    people = [Caller(UUID(user_id), UUID(session_id), token) for user_id, session_id, token in known["people"]]
+    return Callers(people, known["pool"], known["members"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +163,68 @@ async def fill(platform: Platform, accounts: int) -> Ground:
     tokens = platform.part(AccessTokens)
     callers = [Caller(user_id, session_id, tokens.issue(user_id, session_id)) for user_id, session_id in people]
     hot, writer, pgbench, *many = callers
-    return Ground(hot, many, writer, pgbench)
+    pool = await _open_pool(platform, many[:MEMBERS])
+    async with platform.database.transaction() as session:
+        await ledger.apply(
+            session, platform, [_hold(one.user_id, n) for one in (hot, writer) for n in range(OPEN_HOLDS)]
+        )
+    return Ground(hot, many, writer, pgbench, pool)
 
 
-def _pack(user_id: UUID) -> Order:
+async def _open_pool(platform: Platform, members: list[Caller]) -> UUID:
+    """A workspace with a pack, whose caps are kept count of and never reached."""
+    now, pool = platform.clock.now(), platform.randomness.uuid()
+    async with platform.database.transaction() as session:
+        row = {"id": pool, "name": "Pool", "slug": "pool", "created_at": now, "updated_at": now}
+        await session.execute(insert(Workspace), [row])
+        await session.execute(
+            insert(Member),
+            [
+                {
+                    "id": platform.randomness.uuid(),
+                    "workspace_id": pool,
+                    "user_id": one.user_id,
+                    "role": Role.MEMBER,
+                    "joined_at": now,
+                }
+                for one in members
+            ],
+        )
+        await ledger.apply(session, platform, [_pack(pool, AccountKind.WORKSPACE)])
+        await session.execute(
+            insert(CreditCap),
+            [
+                {
+                    "account_id": pool,
+                    "subject": subject,
+                    "cap_window": window,
+                    "amount": CREDITS,
+                    "created_at": now,
+                    "updated_at": now,
+                }
+                for subject in ("role:MEMBER", f"service:{Service.TASK_GENERATION}")
+                for window in CapWindow
+            ],
+        )
+        await session.execute(update(CreditAccount).where(CreditAccount.id == pool).values(capped=True))
+    return pool
+
+
+def _hold(user_id: UUID, number: int) -> Order:
+    command = PlaceHold(
+        account_id=user_id,
+        key=f"s:benchmark:hold:{number}",
+        fingerprint=fingerprint("benchmark"),
+        by=ledger.by_system(),
+        amount=5,
+        ttl_s=86_400,
+        description="Work that takes all day",
+        details=b"{}",
+    )
+    return Order(AccountKind.USER, command)
+
+
+def _pack(user_id: UUID, kind: AccountKind = AccountKind.USER) -> Order:
     lots = (
         LotDraft(LotKind.PURCHASE, CREDITS, "benchmark", "pack"),
         LotDraft(LotKind.BONUS, CREDITS, "benchmark", "pack:bonus"),
@@ -162,7 +237,7 @@ def _pack(user_id: UUID) -> Order:
         lots=lots,
         description="Benchmark pack",
     )
-    return Order(AccountKind.USER, command)
+    return Order(kind, command)
 
 
 class ProcessEnded(Exception):

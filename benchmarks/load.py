@@ -20,16 +20,24 @@ from typing import Final, Self, cast
 
 import uvloop
 
-from benchmarks.ground import ROOT, ProcessEnded, read_callers
+from benchmarks.ground import ROOT, Caller, ProcessEnded, read_callers
 
+SPEND: Final = "spend"
+BATCH: Final = "batch"
+HOLD: Final = "hold"
+ITEMS: Final = 100
+"""Spends in one request of a batch."""
 BODY: Final = b'{"service":"TASK_GENERATION","description":"Task list for launch"}'
+_POOL_BODY: Final = b'{"service":"TASK_GENERATION","description":"Task list for launch","workspaceId":"%s"}'
+_ITEM: Final = '{"service":"TASK_GENERATION","description":"Task list for launch","idempotencyKey":"item-%016d-%d"}'
+_HOLD_ID: Final = b'"hold":{"id":"'
 MAX_LINE_BYTES: Final = 1 << 20
 DRAIN_TIMEOUT_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One run: who calls what, over how many connections, for how long."""
+    """One run: who calls what, over how many connections, for how long. `members` call for their pool."""
 
     port: int
     path: str
@@ -38,11 +46,15 @@ class Task:
     connections: int
     warm_up_s: float
     measured_s: float
+    work: str = SPEND
+    members: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`answered` counts every request that was answered, those of the warm-up too."""
+    """What is counted are pieces of work: spends (a batch is many), pairs of hold and capture. `answered` counts all,
+    those of the warm-up too.
+    """
 
     per_s: float
     p50_ms: float
@@ -55,22 +67,52 @@ class UnexpectedAnswer(Exception):
 
 
 class Run:
-    """What the connections of one run share."""
+    """What the connections of one run share: what they ask, and what came of it."""
 
-    def __init__(self, heads: Iterator[bytes], keys: Iterator[int], began: float, task: Task) -> None:
+    def __init__(self, heads: Iterator[bytes], keys: Iterator[int], began: float, task: Task, pool: str) -> None:
         self._heads = heads
         self._keys = keys
+        self._line = f"POST {task.path} HTTP/1.1\r\n".encode()
+        self._body = _POOL_BODY % pool.encode() if task.members else BODY
+        self._work = task.work
         self._measured_from = began + task.warm_up_s
         self._ends = self._measured_from + task.measured_s
+        self.pieces = ITEMS if task.work == BATCH else 1
         self.latencies: list[float] = []
         self.answered = 0
 
-    def request(self) -> bytes:
-        return b"%sIdempotency-Key: bench-%016d\r\n\r\n%s" % (next(self._heads), next(self._keys), BODY)
+    def first(self) -> bytes:
+        """The request a piece of work begins with."""
+        if self._work == BATCH:
+            number = next(self._keys)
+            items = ",".join([_ITEM % (number, place) for place in range(ITEMS)])
+            body = f'{{"items":[{items}]}}'.encode()
+            return b"%s%sContent-Length: %d\r\n\r\n%s" % (self._line, next(self._heads), len(body), body)
+        return self._request(self._line, self._body)
+
+    def then(self, answer: bytes) -> bytes | None:
+        """The request that follows this answer in the same piece of work, if one does; raises UnexpectedAnswer."""
+        if self._work == BATCH and answer.count(b'"status":200') != ITEMS:
+            raise UnexpectedAnswer(answer.decode(errors="replace"))
+        place = answer.find(_HOLD_ID) if self._work == HOLD else -1
+        if place < 0 or b'"entry"' in answer:
+            return None
+        begins = place + len(_HOLD_ID)
+        line = b"POST /api/credits/holds/%s/capture HTTP/1.1\r\n" % answer[begins : begins + 36]
+        return self._request(line, b"{}")
+
+    def _request(self, line: bytes, body: bytes) -> bytes:
+        return b"%s%sContent-Length: %d\r\nIdempotency-Key: bench-%016d\r\n\r\n%s" % (
+            line,
+            next(self._heads),
+            len(body),
+            next(self._keys),
+            body,
+        )
 
     def record(self, sent: float, now: float) -> bool:
-        """Count an answer; False when the connection has nothing more to do."""
-        self.answered += 1
+        """Count a piece of work; False when the connection has nothing more to do."""
+        self.answered += self.pieces
         if self._measured_from <= now < self._ends:
             self.latencies.append(now - sent)
         return now < self._ends
@@ -80,7 +122,7 @@ class Run:
         if not ordered:
             raise UnexpectedAnswer("nothing was answered in the measured time")
         return Figures(
-            per_s=len(ordered) / task.measured_s,
+            per_s=len(ordered) * self.pieces / task.measured_s,
             p50_ms=ordered[len(ordered) // 2] * 1000,
             p99_ms=ordered[len(ordered) * 99 // 100] * 1000,
             answered=self.answered,
@@ -101,7 +143,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         assert self._transport is not None
-        request = self._run.request()
+        request = self._run.first()
         self._sent = time.perf_counter()
         self._transport.write(request)
 
@@ -115,11 +157,19 @@ class Connection(asyncio.Protocol):
         if len(body) < int(head[length + 16 : end if end > 0 else len(head)]):
             return
         now = time.perf_counter()
-        if not head.startswith(b"HTTP/1.1 200"):
+        if not head.startswith(b"HTTP/1.1 20"):
             self._end(UnexpectedAnswer(self._received.decode(errors="replace")))
             return
         self._received = b""
-        if self._run.record(self._sent, now):
+        try:
+            following = self._run.then(body)
+        except UnexpectedAnswer as error:
+            self._end(error)
+            return
+        if following is not None:
+            assert self._transport is not None
+            self._transport.write(following)
+        elif self._run.record(self._sent, now):
             self._send()
         else:
             self._end(None)
@@ -137,30 +187,29 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
+def _head(caller: Caller) -> bytes:
+    return (f"Host: 127.0.0.1\r\nAuthorization: Bearer {caller.token}\r\nContent-Type: application/json\r\n").encode()
+
+
 class Generator:
     """Lives through all runs: the next caller and the next key go on where the run before stopped."""
 
     def __init__(self, callers: str) -> None:
-        people = [
-            (
-                f"Host: 127.0.0.1\r\nAuthorization: Bearer {one.token}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(BODY)}\r\n"
-            ).encode()
-            for one in read_callers(callers)
-        ]
-        hot, *many = people
+        known = read_callers(callers)
+        hot, *many = [_head(one) for one in known.people]
+        self._members = itertools.cycle(many[: known.members])
         random.shuffle(many)
         self._one = itertools.repeat(hot)
         self._all = itertools.cycle(many)
+        self._pool = known.pool
         self._keys = itertools.count(1)
 
     async def run(self, task: Task) -> Figures:
         loop = asyncio.get_running_loop()
-        if task.everybody:
+        if task.everybody or task.members:
             await self._set_sessions(task)
-        line = f"POST {task.path} HTTP/1.1\r\n".encode()
-        heads = map(line.__add__, self._all if task.everybody else self._one)
-        run = Run(heads, self._keys, time.perf_counter(), task)
+        heads = self._members if task.members else self._all if task.everybody else self._one
+        run = Run(heads, self._keys, time.perf_counter(), task, self._pool)
         connections = [
             (await loop.create_connection(lambda: Connection(run), "127.0.0.1", task.port))[1]
             for _ in range(task.connections)

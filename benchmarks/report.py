@@ -16,11 +16,19 @@ SPEND_COLD: Final = "spend, 10,000 accounts, sessions not cached"
 ORM_HOT: Final = "ORM spend, one hot account"
 ORM_SPREAD: Final = "ORM spend, 10,000 accounts"
 
+NOOP_POOL: Final = "no-op, 20 members of a workspace"
+SPEND_POOL: Final = "spend, a capped pool of 20 members"
+HOLD_PAIR: Final = "hold and capture, one hot account"
+BATCH_HOT: Final = "spends in batches of 100, one hot account"
+BATCH_SPREAD: Final = "spends in batches of 100, 10,000 accounts"
+
 WRITER_HOT: Final = "writer, one hot account"
 WRITER_SPREAD: Final = "writer, 10,000 accounts"
 
 AT: Final = 32
 """Connections at which the targets hold."""
+BATCHES_AT: Final = 8
+"""Connections that send batches: each has as many spends under way as a hundred others."""
 
 
 @dataclass
@@ -37,6 +45,9 @@ class Results:
 
     def p99_ms(self, name: str, connections: int = AT) -> float:
         return median(one.p99_ms for one in self.http[name, connections])
+
+    def batch_per_s(self, name: str) -> float:
+        return self.per_s(name, BATCHES_AT)
 
     def pgbench_best(self) -> float:
         return max(median(rates) for rates in self.pgbench.values())
@@ -55,8 +66,13 @@ def http_table(results: Results) -> str:
 
 def _by_name(item: tuple[tuple[str, int], object]) -> tuple[int, int]:
     (name, connections), _ = item
-    order = (NOOP, SPEND_HOT, SPEND_SPREAD, ORM_HOT, ORM_SPREAD, NOOP_COLD, SPEND_COLD)
-    return order.index(name), connections
+    return _ORDER.index(name), connections
+
+
+_ORDER: Final = (
+    *(NOOP, SPEND_HOT, SPEND_SPREAD, ORM_HOT, ORM_SPREAD, NOOP_COLD, SPEND_COLD),
+    *(NOOP_POOL, SPEND_POOL, HOLD_PAIR, BATCH_HOT, BATCH_SPREAD),
+)
 
 
 def alone_table(results: Results) -> str:
@@ -75,14 +91,19 @@ def alone_table(results: Results) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Target:
+    """`target` is None for what is only told."""
+
     figure: str
     value: float
-    target: float
+    target: float | None
     at_most: bool = False
 
-    @property
-    def reached(self) -> bool:
-        return self.value <= self.target if self.at_most else self.value >= self.target
+    def line(self) -> str:
+        told = f"{self.figure:<60}{self.value:>12.2f}"
+        if self.target is None:
+            return f"{told}{'—':>12}"
+        reached = self.value <= self.target if self.at_most else self.value >= self.target
+        return f"{told}{('≤ ' if self.at_most else '≥ ') + f'{self.target:g}':>12}   {'yes' if reached else 'NO'}"
 
 
 def targets(results: Results) -> Sequence[Target]:
@@ -101,14 +122,20 @@ def targets(results: Results) -> Sequence[Target]:
         ),
     ]
     hot = median(results.alone[WRITER_HOT]) / results.pgbench_best()
-    return [*found, Target(f"{WRITER_HOT} / pgbench's best", hot, 3), Target("the same, aim", hot, 5)]
+    found += [Target(f"{WRITER_HOT} / pgbench's best", hot, 3), Target("the same, aim", hot, 5)]
+    batches = results.batch_per_s(BATCH_HOT) / results.pgbench_best()
+    return [
+        *found,
+        Target(f"{BATCH_HOT} / pgbench's best", batches, 2),
+        Target("the same, aim", batches, 4),
+        Target(f"{BATCH_SPREAD} / pgbench's best", results.batch_per_s(BATCH_SPREAD) / results.pgbench_best(), None),
+        Target(f"{SPEND_POOL} / no-op", rate(SPEND_POOL) / rate(NOOP), None),
+        Target("the same / no-op with the same guard", rate(SPEND_POOL) / rate(NOOP_POOL), None),
+        Target(f"{HOLD_PAIR}: pairs / no-op", rate(HOLD_PAIR) / rate(NOOP), None),
+        Target(f"{HOLD_PAIR}: requests / no-op", 2 * rate(HOLD_PAIR) / rate(NOOP), None),
+    ]
 
 
 def target_table(found: Sequence[Target]) -> str:
-    lines = [f"{f'ratios (HTTP: at {AT} connections)':<46}{'is':>12}{'to reach':>12}"]
-    lines += [
-        f"{one.figure:<46}{one.value:>12.2f}{('≤ ' if one.at_most else '≥ ') + f'{one.target:g}':>12}"
-        f"   {'yes' if one.reached else 'NO'}"
-        for one in found
-    ]
-    return "\n".join(lines)
+    head = f"{f'ratios (HTTP: at {AT} connections, batches {BATCHES_AT})':<60}{'is':>12}{'to reach':>12}"
+    return "\n".join([head, *(one.line() for one in found)])

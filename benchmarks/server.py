@@ -59,7 +59,7 @@ async def set_sessions(platform: PlatformDep, *, cached: bool) -> Nothing:
     """Have every caller's session checked already, as it is for 5 s after a caller's request; or nobody's."""
     cache = platform.part(SessionCache)
     cache.clear()
-    for one in read_callers(os.environ[CALLERS])[1:] if cached else ():
+    for one in read_callers(os.environ[CALLERS]).people[1:] if cached else ():
         cache.put(one.token, Actor(ActorKind.USER, one.user_id, one.session_id), CACHE_S)
     return Nothing()
 

@@ -32,7 +32,7 @@ from pm_api.core.problem import install_error_handlers
 from pm_api.core.ratelimit import Policy
 from pm_api.core.settings import Settings, load_settings
 from pm_api.domains.changes.hub import StreamHub
-from pm_api.identity.errors import WorkspaceNotFound
+from pm_api.identity.errors import RegistrationRequired, WorkspaceNotFound
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf
 from pm_api.routers import DEVELOPMENT_ROUTERS, KEY_EXEMPT, ROUTERS
 
@@ -189,12 +189,14 @@ def _addition(route: APIRoute) -> Addition:
 
 
 def _guard_problems(guard: Guard) -> list[type[ApiError]]:
+    refused: list[type[ApiError]] = [Unauthorized]
+    if not (isinstance(guard, RequireAccount | RequireAccountOf) and guard.leads):
+        refused.append(RegistrationRequired)
     if isinstance(guard, Operator):
-        return [Unauthorized, Forbidden]
+        refused.append(Forbidden)
     if isinstance(guard, Require | RequireAccount | RequireAccountOf):
-        missing = WorkspaceNotFound if guard.table == "workspaces" else NotFound
-        return [Unauthorized, Forbidden, missing]
-    return [Unauthorized]
+        refused += [Forbidden, WorkspaceNotFound if guard.table == "workspaces" else NotFound]
+    return refused
 
 
 def _security(guard: Guard) -> list[dict[str, list[str]]]:

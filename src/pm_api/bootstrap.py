@@ -20,6 +20,8 @@ from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
 from pm_api.domains.changes.repository import CHANGES_CHANNEL
+from pm_api.entitlements.cache import Entitlements
+from pm_api.entitlements.service import CHANNEL as ENTITLEMENTS_CHANNEL
 from pm_api.identity.guards import SessionCache
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
@@ -58,6 +60,7 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
     platform.provide(SessionCache())
     platform.provide(StreamHub(platform))
     platform.provide(Catalogue(platform))
+    platform.provide(Entitlements(platform))
     platform.provide(LedgerWriter(platform))
     platform.provide(StripeDoor(settings.stripe))
     platform.provide(Probe())
@@ -73,6 +76,9 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     catalogue = platform.part(Catalogue)
     platform.signals.on(CATALOGUE_CHANNEL, lambda _: catalogue.forget())
     platform.signals.on_reset(catalogue.forget)
+    entitlements = platform.part(Entitlements)
+    platform.signals.on(ENTITLEMENTS_CHANNEL, entitlements.forget)
+    platform.signals.on_reset(entitlements.clear)
     platform.signals.on(business_clock.CHANNEL, lambda payload: shift_clock(platform, payload))
     rereading: set[asyncio.Task[None]] = set()
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from pm_api.domains.account import router as account
 from pm_api.domains.ai_credits import router as ai_credits
+from pm_api.domains.billing import router as billing
 from pm_api.domains.changes import router as changes
 from pm_api.domains.notifications import router as notifications
 from pm_api.identity.routers import auth, team, workspaces
@@ -22,6 +23,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     workspaces.router,
     team.router,
     *ai_credits.ROUTERS,
+    *billing.ROUTERS,
     webhooks.router,
     changes.router,
     notifications.router,
@@ -39,6 +41,7 @@ PUBLIC: Final = frozenset(
         "getProblem",
         "getConfig",
         "listCreditPacks",
+        "listPlans",
         "createLead",
         "receiveStripeEvent",
         "receiveBillingEvent",
@@ -71,7 +74,7 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "extendHold": "the ledger's own command record",
     "spendCreditsBatch": "every item has a key of its own in the ledger's command record",
     "estimateCredits": "writes nothing",
-    "useCredits": "the ledger's own command record, under keys made from it",
+    "useCredits": "the ledger's own command record decides who works; a flow keeps the answer, and has no session",
     "streamCredits": "the ledger's own command record, under keys made from it",
 }
 """POST operations whose Idempotency-Key is not kept by the route class, and why."""

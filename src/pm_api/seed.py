@@ -8,13 +8,18 @@ from typing import Any, Final
 from uuid import UUID
 
 import httpx
+from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import Actor, ActorKind, UserScope
+from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
 from pm_api.domains.ai_credits import catalogue
+from pm_api.domains.billing import contracts
+from pm_api.domains.billing.schemas.contracts import ContractWrite
 from pm_api.domains.payments import service as payments
+from pm_api.entitlements import service as entitlements
+from pm_api.entitlements.enums import AccountType, Plan
 from pm_api.identity import members, repository, workspaces
 from pm_api.identity.permissions import Role
 
@@ -44,6 +49,7 @@ async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
     actor = Actor(ActorKind.USER, demo_id)
     async with platform.database.transaction() as session:
         workspace_id = await _workspace(session, platform, actor)
+        await _team_plan(session, platform, workspace_id)
     for email, name, role in TEAM:
         member_id = await _person(platform, email, name)
         async with platform.database.transaction() as session:
@@ -71,6 +77,23 @@ async def _workspace(session: AsyncSession, platform: Platform, actor: Actor) ->
             return workspace.id
     made = await workspaces.create(session, platform, actor, name=name, slug=slug)
     return made.id
+
+
+async def _team_plan(session: AsyncSession, platform: Platform, workspace_id: UUID) -> None:
+    """A year of the team plan by contract, so that the workspace holds four people; again when that year is over."""
+    standing = await entitlements.standing_of(session, platform, AccountType.WORKSPACE, workspace_id)
+    if standing.is_bought:
+        return
+    first = platform.clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    wanted = ContractWrite(
+        plan=Plan.TEAM_STANDARD,
+        price=0,
+        currency="USD",
+        startsAt=first,
+        endsAt=first + relativedelta(years=1),
+    )
+    account_of_the_team = (AccountType.WORKSPACE, workspace_id)
+    await contracts.put(session, platform, SystemScope("demo data"), account_of_the_team, wanted, None)
 
 
 async def _purchases(platform: Platform, scope: UserScope, sandbox_url: str) -> str:

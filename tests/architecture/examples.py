@@ -9,11 +9,15 @@ from uuid import UUID, uuid4
 import orjson
 from fastapi.routing import APIRoute
 
+from pm_api.core.actor import Actor, ActorKind, AdminScope
 from pm_api.domains.ai_credits import pools
 from pm_api.domains.ai_credits import service as credits_service
 from pm_api.domains.ai_credits.enums import CapWindow
 from pm_api.domains.ai_credits.schemas.ledger import SpendRequest
 from pm_api.domains.ai_credits.schemas.pools import CapWrite
+from pm_api.domains.billing import contracts
+from pm_api.domains.billing.schemas.contracts import ContractWrite
+from pm_api.entitlements.enums import AccountType
 from pm_api.sandbox.stripe import sign_payload
 from tests.architecture.world import (
     ADMIN_KEY_HOLDER,
@@ -43,6 +47,7 @@ Example = Callable[[Scene], Awaitable[Call]]
 
 PATH_TABLES: Final = {
     "workspace_id": "workspaces",
+    "account_id": "workspaces",
     "member_id": "workspace_members",
     "hold_id": "credit_holds",
     "pool_request_id": "credit_pool_requests",
@@ -61,10 +66,12 @@ PATH_VALUES: Final = {
     "code": "not_found",
     "key": "a-key",
     "subject": "role:MEMBER",
+    "account_type": "WORKSPACE",
     "month": f"{datetime.now(UTC):%Y-%m}",
 }
 
 
+A_BATCH: Final = [{"amount": 1, "idempotencyKey": "one"}]
 TOP_UP: Final = {"enabled": True, "threshold": 10, "pack": "SMALL", "monthlyCap": 1000, "currency": "USD"}
 
 
@@ -138,6 +145,16 @@ def on_the_pool(**body: Any) -> Example:
     return example
 
 
+async def a_batch_on_the_pool(scene: Scene) -> Call:
+    """Its items have the keys."""
+    call = await on_the_pool(items=A_BATCH)(scene)
+    return Call(json=call.json)
+
+
+async def a_batch(_scene: Scene) -> Call:
+    return Call(json={"items": A_BATCH})
+
+
 def keyed(**body: Any) -> Example:
     """A body under a key of its own."""
 
@@ -206,7 +223,7 @@ def from_own_wallet(**body: Any) -> Example:
 
 async def redeem(scene: Scene) -> Call:
     """A code that somebody else made."""
-    sent = await gift_of_the_pool(scene, TARGET)
+    sent = await gift_of_the_pool(scene, "ADMIN" if scene.column == "OWNER" else "OWNER")
     return Call(json={"code": sent.codes[0].code})
 
 
@@ -275,6 +292,30 @@ async def snooze(scene: Scene) -> Call:
     return Call(json={"until": (scene.platform.clock.now() + timedelta(hours=1)).isoformat()})
 
 
+def contract_of_a_year(scene: Scene) -> dict[str, Any]:
+    """From the first of this month on."""
+    first = scene.platform.clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    dates = {"startsAt": first.isoformat(), "endsAt": first.replace(year=first.year + 1).isoformat()}
+    return {"plan": "TEAM_STANDARD", "price": 9999, "currency": "USD", **dates}
+
+
+async def without_a_plan(scene: Scene) -> Call:
+    """A contract for a workspace that has no subscription."""
+    workspace_id = await scene.cast.open_workspace("OWNER")
+    return Call(path=f"/api/admin/accounts/WORKSPACE/{workspace_id}/contract", json=contract_of_a_year(scene))
+
+
+async def with_a_contract(scene: Scene) -> Call:
+    """A workspace that has one."""
+    call = await without_a_plan(scene)
+    account = (AccountType.WORKSPACE, UUID(call.path.split("/")[-2]))
+    async with scene.platform.database.transaction() as session:
+        scope = AdminScope(Actor(ActorKind.SYSTEM))
+        wanted = ContractWrite.model_validate(call.json)
+        await contracts.put(session, scene.platform, scope, account, wanted, None)
+    return Call(path=call.path)
+
+
 async def own_ticket(_scene: Scene) -> Call:
     return Call(json={})
 
@@ -317,7 +358,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     "changeMemberRole": fixed(role="VIEWER"),
     "removeMember": remove_member,
     "spendCredits": spend,
-    "spendCreditsBatch": on_the_pool(items=[{"amount": 1, "idempotencyKey": "one"}]),
+    "spendCreditsBatch": a_batch_on_the_pool,
     "estimateCredits": on_the_pool(service="CHAT_ASSISTANT"),
     "placeHold": on_the_pool(amount=1),
     "captureHold": keyed(amount=1),
@@ -343,6 +384,10 @@ EXAMPLES: Final[dict[str, Example]] = {
     "approveRefund": fixed(),
     "declineRefund": fixed(note="matrix"),
     "explainCreditEntry": nothing,
+    "readCreditAccount": nothing,
+    "readCreditHistory": nothing,
+    "verifyCreditAccount": nothing,
+    "explainAnyCreditEntry": nothing,
     "getCreditStatement": statement,
     "exportCreditHistory": export,
     "sendGift": on_the_pool(amount=1, code={}),
@@ -369,6 +414,12 @@ EXAMPLES: Final[dict[str, Example]] = {
     "declineCreditPoolRequest": fixed(),
     "getAutoTopUp": of_the_workspace,
     "putAutoTopUp": on_the_account(**TOP_UP),
+    "listPlans": nothing,
+    "getSubscription": of_the_workspace,
+    "getBillingUsage": of_the_workspace,
+    "putContract": without_a_plan,
+    "getContract": with_a_contract,
+    "endContract": with_a_contract,
     "receiveStripeEvent": stripe_event,
     "receiveBillingEvent": stripe_event,
     "listWebhookEvents": nothing,
@@ -390,7 +441,7 @@ EXAMPLES: Final[dict[str, Example]] = {
 
 OWN_ACCOUNT: Final[dict[str, Example]] = {
     "spendCredits": spend_from_own_wallet,
-    "spendCreditsBatch": keyed(items=[{"amount": 1, "idempotencyKey": "one"}]),
+    "spendCreditsBatch": a_batch,
     "estimateCredits": keyed(service="CHAT_ASSISTANT"),
     "placeHold": spend_from_own_wallet,
     "listHolds": nothing,
@@ -418,6 +469,8 @@ OWN_ACCOUNT: Final[dict[str, Example]] = {
     "exportCreditHistory": own_export,
     "listChanges": nothing,
     "openStream": nothing,
+    "getSubscription": nothing,
+    "getBillingUsage": nothing,
 }
 """The same for what works on a workspace's account or on the caller's own: without a workspace."""
 

@@ -29,6 +29,7 @@ LISTED: Final = {
     "credit_plan_grants": "catalogue",
     "credit_pack_lots": "catalogue",
     "credit_packs": "catalogue",
+    "plans": "catalogue",
 }
 """Tables without an owner's column, each with the reason."""
 

@@ -32,6 +32,7 @@ from pm_api.identity.sessions import Device
 from pm_api.identity.tokens import AccessTokens
 from tests.conftest import PASSWORD, TEMPLATE, database_url, open_platform, server_command
 from tests.support.clock import MovableClock
+from tests.support.plans import have_room
 from tests.support.settings import ADMIN_KEY, settings_for
 
 ANONYMOUS: Final = "anonymous"
@@ -123,6 +124,7 @@ class Cast:
         """A fresh workspace with everybody in it."""
         place = Place(await self.open_workspace("OWNER"))
         async with self.platform.database.transaction() as session:
+            await have_room(session, self.platform, place.workspace_id)
             for name in (*ROLES[:-1], TARGET):
                 role = Role.MEMBER if name == TARGET else Role(name)
                 actor = Actor(ActorKind.SYSTEM)
@@ -253,9 +255,9 @@ async def notification_row(scene: Scene) -> UUID:
 
 
 async def hold_row(scene: Scene) -> UUID:
-    """An open hold on the place's pool, which somebody with the right placed."""
+    """An open hold on the place's pool, which the caller placed; the owner, if nobody calls."""
     await scene.fill_pool()
-    answer, _ = await holds.place(scene.platform, scene.owner_scope(), HoldRequest(amount=2), uuid4().hex)
+    answer, _ = await holds.place(scene.platform, scene.scope(), HoldRequest(amount=2), uuid4().hex)
     return answer.hold.id
 
 

@@ -4,15 +4,29 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+import jsonschema_rs
 import pytest
 import schemathesis
+from pydantic import BaseModel
 
 from pm_api import cli
+from pm_api.app import api_routes, create_app
 from pm_api.core.openapi import CODES_KEY, PROBLEM_REF
 from pm_api.core.problem import MEDIA_TYPE
+from pm_api.core.settings import Settings
+from pm_api.domains.ai_credits.lines import GRANTING, TAKING
 from pm_api.routers import KEY_EXEMPT, PUBLIC
+
+
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """The model of a body, that of one which may be left out too."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
+
 
 COMMITTED: Final = Path(__file__).parents[2] / "openapi.json"
 DOCUMENT: Final[dict[str, Any]] = cli.document()
@@ -24,6 +38,38 @@ OPERATIONS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
 SCHEMAS: Final[dict[str, Any]] = DOCUMENT["components"]["schemas"]
 NAMES_OF_SCHEMAS: Final = re.compile(r"^([A-Z][a-z]+)+$")
 NAMES_ON_THE_WIRE: Final = re.compile(r"^[a-z]+([A-Z][a-z]*|[0-9]+)*$")
+
+BODIES: Final[dict[str, type[BaseModel]]] = {
+    route.operation_id or "": model
+    for route in api_routes(create_app(Settings(database_url="postgresql://nowhere/none")))
+    for body in route.dependant.body_params
+    if (model := model_of(body.field_info.annotation)) is not None
+}
+REQUESTS_OF_CREDITS: Final = sorted(
+    name
+    for name, (_, _, operation) in OPERATIONS.items()
+    if operation["tags"] == ["ai credits"] and "requestBody" in operation
+)
+SHOWN_TYPES: Final = {
+    "spendCredits": "USAGE",
+    "grantCredits": "ADMIN_ADJUSTMENT",
+    "adjustCredits": "ADMIN_ADJUSTMENT",
+    "refundCredits": "REVERSAL",
+    "voidGrant": "VOID",
+    "approveRefund": "REVERSAL",
+}
+"""What kind of line each operation writes, and so shows."""
+
+SAMPLES: Final = {
+    "uuid": "497f6eca-6276-4993-bfeb-53cbbbba6f08",
+    "date-time": "2026-11-14T09:30:00Z",
+    "date": "2026-11-14",
+    "integer": 0,
+    "number": 0.0,
+    "boolean": True,
+    "object": {},
+}
+"""What the page fills in where there is no example."""
 
 every_operation = pytest.mark.parametrize("name", sorted(OPERATIONS))
 
@@ -44,6 +90,49 @@ def references(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from references(value)
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """What a reference leads to, with what stands beside it."""
+    if "$ref" not in node:
+        return node
+    found: Any = DOCUMENT
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return {**found, **{name: value for name, value in node.items() if name != "$ref"}}
+
+
+def sample(schema: dict[str, Any]) -> Any:
+    """What the page at /docs fills in for somebody to try out: the first example, else one made of its parts."""
+    schema = resolved(schema)
+    given = [*schema.get("examples", ()), *schema.get("enum", ())]
+    given += [schema[name] for name in ("const", "default", "example") if name in schema]
+    if given:
+        return given[0]
+    for name in ("anyOf", "oneOf"):
+        if name in schema:
+            return sample(schema[name][0])
+    if "properties" in schema:
+        return {name: sample(shown) for name, shown in schema["properties"].items()}
+    if schema.get("type") == "array":
+        return [sample(schema["items"])]
+    return SAMPLES.get(schema.get("format", schema.get("type", "")), "string")
+
+
+def validator(schema: dict[str, Any]) -> Any:
+    return jsonschema_rs.validator_for({**schema, "components": DOCUMENT["components"]}, validate_formats=True)
+
+
+def entries(node: Any) -> Iterator[dict[str, Any]]:
+    """Every line of a book in an example."""
+    if isinstance(node, dict):
+        if {"type", "amount", "balanceAfter"} <= set(node):
+            yield node
+        for value in node.values():
+            yield from entries(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from entries(value)
 
 
 def takes_input(operation: dict[str, Any]) -> bool:
@@ -92,13 +181,55 @@ def test_every_parameter_is_told(name: str) -> None:
 
 
 def test_every_field_is_told() -> None:
-    """In its own words, or (for a thing under its noun) in those of its schema."""
-    silent = [
-        f"{schema}.{name}"
-        for schema, name, shown in properties()
-        if not shown.get("description") and not SCHEMAS[shown.get("$ref", "/").rsplit("/", 1)[-1]].get("description")
+    """In its own words: what a thing is says not yet what it is here."""
+    assert [f"{schema}.{name}" for schema, name, shown in properties() if not shown.get("description")] == []
+
+
+@pytest.mark.parametrize("name", REQUESTS_OF_CREDITS)
+def test_what_is_tried_out_is_a_good_request(name: str) -> None:
+    """Every example of a credit route's body, and first of all the one that the page fills in."""
+    schema = OPERATIONS[name][2]["requestBody"]["content"]["application/json"]["schema"]
+    schema = next((one for one in schema.get("anyOf", ()) if "$ref" in one), schema)  # a body one may leave out
+    model = BODIES[name]
+    shown = [sample(schema), *resolved(schema).get("examples", ())]
+    for body in shown:
+        assert isinstance(body, dict)
+        assert [error.message for error in validator(schema).iter_errors(body)] == []
+        model.model_validate_json(json.dumps(body))
+        assert "workspaceId" not in body or "workspaceId" in resolved(schema).get("required", ()), "made up"
+    if "idempotencyKey" in resolved(schema)["properties"]:
+        assert shown[0]["idempotencyKey"], "without a key the first try is refused"
+
+
+def test_examples_are_of_their_own_schema() -> None:
+    wrong = [
+        (name, [error.message for error in found])
+        for name, schema in SCHEMAS.items()
+        for one in schema.get("examples", ())
+        if (found := list(validator({"$ref": f"#/components/schemas/{name}"}).iter_errors(one)))
     ]
-    assert silent == []
+    assert wrong == []
+
+
+@every_operation
+def test_answers_shown_are_true_to_themselves(name: str) -> None:
+    """What brings credits shows more than nothing, what takes them less; what is shown is as the schema says."""
+    for status, answer in OPERATIONS[name][2]["responses"].items():
+        told = answer.get("content", {}).get("application/json", {})
+        if status[0] != "2" or "schema" not in told:
+            continue
+        shown = told.get("example", sample(told["schema"]))
+        if "example" in told:
+            assert [error.message for error in validator(told["schema"]).iter_errors(shown)] == []
+        for entry in entries(shown):
+            if entry["type"] in TAKING:
+                assert entry["amount"] < 0, entry
+            elif entry["type"] in GRANTING or entry["type"] == "REVERSAL":
+                assert entry["amount"] > 0, entry
+            assert (entry["service"] is not None) >= (entry["quantity"] is not None), entry
+        if name in SHOWN_TYPES:
+            assert shown["entry"]["type"] == SHOWN_TYPES[name]
+            assert shown["balance"]["current"] == shown["entry"]["balanceAfter"]
 
 
 def test_names_are_readable() -> None:
@@ -132,6 +263,11 @@ def test_every_refusal_is_a_problem(name: str) -> None:
     for status, answer in responses.items():
         if status[0] in "45" and CODES_KEY in answer:
             assert answer["content"][MEDIA_TYPE]["schema"] == PROBLEM_REF
+            assert set(answer["content"][MEDIA_TYPE]["examples"]) == set(answer[CODES_KEY])
+            for one in answer["content"][MEDIA_TYPE]["examples"].values():
+                body = resolved(one)["value"]
+                assert (str(body["status"]), body["type"]) == (status, f"/problems/{body['code']}")
+                assert body["code"] in answer[CODES_KEY]
             assert all(f"`{code}`" in answer["description"] for code in answer[CODES_KEY])
         elif status[0] in "45":
             assert (name, status) == ("getReadiness", "503")

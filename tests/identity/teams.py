@@ -12,6 +12,7 @@ from pm_api.identity import members
 from pm_api.identity.models import AuditEntry
 from pm_api.identity.permissions import Role
 from tests.conftest import Person
+from tests.support.plans import have_room
 
 
 def unique_slug() -> str:
@@ -26,8 +27,9 @@ async def make_workspace(owner: Person, **fields: Any) -> dict[str, Any]:
 
 
 async def join(platform: Platform, workspace_id: str | UUID, person: Person, role: Role) -> UUID:
-    """Take a person in; returns the membership's id."""
+    """Take a person in, under a plan that holds them; returns the membership's id."""
     async with platform.database.transaction() as session:
+        await have_room(session, platform, UUID(str(workspace_id)))
         member = await members.add(
             session, platform, Actor(ActorKind.SYSTEM), UUID(str(workspace_id)), person.id, role
         )

@@ -46,6 +46,8 @@ parts = st.one_of(st.none(), st.integers(1, 4), st.integers(1, 13))
 indexes = st.integers(0, 7)
 wrong = st.sampled_from([False] * 11 + [True])
 """Whether a command means something that was never made."""
+by_service = st.sampled_from([False, False, True])
+"""Whether it is the service's own command, under a system key."""
 open_or_not = st.sampled_from([True, True, True, False])
 lives = st.sampled_from([None, None, None, None, 0, 60, 900, 900, 3600, DAY, 7 * DAY, 365 * DAY])
 lot_drafts = st.tuples(
@@ -60,10 +62,16 @@ def intent(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Intent]:
 
 INTENTS: dict[str, st.SearchStrategy[Intent]] = {
     "spend": intent(amount=amounts, service=services),
-    "place": intent(amount=amounts, service=services, ttl=st.sampled_from([60, 900, 4000, DAY])),
-    "capture": intent(hold=indexes, open=open_or_not, wrong=wrong, amount=parts, final=st.booleans()),
-    "release": intent(hold=indexes, open=open_or_not, wrong=wrong),
-    "extend": intent(hold=indexes, open=open_or_not, wrong=wrong, ttl=st.sampled_from([1, 900, DAY])),
+    "place": intent(
+        amount=amounts, service=services, ttl=st.sampled_from([60, 900, 4000, DAY, 2 * DAY]), guarded=by_service
+    ),
+    "capture": intent(
+        hold=indexes, open=open_or_not, wrong=wrong, system=by_service, amount=parts, final=st.booleans()
+    ),
+    "release": intent(hold=indexes, open=open_or_not, wrong=wrong, system=by_service),
+    "extend": intent(
+        hold=indexes, open=open_or_not, wrong=wrong, system=by_service, ttl=st.sampled_from([1, 900, DAY, DAY])
+    ),
     "grant": intent(lots=st.lists(lot_drafts, min_size=1, max_size=3)),
     "renew": intent(
         credits=st.integers(0, 15),
@@ -71,6 +79,7 @@ INTENTS: dict[str, st.SearchStrategy[Intent]] = {
         replaces=st.booleans(),
         rollover=st.sampled_from([None, 10, 50, 100]),
         days=st.sampled_from([1, 10, 30]),
+        late=st.sampled_from([False, False, True]),
     ),
     "reverse": intent(line=indexes, undoable=st.sampled_from([True] * 5 + [False]), wrong=wrong, amount=parts),
     "void": intent(lot=st.one_of(st.none(), indexes), wrong=wrong, amount=amounts),
@@ -99,20 +108,20 @@ class Maker:
     def __init__(self) -> None:
         self.numbers: Iterator[int] = count(1)
 
-    def head(self, kind: str, account_id: UUID, who: int) -> dict[str, Any]:
+    def head(self, kind: str, account_id: UUID, who: int, *, system: bool = False) -> dict[str, Any]:
         """What every command starts with."""
         number = next(self.numbers)
         user_id, _ = PEOPLE[who]
         by = By("user" if user_id else "api_key", user_id, f"request-{number}")
         return {
             "account_id": account_id,
-            "key": f"c:{kind}:{number}",
+            "key": f"{'s' if system else 'c'}:{kind}:{number}",
             "fingerprint": fingerprint(kind, number),
             "by": by,
         }
 
     def command(self, name: str, intent: Intent, account_id: UUID, account: NaiveAccount, now: datetime) -> Command:
-        head = self.head(name, account_id, intent["who"])
+        head = self.head(name, account_id, intent["who"], system=intent.get("system", False))
         make: Callable[[dict[str, Any], Intent, NaiveAccount, datetime], Command] = getattr(self, f"_{name}")
         return make(head, intent, account, now)
 
@@ -143,6 +152,7 @@ class Maker:
             quantity=1 if service else None,
             price_version=2 if service else None,
             role=role,
+            guarded=intent["guarded"],
         )
 
     @staticmethod
@@ -182,18 +192,20 @@ class Maker:
         return Grant(**head, lots=tuple(drafts), description="A grant", details=b'{"why":"test"}')
 
     def _renew(self, head: dict[str, Any], intent: Intent, account: NaiveAccount, now: datetime) -> Grant:
-        """Periods never go back, not even when a host's clock is behind."""
-        now = max(now, account.changed_at or now)
-        ends_at = now + timedelta(days=intent["days"])
+        """Periods never go back, not even when a host's clock is behind. One told late follows the last."""
+        starts_at = max(now, account.changed_at or now)
+        if intent["late"] and account.period is not None:
+            starts_at = min(starts_at, account.period[1])
+        ends_at = starts_at + timedelta(days=intent["days"])
         percent, credits = intent["rollover"], intent["credits"]
         draft = LotDraft(intent["kind"], credits, "test", f"plan:{next(self.numbers)}", expires_at=ends_at)
         return Grant(
             **head,
             lots=(draft,) if credits else (),
             description="A new period",
-            period=(now, ends_at),
+            period=(starts_at, ends_at),
             replaces_plan=intent["replaces"],
-            rollover=None if percent is None else Rollover(percent, now + timedelta(days=60)),
+            rollover=None if percent is None else Rollover(percent, starts_at + timedelta(days=60)),
         )
 
     @staticmethod

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from pm_api.domains.ai_credits.book import Cap, LotDraft
-from pm_api.domains.ai_credits.commands import ClawBack, Command, Demand, Grant, Transfer
+from pm_api.domains.ai_credits.commands import ClawBack, Command, Demand, Grant, PlaceHold, Transfer
 from pm_api.domains.ai_credits.enums import AccountKind, CapWindow, LotKind
 from tests.properties.ledger_intents import (
     ANN,
@@ -66,6 +66,55 @@ STEPS: dict[str, tuple[int, st.SearchStrategy[dict[str, Any]]]] = {
     "to_the_limit": (
         1,
         st.fixed_dictionaries({"account": account_numbers, "over": st.sampled_from([0, 1, 1])}),
+    ),
+    "owe": (
+        2,
+        st.fixed_dictionaries(
+            {
+                "account": account_numbers,
+                "who": people,
+                "amount": amounts,
+                "life": st.sampled_from([None, None, 60]),
+                "ttl": st.sampled_from([60, 900]),
+                "end": st.sampled_from([None, "release", "capture"]),
+            }
+        ),
+    ),
+    "catch_up": (
+        1,
+        st.fixed_dictionaries(
+            {
+                "account": account_numbers,
+                "days": st.integers(3, 5),
+                "credits": st.lists(st.integers(1, 15), min_size=3, max_size=3),
+                "percent": st.sampled_from([50, 100]),
+            }
+        ),
+    ),
+    "leave_a_plan": (
+        1,
+        st.fixed_dictionaries(
+            {
+                "account": account_numbers,
+                "credits": st.integers(1, 12),
+                "amount": amounts,
+                "service": st.sampled_from([None, CHAT]),
+                "later": st.sampled_from([0, 60, DAY]),
+                "ttl": st.sampled_from([4000, DAY + 3600]),
+                "next": st.integers(0, 15),
+            }
+        ),
+    ),
+    "refund_late": (
+        1,
+        st.fixed_dictionaries(
+            {
+                "account": account_numbers,
+                "amount": amounts,
+                "service": st.sampled_from([None, CHAT, TASKS]),
+                "mistake": st.sampled_from([10, 200]),
+            }
+        ),
     ),
     "cap": (2, st.fixed_dictionaries({"account": st.sampled_from([0, 2, 2, 2]), "caps": caps})),
     "wait": (
@@ -129,7 +178,14 @@ class LedgerMachine(RuleBasedStateMachine):
             self.runner.run(self.stored.open(self.now))
             self.tally.events["examples by session" if session else "examples by connection"] += 1
         for number in range(3) if lots else ():
-            plan = {"credits": 10, "kind": LotKind.SUBSCRIPTION_GRANT, "replaces": True, "rollover": 50, "days": 1}
+            plan = {
+                "credits": 10,
+                "kind": LotKind.SUBSCRIPTION_GRANT,
+                "replaces": True,
+                "rollover": 50,
+                "days": 1,
+                "late": False,
+            }
             base: Intent = {"account": number, "who": 0}
             self.give("begin", [("renew", base | plan), ("grant", base | {"lots": lots})])
 
@@ -177,6 +233,69 @@ class LedgerMachine(RuleBasedStateMachine):
             ClawBack(**heads[2], source_type="limit", demands=demands, description="And back"),
         ]
         self.run("to the limit", commands)
+
+    def owe(self, account: int, who: int, amount: int, life: int | None, ttl: int, end: str | None) -> None:
+        """A lot is demanded back while a hold has it; the hold is resolved then, or left to the clock."""
+        account_id = self.accounts[account]
+        heads = [self.maker.head("owe", account_id, who) for _ in range(3)]
+        draft = LotDraft(
+            LotKind.LEAD,
+            amount,
+            "test",
+            heads[0]["key"],
+            expires_at=None if life is None else self.now + timedelta(seconds=life),
+        )
+        ttl = max(ttl, life or 0)
+        commands: list[Command] = [
+            Grant(**heads[0], lots=(draft,), description="A grant"),
+            PlaceHold(**heads[1], amount=amount, ttl_s=ttl, description="A hold", details=b"{}", guarded=who == 1),
+            ClawBack(
+                **heads[2],
+                source_type="test",
+                demands=(Demand(draft.source_ref, amount),),
+                description="The payment was refunded",
+            ),
+        ]
+        self.run("owe", commands)
+        last: Intent = {"account": account, "who": who, "hold": 0, "open": True, "wrong": False, "system": True}
+        if end is not None:
+            self.give("owe", [(end, last | {"amount": 1, "final": True})])
+
+    def catch_up(self, account: int, days: int, credits: list[int], percent: int) -> None:
+        """Nobody told of several periods for days; then all are told at once."""
+        self.now += timedelta(days=days)
+        for one in credits:
+            plan = {"credits": one, "kind": LotKind.SUBSCRIPTION_GRANT, "replaces": True, "days": 1, "late": True}
+            self.give("catch up", [("renew", {"account": account, "who": 0, "rollover": percent, **plan})])
+
+    def leave_a_plan(
+        self, account: int, credits: int, amount: int, service: str | None, later: int, ttl: int, next: int
+    ) -> None:
+        """A hold lies on a plan's credits when the next plan takes its place, on the plan's last moment or before."""
+        base: Intent = {"account": account, "who": 0}
+        plan = base | {
+            "kind": LotKind.SUBSCRIPTION_GRANT,
+            "days": 1,
+            "late": False,
+            "replaces": True,
+            "rollover": None,
+        }
+        hold = base | {"amount": amount, "service": service, "ttl": ttl, "guarded": True}
+        more = base | {"hold": 0, "open": True, "wrong": False, "system": True, "ttl": DAY}
+        self.give("a plan", [("renew", plan | {"credits": credits}), ("place", hold)])
+        self.now += timedelta(seconds=later)
+        self.give("leave a plan", [("renew", plan | {"credits": next}), ("extend", more)])
+
+    def refund_late(self, account: int, amount: int, service: str | None, mistake: int) -> None:
+        """What was spent of a lot comes back when the lot has run out. Then a lot comes that nobody wanted."""
+        base: Intent = {"account": account, "who": 0, "wrong": False}
+        short = ("grant", base | {"lots": [(LotKind.LEAD, amount, 60, service)]})
+        self.give("spend", [short, ("spend", base | {"amount": amount, "service": service})])
+        self.now += timedelta(seconds=60)
+        self.give("refund late", [("reverse", base | {"line": 0, "undoable": True, "amount": None})])
+        wrong = ("grant", base | {"lots": [(LotKind.PURCHASE, mistake, None, None)]})
+        self.give("a mistake", [wrong])
+        self.give("a mistake", [("void", base | {"lot": 0})])
 
     def cap(self, account: int, caps: list[tuple[str, CapWindow, int | None]]) -> None:
         account_id = self.accounts[account]
@@ -305,7 +424,6 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.tally.events["examples"] += 1
         for account in self.naive.accounts.values():
-            for low in account.warnings:
-                self.tally.events[f"alerts at {low.percent} %"] += 1
+            self.tally.events.update(account.events)
         if self.stored is not None:
             self.tally.events["key conflicts"] += self.stored.conflicts

@@ -13,6 +13,7 @@ from pm_api.domains.ai_credits.enums import CapWindow, EntryType, HoldStatus, Lo
 from tests.properties.naive_parts import (
     EXPIRED,
     FREE,
+    OF_A_PLAN,
     SYSTEM,
     VOIDED,
     Line,
@@ -38,6 +39,7 @@ class NaiveBook:
     answers: dict[str, tuple[bytes, NaiveResult]] = field(default_factory=dict)
     caps: list[Cap] = field(default_factory=list)
     used: Counter[tuple[str, CapWindow, datetime]] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     warnings: list[LowBalance] = field(default_factory=list)
     debt: int = 0
     period: tuple[datetime, datetime] | None = None
@@ -79,11 +81,14 @@ class NaiveBook:
         self.now = max(now, self.changed_at)
         for hold in self.open_holds():
             if hold.expires_at <= self.now:
-                for lot, credits in self.parts(hold):
+                came = self.parts(hold)
+                for lot, credits in came:
                     lot.move(credits, hold.place, FREE)
                     self.use(-credits, hold.created_at, hold.user_id, hold.service)
                 hold.status = HoldStatus.EXPIRED
                 self.changed_at = self.now
+                if self.pay_debt(came, None, key=f"s:hold-expiry:{numbered(hold.number)}"):
+                    self.events["debts paid by a hold that ran out"] += 1
         for lot in in_turn(self.lots):
             if lot.is_over(self.now):
                 self.let_expire(lot, lot.where[FREE])
@@ -206,14 +211,20 @@ class NaiveBook:
         return lot
 
     def refund_lot(
-        self, credits: int, service: str | None, expires_at: datetime | None, command: Command, reverses: int | None
+        self,
+        credits: int,
+        service: str | None,
+        expires_at: datetime | None,
+        command: Command,
+        reverses: int | None,
+        source: tuple[str, str] = ("", ""),
     ) -> NaiveLot:
-        lot = self.new_lot(LotDraft(LotKind.REFUND, credits, "", "", expires_at=expires_at, service=service))
+        lot = self.new_lot(LotDraft(LotKind.REFUND, credits, *source, expires_at=expires_at, service=service))
         self.write(EntryType.REFUND, [(lot, credits)], command, reverses=reverses, service=service)
         return lot
 
-    def pay_debt(self, came: Sequence[tuple[NaiveLot, int]], command: Command) -> None:
-        """From what just came, as far as it may be used."""
+    def pay_debt(self, came: Sequence[tuple[NaiveLot, int]], command: Command | None, key: str = "") -> bool:
+        """From what just came, as far as it may be used. Whether anything was paid."""
         due = self.debt
         paid = []
         for lot, credits in sorted(came, key=lambda one: one[0].turn()):
@@ -224,10 +235,41 @@ class NaiveBook:
                 due -= part
         if paid:
             self.debt = due
-            self.write(EntryType.DEBT_PAYMENT, paid, command)
+            self.write(EntryType.DEBT_PAYMENT, paid, command, key=key)
+        return bool(paid)
+
+    def leave_the_old_plan(self, before: Sequence[NaiveLot], made: Sequence[NaiveLot]) -> None:
+        old = [lot for lot in in_turn(before) if lot.kind in OF_A_PLAN]
+        new_ones = [lot for lot in in_turn(made) if lot.kind in OF_A_PLAN]
+        freed: Counter[int] = Counter()
+        for hold in self.open_holds():  # in the order they were made
+            for lot in old:
+                for new in new_ones:
+                    credits = min(lot.where[hold.place], new.usable(self.now))
+                    if credits and new.service in {None, hold.service}:
+                        lot.move(credits, hold.place, FREE)
+                        new.move(credits, FREE, hold.place)
+                        freed[lot.number] += credits
+        for lot in old:
+            self.let_expire(lot, freed[lot.number])
+            self.events["plan lots left by holds"] += freed[lot.number] > 0
+            self.events["plan lots left by holds after their end"] += freed[lot.number] > 0 and lot.is_over(self.now)
+
+    def move_to_earlier(self, hold: NaiveHold, made: list[NaiveLot]) -> None:
+        def end(lot: NaiveLot) -> datetime:
+            return lot.expires_at or datetime.max.replace(tzinfo=UTC)
+
+        for lot, _ in sorted(self.parts(hold), key=lambda part: (end(part[0]), part[0].turn()), reverse=True):
+            for new in in_turn(made):
+                credits = min(lot.where[hold.place], new.usable(self.now))
+                if credits and end(new) < end(lot) and new.service in {None, hold.service}:
+                    lot.move(credits, hold.place, FREE)
+                    new.move(credits, FREE, hold.place)
 
     def warn(self, line: Line) -> None:
         below = [percent for percent in (5, 10, 20) if self.available() * 100 <= self.base * percent]
         if self.base > 0 and below and below[0] < self.warned:
             self.warned = below[0]
             self.warnings.append(LowBalance(self.warned, self.available(), self.base, line.seq))
+            self.events[f"alerts at {self.warned} %"] += 1
+            self.events[f"alerts after a {line.type}"] += 1

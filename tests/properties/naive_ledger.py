@@ -10,7 +10,7 @@ Lots and holds are numbered from 1 in the order they were made in their account,
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +35,9 @@ from tests.properties.naive_parts import (
     CLAWED,
     EXPIRED,
     FREE,
+    LONGEST_HOLD,
+    LOTS_BEFORE_GIFTS_END,
+    MADE_GOOD,
     MAY_BE_GIVEN_AWAY,
     OF_A_PLAN,
     OPEN_HOLDS_LIMIT,
@@ -125,6 +128,7 @@ class NaiveAccount(NaiveBook):
             user_id=command.by.user_id,
             expires_at=self.now + timedelta(seconds=command.ttl_s),
             created_at=self.now,
+            guarded=command.guarded,
         )
         self.holds.append(hold)
         for lot, credits in chosen:
@@ -132,8 +136,8 @@ class NaiveAccount(NaiveBook):
         self.use(command.amount, self.now, command.by.user_id, command.service)
         return hold
 
-    def _open_hold(self, hold_id: UUID) -> NaiveHold:
-        found = [hold for hold in self.holds if numbered(hold.number) == hold_id]
+    def _open_hold(self, command: Capture | Release | Extend) -> NaiveHold:
+        found = [hold for hold in self.holds if numbered(hold.number) == command.hold_id]
         if not found:
             refuse(Refusal.HOLD_NOT_FOUND)
         [hold] = found
@@ -143,17 +147,24 @@ class NaiveAccount(NaiveBook):
             refuse(Refusal.HOLD_RELEASED)
         if hold.status is HoldStatus.EXPIRED:
             refuse(Refusal.HOLD_EXPIRED)
+        if hold.guarded:
+            if not command.key.startswith("s:"):
+                refuse(Refusal.HOLD_IN_USE)
+            self.events["guarded holds resolved or extended by the service"] += 1
         return hold
 
-    def _give_back(self, hold: NaiveHold) -> None:
-        for lot, credits in self.parts(hold):
+    def _give_back(self, hold: NaiveHold, command: Capture | Release) -> None:
+        came = self.parts(hold)
+        for lot, credits in came:
             lot.move(credits, hold.place, FREE)
             self.use(-credits, hold.created_at, hold.user_id, hold.service)
             if lot.is_over(self.now):
                 self.let_expire(lot, credits)
+        if self.pay_debt([(lot, credits) for lot, credits in came if not lot.is_over(self.now)], command):
+            self.events[f"debts paid by a {type(command).__name__}"] += 1
 
     def _capture(self, command: Capture) -> NaiveHold:
-        hold = self._open_hold(command.hold_id)
+        hold = self._open_hold(command)
         left = self.left(hold)
         amount = left if command.amount is None else command.amount
         if amount > left:
@@ -179,24 +190,33 @@ class NaiveAccount(NaiveBook):
         )
         if command.final or amount == left:
             hold.status = HoldStatus.CAPTURED
-            self._give_back(hold)
+            self._give_back(hold, command)
         self.warn(line)
         return hold
 
     def _release(self, command: Release) -> NaiveHold:
-        hold = self._open_hold(command.hold_id)
+        hold = self._open_hold(command)
         hold.status = HoldStatus.RELEASED
-        self._give_back(hold)
+        self._give_back(hold, command)
         return hold
 
     def _extend(self, command: Extend) -> NaiveHold:
-        hold = self._open_hold(command.hold_id)
-        hold.expires_at = max(hold.expires_at, self.now + timedelta(seconds=command.ttl_s))
+        hold = self._open_hold(command)
+        before, wanted = hold.expires_at, self.now + timedelta(seconds=command.ttl_s)
+        longest = hold.created_at + LONGEST_HOLD
+        hold.expires_at = max(before, min(max(before, wanted), longest))
+        self.events["holds extended to a day in all"] += before < longest < wanted
+        self.events["holds already longer than a day in all"] += longest < before < wanted
         return hold
 
     def _grant(self, command: Grant) -> None:
         if self.remaining() + sum(draft.amount for draft in command.lots) > BALANCE_LIMIT:
             refuse(Refusal.BALANCE_LIMIT_EXCEEDED, limit=BALANCE_LIMIT)
+        if any(draft.kind is LotKind.GIFT for draft in command.lots):
+            in_use = [lot for lot in self.lots if lot.count("free", "held")]
+            if len(in_use) >= LOTS_BEFORE_GIFTS_END:
+                refuse(Refusal.TOO_MANY_LOTS, limit=LOTS_BEFORE_GIFTS_END)
+        before = list(self.lots)
         if command.replaces_plan:
             for lot in in_turn(self.lots):
                 if lot.kind in OF_A_PLAN:
@@ -206,8 +226,16 @@ class NaiveAccount(NaiveBook):
             of_the_period = [
                 lot
                 for lot in self.lots
-                if lot.kind is LotKind.SUBSCRIPTION_GRANT and lot.effective_at >= self.period[0]
+                if lot.kind is LotKind.SUBSCRIPTION_GRANT
+                and lot.effective_at >= self.period[0]
+                and lot.expires_at is not None  # a lot without an end is of no period
+                and lot.expires_at > self.period[0]
             ]
+            self.events["lots of a period told late, kept out of a rollover"] += any(
+                lot.kind is LotKind.SUBSCRIPTION_GRANT and lot.effective_at >= self.period[0] and lot.where[EXPIRED]
+                for lot in self.lots
+                if lot.is_over(self.period[0])
+            )
             leftover = sum(lot.where[EXPIRED] for lot in of_the_period)
             granted = sum(lot.amount for lot in of_the_period)
             carried = min(leftover, granted * command.rollover.max_percent // 100)
@@ -231,21 +259,12 @@ class NaiveAccount(NaiveBook):
         if command.period is not None:
             self.period = command.period
         self.pay_debt([(lot, lot.usable(self.now)) for lot in made], command)
+        if command.replaces_plan:
+            self.leave_the_old_plan(before, made)
         for hold in self.open_holds():  # in the order they were made
-            self._move_to_earlier(hold, made)
+            self.move_to_earlier(hold, made)
         if made:
             self.base, self.warned = self.available(), 100
-
-    def _move_to_earlier(self, hold: NaiveHold, made: list[NaiveLot]) -> None:
-        def end(lot: NaiveLot) -> datetime:
-            return lot.expires_at or datetime.max.replace(tzinfo=UTC)
-
-        for lot, _ in sorted(self.parts(hold), key=lambda part: (end(part[0]), part[0].turn()), reverse=True):
-            for new in in_turn(made):
-                credits = min(lot.where[hold.place], new.usable(self.now))
-                if credits and end(new) < end(lot) and new.service in {None, hold.service}:
-                    lot.move(credits, hold.place, FREE)
-                    new.move(credits, FREE, hold.place)
 
     def _reverse(self, command: Reverse) -> None:
         found = [line for line in self.lines if line.seq == command.entry_seq]
@@ -267,7 +286,7 @@ class NaiveAccount(NaiveBook):
                 lot.move(part, place, FREE)
                 restored.append((lot, part))
                 missing -= part
-        self.write(
+        reversal = self.write(
             EntryType.REVERSAL if line.type is EntryType.USAGE else EntryType.TRANSFER_IN,
             restored,
             command,
@@ -278,11 +297,15 @@ class NaiveAccount(NaiveBook):
         )
         over = [(lot, credits) for lot, credits in reversed(restored) if lot.is_over(self.now)]
         for lot, credits in over:
-            self.let_expire(lot, credits)
+            lot.move(credits, FREE, VOIDED)
+            self.write(EntryType.VOID, [(lot, -credits)], command, description=MADE_GOOD)
+            self.events["VOIDs made good by a new lot"] += 1
         came = [(lot, credits) for lot, credits in restored if not lot.is_over(self.now)]
         for service in dict.fromkeys(lot.service for lot, _ in over):
             total = sum(credits for lot, credits in over if lot.service == service)
-            came.append((self.refund_lot(total, service, self.now + REFUND_LIFE, command, line.seq), total))
+            source = ("reversal", f"{reversal.seq}:{service}" if service else str(reversal.seq))
+            came.append((self.refund_lot(total, service, self.now + REFUND_LIFE, command, line.seq, source), total))
+            self.events["refund lots of a service"] += service is not None
         self.pay_debt(came, command)
         if line.type is EntryType.USAGE:
             # What came out of a hold was counted for whoever placed it, when it was placed.
@@ -304,13 +327,14 @@ class NaiveAccount(NaiveBook):
             chosen = self.choose(command.amount, self.lots)
         for lot, credits in chosen:
             lot.move(credits, FREE, VOIDED)
-        self.write(
+        line = self.write(
             EntryType.VOID,
             [(lot, -credits) for lot, credits in chosen],
             command,
             description=command.description,
             details=command.details,
         )
+        self.warn(line)
 
     def _transfer(self, command: Transfer) -> None:
         if command.amount is None:
@@ -326,13 +350,14 @@ class NaiveAccount(NaiveBook):
             chosen = self.choose(command.amount, giftable)
         for lot, credits in chosen:
             lot.move(credits, FREE, ("out", self.next_seq()))
-        self.write(
+        line = self.write(
             EntryType.TRANSFER_OUT,
             [(lot, -credits) for lot, credits in chosen],
             command,
             description=command.description,
             details=command.details,
         )
+        self.warn(line)
 
     def _claw_back(self, command: ClawBack) -> None:
         meant: list[NaiveLot] = []
@@ -377,6 +402,7 @@ class NaiveAccount(NaiveBook):
                 lot.clawed_elsewhere -= rest
                 as_refund += of_debt - forgiven + rest
         by_number = {lot.number: lot for lot in self.lots}
+        first = len(self.lines)
         texts: dict[str, Any] = {"description": command.description, "details": command.details}
         if taken or debt_rose:
             moves = [(by_number[number], -credits) for number, credits in taken.items()]
@@ -387,6 +413,8 @@ class NaiveAccount(NaiveBook):
         if as_refund:
             came.append((self.refund_lot(as_refund, None, None, command, None), as_refund))
         self.pay_debt(came, command)
+        if taken:
+            self.warn(self.lines[first])
 
 
 class NaiveLedger:

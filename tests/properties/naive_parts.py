@@ -24,6 +24,9 @@ MAY_BE_GIVEN_AWAY = {LotKind.PURCHASE, LotKind.BONUS, LotKind.ADMIN_ADJUSTMENT}
 OF_A_PLAN = {LotKind.FREE_TIER, LotKind.SUBSCRIPTION_GRANT}
 BALANCE_LIMIT = 1_000_000_000_000
 OPEN_HOLDS_LIMIT = 1000
+LOTS_BEFORE_GIFTS_END = 500
+LONGEST_HOLD = timedelta(hours=24)
+MADE_GOOD = "Made good by a new lot"
 REFUND_LIFE = timedelta(days=30)
 SYSTEM = By("system", None, "")
 
@@ -166,6 +169,7 @@ class NaiveHold:
     user_id: UUID | None
     expires_at: datetime
     created_at: datetime
+    guarded: bool
     status: HoldStatus = HoldStatus.OPEN
     captured: int = 0
 

@@ -3,21 +3,26 @@
 A route class, because it must see the answer: the key row is inserted first in the request's own transaction, the
 effect runs in a savepoint, and key, effect and sealed answer commit together. A business refusal rolls back to the
 savepoint and is stored; a 5xx rolls everything back, so a retry may succeed. Waiters hold no connection.
+
+Work that takes its time is a `Flow` instead: key and answer are committed apart, and nothing is open in between.
 """
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+from sqlalchemy.sql.dml import UpdateBase
 
 from pm_api.core.db import BEFORE_COMMIT, IDEMPOTENT_CALL, Database
 from pm_api.core.errors import ApiError, Conflict, Unprocessable
@@ -33,6 +38,12 @@ MAX_KEY_LENGTH: Final = 255
 STORED_REFUSALS: Final = frozenset({402, 409, 410})
 STORED_HEADERS: Final = ("location", "etag")
 SEAL_PURPOSE: Final = "idempotency"
+
+Settle = Callable[[ApiError | None], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+_ending: set["asyncio.Task[None]"] = set()
+"""Ends of flows being written: the event loop alone would not keep them."""
 
 
 class IdempotencyKeyReused(Unprocessable):
@@ -154,26 +165,21 @@ class IdempotentCall:
         await self._savepoint.commit()
         await self._store(response)
 
-    async def refuse(self, response: Response) -> None:
+    async def refuse(self, error: ApiError) -> Response:
         """Undo the effect, keep the refusal."""
         assert self._session is not None
         assert self._savepoint is not None
         await self._savepoint.rollback()
         self._session.info.pop(BEFORE_COMMIT, None)
-        await self._store(response)
+        refusal = problem_response(error)
+        await self._store(refusal)
+        return refusal
 
     async def _store(self, response: Response) -> None:
         assert self._session is not None
         row = await self._session.get_one(IdempotencyKey, (self._caller, self._route, self._key))
         row.status_code = response.status_code
-        answer = {
-            "headers": {name: response.headers[name] for name in STORED_HEADERS if name in response.headers},
-            "media_type": response.headers.get("content-type"),
-            "body": bytes(response.body).decode(),
-        }
-        row.sealed_answer = self._platform.keys.seal(
-            SEAL_PURPOSE, orjson.dumps(answer), _seal_context(row.caller, row.route, row.key)
-        )
+        row.sealed_answer = sealed(self._platform, response, row.caller, row.route, row.key)
         await self._platform.database.commit(self._session)
 
     async def abandon(self) -> None:
@@ -181,6 +187,167 @@ class IdempotentCall:
         if self._session is not None:
             await self._session.rollback()
             await self._session.close()
+
+
+class Flow:
+    """A POST under a key whose work is done outside any transaction. The intent is committed before it (`announce`),
+    the answer after it (`finish`); which of several requests works is for the work's own record to say, and the one
+    that does calls `claim`.
+
+    A row without a status is under way; in the answer's place it then says whose it is, so that a request that was
+    given up cannot write over the one that took its work over. `settle` makes the work's effect final, or (given the
+    error) undoes it: dependencies end only after the route class, and an answer must not be stored before its effect.
+    """
+
+    def __init__(self, request: Request, key: str, *, fingerprint: bytes, holder: UUID, settle: Settle) -> None:
+        self._platform: Platform = request.app.state.platform
+        self._place: tuple[str, str, str] = (
+            request.state.caller,
+            _route_name(request.scope["route"]),
+            check_key(key),
+        )
+        self._fingerprint = fingerprint
+        self._holder = holder.bytes
+        self._settle = settle
+        self._deadline = asyncio.get_running_loop().time() + WAIT_S
+        self._claimed = False
+        self._answered = False
+
+    @property
+    def began(self) -> bool:
+        """Whether how it ends is this request's to tell."""
+        return self._claimed
+
+    async def announce(self) -> None:
+        """Write the intent, if nobody has. Raises IdempotencyKeyReused, and the replay of a stored answer."""
+        async with self._platform.database.transaction() as session:
+            await session.execute(insert(IdempotencyKey).values(**self._intent()).on_conflict_do_nothing())
+            row = await session.get_one(IdempotencyKey, self._place)
+        self._look_at(row)
+
+    async def claim(self) -> None:
+        """The work is this request's now, whoever announced it; raises as `announce`."""
+        intent = insert(IdempotencyKey).values(**self._intent())
+        mine = intent.on_conflict_do_update(
+            index_elements=[IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key],
+            set_={"sealed_answer": intent.excluded.sealed_answer},
+            where=and_(IdempotencyKey.status_code.is_(None), IdempotencyKey.fingerprint == self._fingerprint),
+        )
+        async with self._platform.database.transaction() as session:
+            await session.execute(mine)
+            row = await session.get_one(IdempotencyKey, self._place)
+        self._look_at(row)
+        self._claimed = True
+
+    async def another_gave_up(self) -> bool:
+        """Wait for whoever is at this work: True when nobody but this request is, False when time is up, and the
+        replay of their answer is raised.
+        """
+        loop = asyncio.get_running_loop()
+        while loop.time() < self._deadline:
+            async with self._platform.database.reading() as session:
+                row = await session.get(IdempotencyKey, self._place)
+            if row is None:
+                await self.announce()
+                return True
+            self._look_at(row)
+            await asyncio.sleep(POLL_S)
+            if row.sealed_answer == self._holder:
+                return True
+        return False
+
+    async def finish(self, response: Response) -> None:
+        """Settle the work, which may refuse, and store the answer. That it cannot be stored must not cost anybody
+        their answer: what is done is done.
+        """
+        await self._settle(None)
+        if response.status_code < 500:
+            await self._store(response)
+
+    async def refuse(self, error: ApiError) -> Response:
+        """Undo the work, keep the refusal."""
+        await self._settle(error)
+        refusal = problem_response(error)
+        await self._store(refusal)
+        return refusal
+
+    async def _store(self, response: Response) -> None:
+        row = update(IdempotencyKey).where(self._is_mine())
+        answer = sealed(self._platform, response, *self._place)
+        self._answered = True  # before anybody can be cancelled here: `abandon` must not take the row away meanwhile
+        await self._write(row.values(status_code=response.status_code, sealed_answer=answer), "answer_not_stored")
+
+    async def abandon(self) -> None:
+        """An unanswered key goes back: a retry may succeed."""
+        if not self._answered:
+            await self._write(delete(IdempotencyKey).where(self._is_mine()), "key_not_given_back")
+
+    async def _write(self, statement: UpdateBase, failure: str) -> None:
+        """In a task of its own, which nobody's cancellation reaches."""
+
+        async def write() -> None:
+            try:
+                async with self._platform.database.transaction() as session:
+                    await session.execute(statement)
+            except Exception:
+                _log.exception(failure, route=self._place[1])
+
+        task = asyncio.create_task(write())
+        _ending.add(task)
+        task.add_done_callback(_ending.discard)
+        await asyncio.shield(task)
+
+    def _intent(self) -> dict[str, Any]:
+        caller, route, key = self._place
+        return {
+            "caller": caller,
+            "route": route,
+            "key": key,
+            "fingerprint": self._fingerprint,
+            "sealed_answer": self._holder,
+            "created_at": self._platform.clock.now(),
+        }
+
+    def _is_mine(self) -> ColumnElement[bool]:
+        caller, route, key = self._place
+        return and_(
+            IdempotencyKey.caller == caller,
+            IdempotencyKey.route == route,
+            IdempotencyKey.key == key,
+            IdempotencyKey.status_code.is_(None),
+            IdempotencyKey.sealed_answer == self._holder,
+        )
+
+    def _look_at(self, row: IdempotencyKey) -> None:
+        if row.fingerprint != self._fingerprint:
+            raise IdempotencyKeyReused
+        if row.status_code is not None:
+            self._answered = True
+            raise _Replay(unseal_answer(self._platform, row))
+
+
+def flow_of(request: Request, *, fingerprint: bytes, holder: UUID, settle: Settle) -> Flow | None:
+    """This request as a flow, which its route class ends; None when it has no key. `holder` names its work."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    flow = Flow(request, key, fingerprint=fingerprint, holder=holder, settle=settle)
+    setattr(request.state, IDEMPOTENT_CALL, flow)
+    return flow
+
+
+def sealed(platform: Platform, response: Response, caller: str, route: str, key: str) -> bytes:
+    """An answer as it is kept: it may hold tokens and codes."""
+    answer = {
+        "headers": {name: response.headers[name] for name in STORED_HEADERS if name in response.headers},
+        "media_type": response.headers.get("content-type"),
+        "body": bytes(response.body).decode(),
+    }
+    return platform.keys.seal(SEAL_PURPOSE, orjson.dumps(answer), _seal_context(caller, route, key))
+
+
+def _route_name(route: APIRoute) -> str:
+    return route.operation_id or route.name
 
 
 def _seal_context(caller: str, route: str, key: str) -> bytes:
@@ -210,31 +377,35 @@ class ApiRoute(APIRoute):
             return conditional(handler)
         if "POST" not in (self.methods or ()):
             return handler
-        route = self.operation_id or self.name
+        route = _route_name(self)
 
         async def handle(request: Request) -> Response:
             key = request.headers.get("idempotency-key")
             if key is None:
                 return await handler(request)
-            call = IdempotentCall(request, key, route)
-            setattr(request.state, IDEMPOTENT_CALL, call)
+            setattr(request.state, IDEMPOTENT_CALL, IdempotentCall(request, key, route))
             try:
                 response = await handler(request)
-                if call.began:
+                if (call := _call_of(request)).began:
                     await call.finish(response)
             except _Replay as replay:
                 return replay.response
             except ApiError as error:
+                call = _call_of(request)
                 if not call.began or error.status not in STORED_REFUSALS:
                     raise
-                refusal = problem_response(error)
-                await call.refuse(refusal)
-                return refusal
+                return await call.refuse(error)
             finally:
-                await call.abandon()
+                await _call_of(request).abandon()
             return response
 
         return handle
+
+
+def _call_of(request: Request) -> IdempotentCall | Flow:
+    """Who keeps the request's key: a route may have made a flow of it."""
+    call: IdempotentCall | Flow = getattr(request.state, IDEMPOTENT_CALL)
+    return call
 
 
 def api_router(*, tag: str, prefix: str = "/api") -> APIRouter:

@@ -12,11 +12,11 @@ dropped. Delays are technical seconds; what is due in business time is a row wit
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from pgqueuer import PgQueuer
@@ -150,31 +150,32 @@ def periodic(
     return register
 
 
-class SessionDriver(Driver):
-    """pgqueuer over the caller's session.
+class Statements(Protocol):
+    """A connection inside a transaction, whatever it is made of."""
 
-    Statements go through SQLAlchemy's connection, never the raw one: SQLAlchemy sends BEGIN lazily, and a job
-    enqueued as the first act of a session on the raw connection would survive its rollback.
-    """
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]: ...
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    async def execute(self, sql: str, *arguments: object) -> None: ...
+
+
+class StatementsDriver(Driver):
+    """pgqueuer inside somebody's transaction: it enqueues, and never listens."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        connection = await self._session.connection()
-        result = await connection.exec_driver_sql(query, tuple(args))
-        return [dict(row._mapping) for row in result]
+        return [dict(row) for row in await self._statements.fetch(query, *args)]
 
     async def execute(self, query: str, *args: object) -> str:
-        connection = await self._session.connection()
-        await connection.exec_driver_sql(query, tuple(args))
+        await self._statements.execute(query, *args)
         return ""
 
     async def notify(self, channel: str, payload: str) -> None:
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:  # noqa: ARG002
-        raise TypeError("a session's driver only enqueues")
+        raise TypeError("a driver inside a transaction only enqueues")
 
     @property
     def shutdown(self) -> asyncio.Event:
@@ -184,11 +185,36 @@ class SessionDriver(Driver):
     def tm(self) -> TaskManager:
         return TaskManager()
 
-    async def __aenter__(self) -> "SessionDriver":
+    async def __aenter__(self) -> "StatementsDriver":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         return None
+
+
+class _OfSession:
+    """A session's statements. They go through SQLAlchemy's connection, never the raw one: SQLAlchemy sends BEGIN
+    lazily, and a job enqueued as the first act of a session on the raw connection would survive its rollback.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
+        connection = await self._session.connection()
+        result = await connection.exec_driver_sql(sql, arguments)
+        return [dict(row._mapping) for row in result]
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        connection = await self._session.connection()
+        await connection.exec_driver_sql(sql, arguments)
+
+
+class SessionDriver(StatementsDriver):
+    """pgqueuer over the caller's session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        super().__init__(_OfSession(session))
 
 
 async def enqueue(
@@ -201,10 +227,29 @@ async def enqueue(
     priority: int = 0,
 ) -> bool:
     """Put a job into this session's transaction. False when an equal one (`dedupe_key`) is waiting already."""
+    return await enqueue_over(
+        _OfSession(session), target, payload, dedupe_key=dedupe_key, delay_s=delay_s, priority=priority
+    )
+
+
+async def enqueue_over(
+    statements: Statements,
+    target: Job[Payload],
+    payload: Payload,
+    *,
+    dedupe_key: str | None = None,
+    delay_s: float = 0.0,
+    priority: int = 0,
+) -> bool:
+    """The same in the transaction of a connection that is no session's: the ledger's writer has its own.
+
+    Mind that a `dedupe_key` stands for a running job too, which may have read its rows already, and that who enqueues
+    a key waits for another transaction that has just done so.
+    """
     body = payload.model_dump_json().encode()
     if len(body) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"the payload of {target.name} has {len(body)} bytes; a job carries ids, not data")
-    ids = await Queries(SessionDriver(session)).enqueue(
+    ids = await Queries(StatementsDriver(statements)).enqueue(
         target.name,
         body,
         priority=priority,

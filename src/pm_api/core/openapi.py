@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
@@ -18,13 +19,15 @@ from pm_api.core.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from pm_api.core.problem import MEDIA_TYPE, Problem
+from pm_api.core.problem import MEDIA_TYPE, Problem, problem_body
 
 ERRORS_KEY: Final = "x-problems"
 CODES_KEY: Final = "x-codes"
 PROBLEM_REF: Final = {"$ref": "#/components/schemas/Problem"}
 ALWAYS: Final = (TooManyRequests, InternalError, Unavailable)
 WITH_BODY: Final = (BadRequest, MalformedBody, PayloadTooLarge, UnsupportedMediaType, ValidationFailed)
+NULL: Final = "x-null"
+"""Stands for null in an example: the framework leaves nulls out of the document, even out of examples."""
 EVENT_STREAM: Final = "text/event-stream"
 HEADERS: Final[dict[str, dict[str, str]]] = {
     "ETag": {"type": "string", "description": "Version of the resource, for `If-Match` and `If-None-Match`."},
@@ -89,10 +92,33 @@ def build_openapi(app: FastAPI, additions: Mapping[str, Addition]) -> dict[str, 
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         "adminKey": {"type": "apiKey", "in": "header", "name": "x-admin-key"},
     }
+    told: set[str] = set()
     for path in document["paths"].values():
         for method, operation in path.items():
             _complete(operation, method, additions.get(operation["operationId"], Addition()))
+            told.update(code for answer in operation["responses"].values() for code in answer.get(CODES_KEY, ()))
+    _write_nulls(document)
+    components["examples"] = {code: problem_example(code) for code in sorted(told)}
     return document
+
+
+def _write_nulls(node: Any) -> None:
+    if isinstance(node, dict | list):
+        for place, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+            if value == NULL:
+                node[place] = None
+            else:
+                _write_nulls(value)
+
+
+def problem_example(code: str) -> dict[str, Any]:
+    """What a refusal looks like, for the document: under each status stand those of its own codes."""
+    error = ApiError.registry[code]
+    details = (
+        [{"pointer": "/amount", "detail": "Input should be greater than 0"}] if error is ValidationFailed else None
+    )
+    body = orjson.loads(problem_body(error(details=details), "0198c0de-0000-7000-8000-000000000000"))
+    return {"summary": error.title, "value": body}
 
 
 def _complete(operation: dict[str, Any], method: str, addition: Addition) -> None:
@@ -136,10 +162,14 @@ def _add_problems(operation: dict[str, Any], addition: Addition) -> None:
         content: dict[str, Any] = responses.get(str(status), {}).get("content", {})
         responses[str(status)] = {
             "description": ", ".join(f"`{code}`" for code in sorted(codes[status])),
-            "content": {**content, MEDIA_TYPE: {"schema": PROBLEM_REF}},
+            "content": {**content, MEDIA_TYPE: {"schema": PROBLEM_REF, "examples": _examples(codes[status])}},
             CODES_KEY: sorted(codes[status]),
             **(answers_with(*HEADERS_OF_STATUS[status]) if status in HEADERS_OF_STATUS else {}),
         }
+
+
+def _examples(codes: Iterable[str]) -> dict[str, Any]:
+    return {code: {"$ref": f"#/components/examples/{code}"} for code in sorted(codes)}
 
 
 def _add_header(operation: dict[str, Any], name: str, description: str, max_length: int | None = None) -> None:

@@ -46,7 +46,8 @@ def _check_json(value: Any, depth: int) -> None:
             _check_json(item, depth + 1)
 
 
-def _format_utc(moment: datetime) -> str:
+def written(moment: datetime) -> str:
+    """A time as every answer writes it: UTC with `Z`, milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -69,7 +70,7 @@ Timestamp = Annotated[
     AwareDatetime,
     BeforeValidator(_written_out),
     AfterValidator(_in_utc),
-    PlainSerializer(_format_utc, return_type=str, when_used="json"),
+    PlainSerializer(written, return_type=str, when_used="json"),
     Field(description="RFC 3339; any offset is accepted, UTC with Z is returned."),
 ]
 

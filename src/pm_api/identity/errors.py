@@ -81,6 +81,16 @@ class OriginNotAllowed(Forbidden):
     code = "origin_not_allowed"
 
 
+class RegistrationRequired(Forbidden):
+    """Register first; the credits come along.
+
+    A lead token is good for trying the product: spending and reading the credits it came with. Everything else needs
+    an account. Send the token as `leadToken` to `POST /api/auth/register`, and what is left of them moves to it.
+    """
+
+    code = "registration_required"
+
+
 def role_lacks(role: str, permission: str) -> Forbidden:
     """The refusal of a member whose role does not have a permission."""
     return Forbidden(f"Your role here ({role}) does not include {permission}.")

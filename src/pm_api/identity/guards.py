@@ -27,7 +27,7 @@ from pm_api.core.errors import Forbidden, MalformedBody, NotFound, Unauthorized,
 from pm_api.core.platform import Platform, get_platform
 from pm_api.core.ratelimit import Policy, client_address
 from pm_api.identity import repository
-from pm_api.identity.errors import WorkspaceNotFound, role_lacks
+from pm_api.identity.errors import RegistrationRequired, WorkspaceNotFound, role_lacks
 from pm_api.identity.permissions import allows
 from pm_api.identity.tokens import AccessTokens, InvalidAccessToken
 
@@ -113,9 +113,17 @@ def bearer_token(connection: HTTPConnection) -> str:
 
 
 async def authenticate(connection: HTTPConnection) -> Actor:
-    """The person behind `Authorization: Bearer`; raises Unauthorized, for a lead's token too."""
-    token = bearer_token(connection)
-    return await admit(connection, await actor_of_token(get_platform(connection), token))
+    """The person behind `Authorization: Bearer`; raises Unauthorized, and RegistrationRequired for a lead."""
+    platform, token = get_platform(connection), bearer_token(connection)
+    try:
+        actor = await actor_of_token(platform, token)
+    except Unauthorized:
+        lead = await lead_of_token(platform, token)
+        if lead is None:
+            raise
+        await admit(connection, lead)
+        raise RegistrationRequired from None
+    return await admit(connection, actor)
 
 
 async def authenticate_lead(connection: HTTPConnection) -> LeadScope | None:

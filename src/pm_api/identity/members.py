@@ -16,6 +16,7 @@ from pm_api.core.events import emit
 from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
+from pm_api.entitlements import service as entitlements
 from pm_api.identity import audit, repository
 from pm_api.identity.errors import AlreadyMember, LastOwner, RoleTooHigh, WorkspaceNotFound, role_lacks
 from pm_api.identity.events import MemberChanged
@@ -57,14 +58,15 @@ async def list_of(
 async def add(
     session: AsyncSession, platform: Platform, actor: Actor, workspace_id: UUID, user_id: UUID, role: Role
 ) -> Member:
-    """Take a user in; raises WorkspaceNotFound, NotFound or AlreadyMember. Whether the actor may is the caller's to
-    know.
+    """Take a user in; raises WorkspaceNotFound, NotFound, AlreadyMember, or PlanLimitReached when the plan holds no
+    more people (viewers are people too). Whether the actor may is the caller's to know.
     """
     workspace = await repository.lock_workspace(session, workspace_id)
     if workspace is None or workspace.deleted_at is not None:
         raise WorkspaceNotFound
     if await repository.user_by_id(session, user_id) is None:
         raise NotFound("No user has this id.")
+    await entitlements.ensure_seat(session, platform, workspace_id, user_id)
     member = await insert_member(session, platform, workspace_id, user_id, role)
     touch(workspace, platform)
     await announce(session, platform, actor, member, "added", role=role)
@@ -79,7 +81,9 @@ async def change_role(
     role: Role,
     expected_version: int | None,
 ) -> MemberRead:
-    """Give a member another role; raises NotFound, PreconditionFailed, RoleTooHigh or LastOwner."""
+    """Give a member another role; raises NotFound, PreconditionFailed, RoleTooHigh, LastOwner, or PlanLimitReached
+    when another owner's plan would have to hold the workspace and does not.
+    """
     workspace, caller, (member, user) = await _locked(session, scope, member_id)
     check_version(member.version, expected_version)
     if not allows(caller.role, "member.manage"):
@@ -136,11 +140,19 @@ async def insert_member(
 
 
 async def set_role(session: AsyncSession, platform: Platform, actor: Actor, member: Member, role: Role) -> None:
-    """Write, record and announce a role that was found to be allowed. The caller holds the workspace's lock."""
+    """Write, record and announce a role that was found to be allowed. The caller holds the workspace's lock.
+
+    Raises PlanLimitReached when by this another owner pays for the workspace, and their plan has no room for it.
+    """
     if member.role == role:
         return
+    owners_change = Role.OWNER in (role, member.role)
+    payer_id = await entitlements.payer_of(session, member.workspace_id) if owners_change else None
     before, member.role = member.role, role
     member.version += 1
+    await session.flush()
+    if owners_change and await entitlements.payer_of(session, member.workspace_id) not in (payer_id, None):
+        await entitlements.ensure_people_fit(session, platform, member.workspace_id)
     await announce(session, platform, actor, member, "role_changed", role=role, before=before)
 
 

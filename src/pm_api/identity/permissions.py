@@ -18,6 +18,7 @@ _MEMBER: Final = _VIEWER | {"credits.spend"}
 _ADMIN: Final = _MEMBER | {
     *("workspace.update", "workspace.archive", "member.manage", "audit.read"),
     *("credits.verify", "credits.manage"),
+    *("billing.read", "billing.manage"),
 }
 _OWNER: Final = _ADMIN | {"workspace.delete", "workspace.restore", "workspace.transfer"}
 

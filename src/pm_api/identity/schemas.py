@@ -74,7 +74,7 @@ class SignIn(ApiRequest):
 class SignInAnswer(ApiModel):
     """A live session."""
 
-    user: UserRead
+    user: UserRead = Field(description="Who signed in.")
     access_token: str = Field(description="JWT for `Authorization: Bearer`.")
     expires_in: int = Field(description="Seconds the access token lives.", examples=[900])
     refresh_token: str | None = Field(
@@ -98,7 +98,7 @@ class MembershipRead(ApiModel):
 
 
 class MeAnswer(ApiModel):
-    user: UserRead
+    user: UserRead = Field(description="The caller.")
     workspaces: list[MembershipRead] = Field(
         description="Newest first, at most 200; `GET /api/workspaces` lists all of them."
     )
@@ -170,7 +170,7 @@ class WorkspaceRead(ApiModel):
 
 
 class WorkspaceAnswer(ApiModel):
-    workspace: WorkspaceRead
+    workspace: WorkspaceRead = Field(description="The workspace as it is now.")
 
 
 class WorkspacesAnswer(ApiModel):
@@ -196,7 +196,7 @@ class MemberRead(ApiModel):
 
 
 class MemberAnswer(ApiModel):
-    member: MemberRead
+    member: MemberRead = Field(description="The member as they are now.")
 
 
 class MembersAnswer(ApiModel):

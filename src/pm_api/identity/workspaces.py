@@ -177,7 +177,8 @@ async def unarchive(session: AsyncSession, platform: Platform, scope: WorkspaceS
 async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceScope, user_id: UUID) -> WorkspaceRead:
     """Hand the workspace to another member: they become owner, the caller admin.
 
-    Raises NotFound when the user is no member, Forbidden when the caller is no longer owner.
+    Raises NotFound when the user is no member, Forbidden when the caller is no longer owner, PlanLimitReached when
+    the workspace has no plan of its own and the other's has no room for its people.
     """
     workspace, caller = await _locked(session, scope, "workspace.transfer")
     if user_id == caller.user_id:

@@ -28,7 +28,7 @@ class PublicConfig(ApiModel):
 
 
 class PublicConfigAnswer(ApiModel):
-    config: PublicConfig
+    config: PublicConfig = Field(description="What a client needs to know of this installation.")
 
 
 class HeldJob(ApiModel):
@@ -50,7 +50,7 @@ class ReleasedJob(ApiModel):
 
 
 class ReleasedJobAnswer(ApiModel):
-    job: ReleasedJob
+    job: ReleasedJob = Field(description="The job that waits for a worker again.")
 
 
 class ClockMove(ApiRequest):
@@ -75,4 +75,4 @@ class ClockState(ApiModel):
 
 
 class ClockAnswer(ApiModel):
-    clock: ClockState
+    clock: ClockState = Field(description="Business time after the move.")

@@ -29,7 +29,7 @@ class WebhookEvent(ApiModel):
 
 
 class WebhookEventAnswer(ApiModel):
-    event: WebhookEvent
+    event: WebhookEvent = Field(description="The event as it stands in the inbox.")
 
 
 class WebhookEvents(ApiModel):

@@ -1,14 +1,17 @@
 """Alerts: once a threshold until a grant, told to whom the credits belong, by any number of workers."""
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.jobs import PERIODICS, run_sweep
+from pm_api.app import create_app
+from pm_api.core.jobs import PERIODICS, Worker, run_sweep
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import alerts, ledger
 from pm_api.domains.ai_credits.alerts import Offers, advice
@@ -20,7 +23,8 @@ from pm_api.domains.ai_credits.models.catalogue import CreditPackLot
 from pm_api.domains.ai_credits.models.ledger import CreditPack
 from pm_api.domains.ai_credits.store import Order
 from pm_api.identity.permissions import Role
-from tests.conftest import NewPerson, Person, open_platform
+from tests.conftest import NewPerson, Person, open_platform, register
+from tests.core.test_jobs import until
 from tests.domains.ai_credits import holding
 from tests.domains.ai_credits.pooling import NOON, later, spent, stand_at, team
 from tests.domains.notifications.telling import listed
@@ -90,6 +94,79 @@ async def test_once_a_threshold_until_a_grant_lifts_the_balance(person: Person, 
     assert (newest["data"]["available"], newest["data"]["base"], newest["data"]["pack"]) == (2, 10, "SMALL")
     assert newest["category"] == "CREDITS"
     assert newest["body"].startswith("2 credits are left of 10 after the last grant. The SMALL pack brings 100")
+
+
+async def test_of_several_that_wait_only_the_lowest_is_told(person: Person, platform: Platform) -> None:
+    await holding.grant(person.client, 90, userId=str(person.id))
+    for amount in (82, 9, 5, 2):
+        await use(person, amount)
+    assert await told(person, platform) == [5]
+    [only] = await listed(person, type=LOW)
+    assert (only["title"], only["data"]["available"]) == ("At most 5 % of the credits are left", 2)
+    assert only["body"].startswith("2 credits are left of 100 after the last grant.")
+    assert await waiting(platform, person.id) == 0, "the others are done with"
+
+
+async def test_after_a_grant_only_what_came_after_it_is_told(person: Person, platform: Platform) -> None:
+    await holding.grant(person.client, 41, userId=str(person.id))
+    for amount in (40, 2, 5, 2):
+        await use(person, amount)
+    await holding.grant(person.client, 100, userId=str(person.id))
+    assert await waiting(platform, person.id) == 3
+    await use(person, 90)
+    assert await told(person, platform) == [20]
+    [only] = await listed(person, type=LOW)
+    assert (only["data"]["available"], only["data"]["base"]) == (12, 102)
+
+
+async def test_an_alert_from_before_a_grant_is_not_told_though_its_figures_fit_again(
+    person: Person, platform: Platform
+) -> None:
+    await use(person, 9)
+    await holding.grant(person.client, 90, userId=str(person.id))
+    await holding.placed(person, amount=85)
+    assert await told(person, platform) == [], "6 of 91 are free, and nothing of these was spent"
+
+
+async def test_what_is_told_is_what_is_true_at_the_delivery(person: Person, platform: Platform) -> None:
+    """The 10 % are no longer so, the 20 % are again; and the figures are those of now."""
+    await holding.grant(person.client, 90, userId=str(person.id))
+    await use(person, 82)
+    answer = await holding.post(person, "credits/spend", amount=8)
+    assert answer.json()["balance"]["current"] == 10
+    refunded = await person.client.post(
+        "/api/credits/refund",
+        headers={"x-admin-key": ADMIN_KEY, "Idempotency-Key": f"back-{person.id}"},
+        json={"entryId": answer.json()["entry"]["id"], "amount": 5, "reason": "test"},
+    )
+    assert refunded.status_code == 200, refunded.text
+    assert await told(person, platform) == [20]
+    [only] = await listed(person, type=LOW)
+    assert only["data"]["available"] == 15
+    assert only["body"].startswith("15 credits are left of 100")
+
+
+async def test_credits_that_a_hold_no_longer_keeps_count(
+    person: Person, platform: Platform, clock: MovableClock
+) -> None:
+    await holding.grant(person.client, 90, userId=str(person.id))
+    await holding.placed(person, amount=85)
+    await use(person, 5)
+    assert await waiting(platform, person.id) == 1
+    later(clock, minutes=16)
+    assert await told(person, platform) == [], "95 of 100, though no sweep has written it"
+
+
+async def test_what_another_worker_told_lower_is_not_told_higher(person: Person, platform: Platform) -> None:
+    await holding.grant(person.client, 90, userId=str(person.id))
+    await use(person, 82)
+    async with platform.database.transaction() as other:
+        await other.execute(text("SELECT FROM credit_alerts WHERE account_id = :id FOR UPDATE"), {"id": person.id})
+        await use(person, 9)
+        assert await told(person, platform) == [10]
+        assert await waiting(platform, person.id) == 1
+    assert await told(person, platform) == [10]
+    assert await waiting(platform, person.id) == 0
 
 
 async def test_one_large_spend_tells_of_the_lowest_threshold_alone(person: Person, platform: Platform) -> None:
@@ -170,15 +247,19 @@ async def _people_with_alerts(platform: Platform, count: int) -> list[UUID]:
     """People who have spent nine credits of ten."""
     people = [platform.randomness.uuid() for _ in range(count)]
     async with platform.database.transaction() as session:
-        await session.execute(
-            text(
-                "INSERT INTO users (id, email, name, locale, time_zone, created_at, updated_at)"
-                " VALUES (:id, :email, 'Somebody', 'en', 'UTC', :now, :now)"
-            ),
-            [{"id": each, "email": f"{each}@example.com", "now": platform.clock.now()} for each in people],
-        )
+        await _add_people(session, platform, people)
         await ledger.apply(session, platform, [_order(each, index) for each in people for index in range(2)])
     return people
+
+
+async def _add_people(session: AsyncSession, platform: Platform, people: list[UUID]) -> None:
+    await session.execute(
+        text(
+            "INSERT INTO users (id, email, name, locale, time_zone, created_at, updated_at)"
+            " VALUES (:id, :email, 'Somebody', 'en', 'UTC', :now, :now)"
+        ),
+        [{"id": each, "email": f"{each}@example.com", "now": platform.clock.now()} for each in people],
+    )
 
 
 def _order(user_id: UUID, index: int) -> Order:
@@ -193,6 +274,78 @@ def _order(user_id: UUID, index: int) -> Order:
         lot = LotDraft(LotKind.ADMIN_ADJUSTMENT, 10, "test", str(user_id))
         return Order(AccountKind.USER, Grant(lots=(lot,), **common))
     return Order(AccountKind.USER, Spend(amount=9, details=b"{}", **common))
+
+
+async def waiting(platform: Platform, account_id: UUID) -> int:
+    return await count(platform, "credit_alerts WHERE account_id = :id AND delivered_at IS NULL", id=account_id)
+
+
+async def count(platform: Platform, what: str, **values: Any) -> int:
+    async with platform.database.reading() as session:
+        found: int = await session.scalar(text(f"SELECT count(*) FROM {what}"), values) or 0
+        return found
+
+
+# --- at once ---------------------------------------------------------------------------------------------------
+
+QUEUED = "pgqueuer WHERE entrypoint = 'ai_credits.deliver_alerts' AND status = 'queued'"
+
+
+async def test_an_alert_is_told_at_once_and_not_by_the_sweep(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the writer's own connection and a worker that knows no sweeps."""
+    settings = settings_for(fresh_database)
+    monkeypatch.setattr("pm_api.core.jobs.PERIODICS", {})
+    async with open_platform(settings, MovableClock()) as platform:
+        person = await register(create_app(settings, platform))
+        worker = Worker(platform)
+        await worker.start()
+        try:
+            for amount, percents in ((8, [20]), (1, [20, 10]), (1, [20, 10, 5])):
+                await use(person, amount)
+
+                async def all_told(wanted: list[int] = percents) -> bool:
+                    found = await listed(person, type=LOW)
+                    return [one["data"]["percent"] for one in reversed(found)] == wanted
+
+                await until(all_told, f"to be told of {percents}", timeout_s=5)
+        finally:
+            await worker.stop()
+            await person.client.aclose()
+
+
+async def test_a_commit_with_alerts_leaves_one_job_and_one_without_none(fresh_platform: Platform) -> None:
+    """Through a session; what is rolled back leaves neither."""
+    people = [fresh_platform.randomness.uuid() for _ in range(3)]
+    async with fresh_platform.database.transaction() as session:
+        await _add_people(session, fresh_platform, people)
+        await ledger.apply(session, fresh_platform, [_order(each, 0) for each in people])
+    assert await count(fresh_platform, QUEUED) == 0
+    spends = [_order(each, 1) for each in people]
+    async with fresh_platform.database.reading() as undone:
+        await ledger.apply(undone, fresh_platform, spends)
+    assert (await count(fresh_platform, "credit_alerts"), await count(fresh_platform, QUEUED)) == (0, 0)
+    async with fresh_platform.database.transaction() as session:
+        await ledger.apply(session, fresh_platform, spends)
+    assert (await count(fresh_platform, "credit_alerts"), await count(fresh_platform, QUEUED)) == (3, 1)
+
+
+async def test_a_job_under_way_swallows_no_later_one(fresh_platform: Platform) -> None:
+    """It may have read what waits before this was committed; and nobody waits for another's transaction."""
+    people = [fresh_platform.randomness.uuid() for _ in range(3)]
+    async with fresh_platform.database.transaction() as session:
+        await _add_people(session, fresh_platform, people)
+        await ledger.apply(session, fresh_platform, [_order(each, 0) for each in people])
+    first, second, third = [_order(each, 1) for each in people]
+    async with fresh_platform.database.transaction() as session:
+        await ledger.apply(session, fresh_platform, [first])
+        await session.execute(text("UPDATE pgqueuer SET status = 'picked'"))
+    async with fresh_platform.database.transaction() as slow:
+        await ledger.apply(slow, fresh_platform, [second])
+        async with asyncio.timeout(5), fresh_platform.database.transaction() as session:
+            await ledger.apply(session, fresh_platform, [third])
+    assert await count(fresh_platform, QUEUED) == 2
 
 
 # --- running out -----------------------------------------------------------------------------------------------
@@ -211,6 +364,7 @@ async def test_a_lot_is_warned_of_seven_days_and_one_day_before(
     [first] = await listed(person, type=EXPIRING)
     assert first["title"] == "50 credits expire within 7 days"
     assert first["body"].startswith("50 credits expire on 2031-05-24 at 12:00 UTC.")
+    assert re.fullmatch(r"2031-05-24T12:00:0\d\.\d{3}Z", first["data"]["expiresAt"])
     answer = await holding.place(person, amount=20, ttlSeconds=86_400)
     assert answer.status_code == 201
     later(clock, days=6)

@@ -88,6 +88,16 @@ async def test_one_key_twice_in_a_batch(person: Person) -> None:
     assert await figures(person) == (8, 0, 2)
 
 
+async def test_a_key_for_the_whole_is_refused_and_not_ignored(person: Person) -> None:
+    answer = await person.client.post(
+        "/api/credits/spend:batch", json={"items": [item("k")]}, headers={"Idempotency-Key": "k"}
+    )
+    assert told(answer) == (422, "invalid_idempotency_key")
+    assert "each item has its own" in answer.json()["detail"]
+    assert await figures(person) == (10, 0, 0)
+    assert (await results(person, [item("k")]))[0]["replayed"] is False
+
+
 async def test_500_items_are_the_most(person: Person) -> None:
     await grant(person.client, 490, userId=str(person.id))
     most = [item(f"k{number}") for number in range(500)]

@@ -10,28 +10,30 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy import text
 
 from pm_api.app import create_app
 from pm_api.core.actor import Actor, ActorKind, UserScope
-from pm_api.core.errors import NotFound
-from pm_api.core.idempotency import api_router
+from pm_api.core.errors import Conflict, NotFound
+from pm_api.core.idempotency import api_router, request_fingerprint
 from pm_api.core.platform import Platform
 from pm_api.core.schema import ApiModel, ApiRequest
 from pm_api.domains.ai_credits.charging import Charge, charge
 from pm_api.domains.ai_credits.enums import Service
 from pm_api.domains.ai_credits.errors import HoldExpired, WorkFailed
-from pm_api.domains.ai_credits.guards import charged, charged_stream
+from pm_api.domains.ai_credits.guards import _while_connected, charged, charged_stream
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person, client_of
-from tests.domains.ai_credits.holding import figures, is_proved, new_pool, post, told
+from tests.domains.ai_credits.holding import figures, grant, is_proved, new_pool, post, told
 from tests.identity.teams import join, somebody_waits_for_a_lock
 from tests.support.clock import MovableClock
 from tests.support.server import serve
 
 Json = dict[str, Any]
+REPLAYED = "Idempotent-Replayed"
+CALL: dict[str, Any] = {"url": "/api/test/work", "json": {"name": "x"}, "headers": {"Idempotency-Key": "k"}}
 SECRET = "what nobody but the model may read"
 
 
@@ -224,15 +226,63 @@ async def test_the_pool_pays_for_a_member_and_not_for_a_viewer(new_person: NewPe
 # --- one key, one charge ----------------------------------------------------------------------------------------
 
 
-async def test_paid_work_is_not_done_again_under_its_key(person: Person, platform: Platform) -> None:
-    usage = (await post(person, "example/use-credits", "k")).json()["usage"]
+async def test_a_retry_of_paid_work_gets_its_answer_again(person: Person, platform: Platform) -> None:
+    first = await post(person, "example/use-credits", "k")
     again = await post(person, "example/use-credits", "k")
-    assert told(again) == (409, "already_charged")
-    assert (again.json()["holdId"], again.json()["creditsUsed"]) == (usage["holdId"], 3)
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert (first.headers.get(REPLAYED), again.headers[REPLAYED]) == (None, "true")
     assert told(await post(person, "example/use-credits", "k", text="other")) == (422, "idempotency_key_reused")
+    asked = await person.client.get("/api/idempotency/k", params={"route": "useCredits"})
+    assert asked.json()["outcome"]["body"] == first.json()
     assert len(await logs(platform, person)) == 1
     assert await figures(person) == (7, 0, 3)
     assert (await post(person, "example/stream-credits", "k")).status_code == 200, "another operation's keys"
+    assert told(await post(person, "example/stream-credits", "k")) == (409, "already_charged"), "streams are not kept"
+
+
+async def test_an_answer_is_kept_sealed(person: Person, platform: Platform) -> None:
+    first = await post(person, "example/use-credits", "k")
+    row = await key_row(platform, person)
+    assert row is not None
+    assert row["status_code"] == 200
+    assert first.json()["usage"]["holdId"].encode() not in row["sealed_answer"]
+
+
+async def key_row(platform: Platform, person: Person) -> Json | None:
+    async with platform.database.reading() as session:
+        rows = await session.execute(
+            text("SELECT * FROM idempotency_keys WHERE caller = :caller AND key = 'k'"),
+            {"caller": f"user:{person.id}"},
+        )
+        row = rows.mappings().one_or_none()
+    return dict(row) if row else None
+
+
+async def test_paid_work_whose_answer_was_lost_is_not_done_again(person: Person, platform: Platform) -> None:
+    """The process died between the capture and the storing of the answer."""
+    usage = (await post(person, "example/use-credits", "k")).json()["usage"]
+    async with platform.database.transaction() as session:
+        await session.execute(
+            text("UPDATE idempotency_keys SET status_code = NULL, sealed_answer = 'gone' WHERE caller = :caller"),
+            {"caller": f"user:{person.id}"},
+        )
+    for _ in range(2):
+        again = await post(person, "example/use-credits", "k")
+        assert told(again) == (409, "already_charged")
+        assert (again.json()["holdId"], again.json()["creditsUsed"]) == (usage["holdId"], 3)
+    async with platform.database.transaction() as session:  # as after 48 hours
+        await session.execute(text("DELETE FROM idempotency_keys"))
+    assert told(await post(person, "example/use-credits", "k")) == (409, "already_charged")
+    assert len(await logs(platform, person)) == 1
+    assert await figures(person) == (7, 0, 3)
+
+
+async def test_work_that_took_nothing_is_answered_again_too(person: Person, platform: Platform) -> None:
+    first = await post(person, "example/use-credits", "k", units=0)
+    again = await post(person, "example/use-credits", "k", units=0)
+    assert (again.content, again.headers[REPLAYED]) == (first.content, "true")
+    assert len(await logs(platform, person)) == 1
 
 
 async def test_failed_work_may_be_tried_again_under_its_key(
@@ -247,36 +297,214 @@ async def test_failed_work_may_be_tried_again_under_its_key(
     workshop.error = None
     assert (await worker.post("/api/test/work", json={"name": "x"}, headers=headers)).status_code == 200
     again = await worker.post("/api/test/work", json={"name": "x"}, headers=headers)
-    assert told(again) == (409, "already_charged")
+    assert (again.status_code, again.json(), again.headers[REPLAYED]) == (200, {"done": True}, "true")
     assert [log["error_code"] for log in await logs(platform, person)] == ["work_failed", "not_found", None]
     assert await figures(person) == (8, 0, 2)
 
 
+class Taken(Conflict):
+    """What the work wanted is somebody else's."""
+
+    code = "taken"
+
+
 async def test_a_refusal_stays_under_its_key(person: Person) -> None:
     body: dict[str, Any] = {"service": "WORKFLOW_OPTIMIZATION", "quantity": 3}
-    for _ in range(2):
-        assert told(await post(person, "example/use-credits", "k", **body)) == (402, "insufficient_credits")
+    first = await post(person, "example/use-credits", "k", **body)
+    assert told(first) == (402, "insufficient_credits")
+    await grant(person.client, 100, userId=str(person.id))
+    again = await post(person, "example/use-credits", "k", **body)
+    assert (again.status_code, again.content, again.headers[REPLAYED]) == (402, first.content, "true")
+    asked = await person.client.get("/api/idempotency/k", params={"route": "useCredits"})
+    assert asked.json()["outcome"]["body"] == first.json()
+    assert (await post(person, "example/use-credits", "new", **body)).status_code == 200
+
+
+async def test_a_business_refusal_of_the_work_stays_under_its_key(
+    worker: httpx.AsyncClient, workshop: Workshop, person: Person, platform: Platform
+) -> None:
+    workshop.go_on.set()
+    workshop.error = Taken()
+    first = await worker.post(**CALL)
+    assert told(first) == (409, "taken")
+    workshop.error = None
+    again = await worker.post(**CALL)
+    assert (again.status_code, again.content, again.headers[REPLAYED]) == (409, first.content, "true")
+    assert [log["error_code"] for log in await logs(platform, person)] == ["taken"]
+    assert await figures(person) == (10, 0, 0)
+
+
+async def test_work_that_broke_gives_its_key_back(
+    workshop_app: FastAPI, workshop: Workshop, person: Person, platform: Platform
+) -> None:
+    workshop.go_on.set()
+    workshop.error = RuntimeError("broken")
+    headers = {"Authorization": person.client.headers["Authorization"]}
+    async with client_of(workshop_app, headers=headers) as client:
+        assert told(await client.post(**CALL)) == (500, "internal_error")
+        assert await key_row(platform, person) is None
+        workshop.error = None
+        again = await client.post(**CALL)
+    assert (again.status_code, again.headers.get(REPLAYED)) == (200, None)
+    assert await figures(person) == (8, 0, 2)
+
+
+async def test_cancelled_work_gives_its_key_back(
+    worker: httpx.AsyncClient, workshop: Workshop, person: Person, platform: Platform
+) -> None:
+    request = asyncio.create_task(worker.post(**CALL))
+    await workshop.began.wait()
+    assert await key_row(platform, person) is not None
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+    async def is_back() -> bool:
+        return await key_row(platform, person) is None
+
+    await until(is_back)
+    workshop.go_on.set()
+    again = await worker.post(**CALL)
+    assert (again.status_code, again.headers.get(REPLAYED)) == (200, None)
+    assert await figures(person) == (8, 0, 2)
+
+
+async def test_a_client_that_went_away_may_come_back_with_its_key(
+    server: str, workshop: Workshop, person: Person, platform: Platform
+) -> None:
+    headers = {"Authorization": person.client.headers["Authorization"]}
+    async with httpx.AsyncClient(base_url=server, headers=headers, trust_env=False) as client:
+        request = asyncio.create_task(client.post(**CALL))
+        await workshop.began.wait()
+        request.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await request
+
+        async def is_back() -> bool:
+            return await key_row(platform, person) is None
+
+        await until(is_back)
+        workshop.go_on.set()
+        assert (await client.post(**CALL)).status_code == 200
+    assert await figures(person) == (8, 0, 2)
+
+
+async def test_who_goes_away_while_it_is_paid_finds_the_answer_later(person: Person, platform: Platform) -> None:
+    gone = asyncio.Event()
+
+    async def receive() -> Json:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    work = charge(platform, scope_of(person), Service.CHAT_ASSISTANT, operation="late")
+    async with _while_connected(Request({"type": "http"}, receive), work), work:
+        await work.capture()
+        gone.set()
+        for _ in range(5):
+            await asyncio.sleep(0)  # a turn for the watcher, which would cancel this
+    assert await figures(person) == (8, 0, 2)
 
 
 async def test_a_key_whose_work_is_under_way_waits(
     worker: httpx.AsyncClient, workshop: Workshop, person: Person
 ) -> None:
-    call: dict[str, Any] = {"url": "/api/test/work", "json": {"name": "x"}, "headers": {"Idempotency-Key": "k"}}
-    first = asyncio.create_task(worker.post(**call))
+    first = asyncio.create_task(worker.post(**CALL))
     await workshop.began.wait()
-    second = await worker.post(**call)
+    changed = await worker.post(**(CALL | {"json": {"name": "y"}}))
+    assert told(changed) == (422, "idempotency_key_reused")
+    second = await worker.post(**CALL)
     assert told(second) == (409, "idempotency_in_progress")
     assert second.headers["Retry-After"] == "1"
+    third = asyncio.create_task(worker.post(**CALL))
     workshop.go_on.set()
     assert (await first).status_code == 200
+    assert ((await third).content, (await third).headers[REPLAYED]) == ((await first).content, "true")
     assert await figures(person) == (8, 0, 2)
+
+
+async def test_nothing_is_open_while_the_work_is_done(
+    worker: httpx.AsyncClient, workshop: Workshop, platform: Platform
+) -> None:
+    request = asyncio.create_task(worker.post(**CALL))
+    await workshop.began.wait()
+    async with platform.database.reading() as session:
+        in_transaction = await session.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+            )
+        )
+    assert in_transaction == 0
+    workshop.go_on.set()
+    assert (await request).status_code == 200
+
+
+async def test_the_work_of_a_process_that_died_is_taken_over(
+    worker: httpx.AsyncClient, workshop: Workshop, person: Person, platform: Platform, clock: MovableClock
+) -> None:
+    workshop.go_on.set()
+    content = request_fingerprint("POST", "/api/test/work", "", b'{"name":"x"}')
+    dead = charge(platform, scope_of(person), Service.CHAT_ASSISTANT, operation="testWork", key="k", content=content)
+    async with platform.database.transaction() as session:
+        await session.execute(
+            text("INSERT INTO idempotency_keys VALUES (:caller, 'testWork', 'k', :content, NULL, :holder, :now)"),
+            {
+                "caller": f"user:{person.id}",
+                "content": content,
+                "holder": dead.log_id.bytes,
+                "now": platform.clock.now(),
+            },
+        )
+    await dead.hold()
+    assert told(await worker.post(**CALL)) == (409, "idempotency_in_progress")
+    clock.shift_to(timedelta(seconds=900))
+    answer = await worker.post(**CALL)
+    assert (answer.status_code, answer.headers.get(REPLAYED)) == (200, None)
+    assert (await worker.post(**CALL)).headers[REPLAYED] == "true"
+    assert await figures(person) == (8, 0, 2)
+
+
+async def test_who_was_too_slow_does_not_answer_for_who_took_over(
+    worker: httpx.AsyncClient, workshop: Workshop, person: Person, clock: MovableClock
+) -> None:
+    slow = asyncio.create_task(worker.post(**CALL))
+    await workshop.began.wait()
+    workshop.began.clear()
+    slow_goes_on, workshop.go_on = workshop.go_on, asyncio.Event()
+    clock.shift_to(timedelta(seconds=901))
+    other = asyncio.create_task(worker.post(**CALL))
+    await workshop.began.wait()
+    slow_goes_on.set()
+    assert told(await slow) == (409, "hold_expired")
+    workshop.go_on.set()
+    assert (await other).status_code == 200
+    again = await worker.post(**CALL)
+    assert (again.status_code, again.headers[REPLAYED]) == (200, "true")
+    assert await figures(person) == (8, 0, 2)
+
+
+async def test_an_answer_is_kept_after_it_was_paid_and_not_before(
+    worker: httpx.AsyncClient, workshop: Workshop, person: Person, platform: Platform, clock: MovableClock
+) -> None:
+    """Work that took longer than its hold lived cannot be paid: its answer is neither given nor kept."""
+    request = asyncio.create_task(worker.post(**CALL))
+    await workshop.began.wait()
+    clock.shift_to(timedelta(seconds=901))
+    workshop.go_on.set()
+    assert told(await request) == (409, "hold_expired")
+    again = await worker.post(**CALL)
+    assert (told(again), again.headers[REPLAYED]) == ((409, "hold_expired"), "true")
+    assert [log["error_code"] for log in await logs(platform, person)] == ["hold_expired"]
+    assert await figures(person) == (10, 0, 0)
 
 
 async def test_of_many_with_one_key_one_is_charged(person: Person, platform: Platform) -> None:
     answers = await asyncio.gather(*[post(person, "example/use-credits", "k") for _ in range(8)])
-    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert len({answer.content for answer in answers}) == 1
+    assert [answer.headers.get(REPLAYED) for answer in answers].count(None) == 1
     assert await figures(person) == (7, 0, 3)
-    assert len(await logs(platform, person)) == 1
+    assert [log["success"] for log in await logs(platform, person)] == [True]
 
 
 async def test_without_a_key_every_call_is_charged(person: Person) -> None:

@@ -15,6 +15,7 @@ from pm_api.domains.ai_credits.clawbacks import ClawedBack, PurchaseNotGranted, 
 from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.domains.ai_credits.purchases import Purchase
 from pm_api.domains.ai_credits.repository import gifts as gift_rows
+from pm_api.domains.ai_credits.repository import ledger as ledger_rows
 from tests.conftest import NewPerson, Person
 from tests.domains.ai_credits.test_gifts import code_of, gift, give, give_codes, notified, prove, redeem
 from tests.domains.ai_credits.test_routes import balance, grant, spend
@@ -322,7 +323,7 @@ async def test_a_claim_that_commits_while_the_locks_are_waited_for_is_followed(
 
     async with platform.database.transaction() as session:
         # As a redemption does it: the claimant's account, then the gift's row.
-        await gift_rows.lock_accounts(session, [bob.id])
+        await ledger_rows.lock_accounts(session, [bob.id])
         digests = gift_codes.digests(platform.keys, code)
         found = await gift_rows.code_by_digest(session, digests)
         assert found is not None

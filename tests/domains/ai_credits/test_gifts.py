@@ -17,10 +17,15 @@ from pm_api.core.jobs import PERIODICS, JobContext
 from pm_api.core.platform import Platform
 from pm_api.core.settings import SecretKey
 from pm_api.domains.ai_credits import gift_claims, gift_codes, ledger
-from pm_api.domains.ai_credits.enums import GiftStatus
+from pm_api.domains.ai_credits.enums import GiftStatus, LotKind
 from pm_api.domains.ai_credits.repository import gifts as repository
+from pm_api.domains.ai_credits.repository.ledger import lock_accounts
+from pm_api.identity import repository as identity
+from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person, open_platform, register
+from tests.domains.ai_credits.story import Story
 from tests.domains.ai_credits.test_routes import balance, grant, spend
+from tests.identity.teams import join, somebody_waits_for_a_lock
 from tests.support.clock import MovableClock
 from tests.support.settings import settings_for
 
@@ -413,6 +418,87 @@ async def test_a_pool_pays_for_its_gifts(giver: Person, new_person: NewPerson, p
     await prove(platform, UUID(workspace), giver.id, bob.id)
 
 
+async def pool_of(owner: Person, credits: int = 50) -> str:
+    workspace: str = (await owner.client.post("/api/workspaces", json={"name": "Acme"})).json()["workspace"]["id"]
+    assert (await grant(owner.client, workspaceId=workspace, amount=credits)).status_code == 200
+    return workspace
+
+
+async def test_who_left_a_workspace_is_told_no_more_of_its_gifts(
+    giver: Person, new_person: NewPerson, platform: Platform
+) -> None:
+    workspace = await pool_of(giver)
+    manager, bob, eve = [await new_person() for _ in range(3)]
+    member = await join(platform, workspace, manager, Role.ADMIN)
+    sent = (await give_codes(manager, count=2, amount=5, workspaceId=workspace)).json()
+    assert (await redeem(bob, sent["codes"][0]["code"])).status_code == 200
+    assert (await notified(manager)).count("credits.gift_claimed") == 1
+    removed = await giver.client.delete(f"/api/team/members/{member}")
+    assert removed.status_code == 204, removed.text
+    assert (await redeem(eve, sent["codes"][1]["code"])).status_code == 200
+    async with platform.database.reading() as session:
+        rows = await session.execute(
+            text("SELECT workspace_id FROM notifications WHERE user_id = :id AND type = 'credits.gift_claimed'"),
+            {"id": manager.id},
+        )
+        assert [row[0] for row in rows] in ([], [UUID(workspace)])
+    assert "credits.gift_claimed" not in await notified(manager)
+
+
+async def test_who_gets_a_gift_does_not_learn_whose_account_gave_it(giver: Person, new_person: NewPerson) -> None:
+    workspace = await pool_of(giver)
+    bob = await new_person()
+    code = (await give_codes(giver, count=1, amount=5, workspaceId=workspace)).json()["codes"][0]["code"]
+    redeemed = await redeem(bob, code)
+    assert redeemed.json()["gift"]["accountId"] is None
+    await give(giver, recipientUserId=str(bob.id), amount=5, workspaceId=workspace)
+    received = await bob.client.get("/api/credits/gifts?direction=received")
+    assert [one["accountId"] for one in received.json()["gifts"]] == [None, None]
+    assert workspace not in redeemed.text + received.text
+    listed = (await giver.client.get("/api/credits/gifts", params={"workspaceId": workspace})).json()["gifts"]
+    assert {one["accountId"] for one in listed} == {workspace}
+
+
+FULL = 500
+
+
+async def fill_up(platform: Platform, person: Person, lots: int) -> None:
+    story = Story(platform, person.id)
+    await story.grant(*(story.lot(LotKind.PURCHASE, 1) for _ in range(lots)))
+
+
+async def test_a_full_recipient_costs_the_giver_nothing(
+    giver: Person, new_person: NewPerson, platform: Platform
+) -> None:
+    bob = await new_person()
+    await fill_up(platform, bob, FULL - 1)
+    refused = await give(giver, "k", recipientUserId=str(bob.id), amount=30)
+    assert (refused.status_code, refused.json()["code"]) == (409, "recipient_full")
+    assert (await balance(giver))["current"] == 110
+    assert (await giver.client.get("/api/credits/gifts")).json()["gifts"] == []
+    assert "credits.gift_received" not in await notified(bob)
+    await spend(bob, amount=20)
+    again = await give(giver, "k", recipientUserId=str(bob.id), amount=30)
+    assert (again.status_code, again.json()["balance"]["current"]) == (201, 80), "the key was not used up"
+    await prove(platform, giver.id, bob.id)
+
+
+async def test_a_code_waits_until_its_claimant_has_room(
+    giver: Person, new_person: NewPerson, platform: Platform
+) -> None:
+    bob = await new_person()
+    await fill_up(platform, bob, FULL - 1)
+    gift_id, code = await code_of(giver)
+    refused = await redeem(bob, code)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_lots")
+    found = (await gift(giver, gift_id))["gift"]
+    assert (found["status"], found["claims"]) == ("OPEN", 0)
+    assert "credits.gift_claimed" not in await notified(giver)
+    await spend(bob, amount=20)
+    assert (await redeem(bob, code)).status_code == 200
+    await prove(platform, giver.id, bob.id)
+
+
 # --- races -----------------------------------------------------------------------------------------------------
 
 
@@ -489,7 +575,7 @@ async def test_a_claim_and_the_return_meet_at_the_gifts_row(
     bob = await new_person()
     gift_id, code = await code_of(giver)
     async with platform.database.transaction() as session:
-        await repository.lock_accounts(session, [giver.id])
+        await lock_accounts(session, [giver.id])
         given = await repository.lock_gift(session, giver.id, UUID(gift_id))
         assert given is not None
         claiming = asyncio.create_task(redeem(bob, code))
@@ -508,6 +594,34 @@ async def test_a_claim_and_the_return_meet_at_the_gifts_row(
     kinds = {lot["kind"]: lot["remaining"] for lot in (await balance(giver))["lots"]}
     assert kinds == {"ADMIN_ADJUSTMENT": 100}, "all of it is back; the free credits ran out meanwhile"
     assert (await balance(bob))["current"] == 10
+
+
+@pytest.mark.parametrize("what", ["send", "codes", "cancel"])
+async def test_who_loses_the_pool_while_they_wait_gives_nothing_of_it(
+    giver: Person, new_person: NewPerson, platform: Platform, what: str
+) -> None:
+    """The guard let them in before; the role that counts is the one under the workspace's lock."""
+    workspace = await pool_of(giver)
+    manager, bob = await new_person(), await new_person()
+    member = await join(platform, workspace, manager, Role.ADMIN)
+    code = (await give_codes(giver, count=1, amount=10, workspaceId=workspace)).json()
+    async with platform.database.transaction() as session:
+        await identity.lock_workspace(session, UUID(workspace))
+        if what == "send":
+            asking = give(manager, recipientUserId=str(bob.id), amount=5, workspaceId=workspace)
+        elif what == "codes":
+            asking = give_codes(manager, count=2, amount=5, workspaceId=workspace)
+        else:
+            asking = manager.client.post(f"/api/credits/gifts/{code['gift']['id']}/cancel")
+        waiting = asyncio.create_task(asking)
+        await somebody_waits_for_a_lock(platform)
+        await session.execute(text("UPDATE workspace_members SET role = 'VIEWER' WHERE id = :id"), {"id": member})
+    answer = await waiting
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (await balance(giver, workspaceId=workspace))["current"] == 40
+    assert (await balance(bob))["current"] == 10
+    assert (await gift(giver, code["gift"]["id"]))["gift"]["status"] == "OPEN"
+    await prove(platform, UUID(workspace), bob.id)
 
 
 async def test_the_books_of_both_sides_can_be_proved(

@@ -29,6 +29,7 @@ from tests.domains.ai_credits.holding import (
     post,
     told,
 )
+from tests.domains.ai_credits.pooling import cap
 from tests.identity.teams import join, somebody_waits_for_a_lock
 from tests.support.clock import MovableClock
 from tests.support.settings import settings_for
@@ -185,6 +186,20 @@ async def test_a_capture_without_an_amount_takes_what_is_left(person: Person) ->
     await act(person, hold, "capture", amount=1)
     answer = (await act(person, hold, "capture")).json()
     assert (answer["entry"]["amount"], answer["hold"]["status"]) == (-4, "CAPTURED")
+
+
+async def test_a_capture_needs_no_body(person: Person) -> None:
+    hold = await placed(person, amount=5)
+    for replayed in (None, "true"):
+        answer = await person.client.post(
+            f"/api/credits/holds/{hold['id']}/capture", headers={"Idempotency-Key": "bare"}
+        )
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["entry"]["amount"], answer.headers.get("Idempotent-Replayed")) == (-5, replayed)
+    with_braces = await act(person, hold, "capture", "bare")
+    assert with_braces.headers["Idempotent-Replayed"] == "true", "no body and an empty one are the same request"
+    unkeyed = await person.client.post(f"/api/credits/holds/{hold['id']}/capture")
+    assert told(unkeyed) == (400, "idempotency_key_required")
 
 
 async def test_release_gives_back_once(person: Person) -> None:
@@ -384,24 +399,89 @@ async def test_a_foreign_hold_does_not_exist(new_person: NewPerson) -> None:
     assert (await eve.client.get("/api/credits/holds", params={"workspaceId": pool})).status_code == 404
 
 
-async def test_a_viewer_sees_a_pools_holds_and_moves_none(new_person: NewPerson, platform: Platform) -> None:
+async def test_a_viewer_moves_no_holds_and_sees_their_own(new_person: NewPerson, platform: Platform) -> None:
     ann, vic = await new_person(), await new_person()
     pool = await new_pool(ann, 20)
-    await join(platform, pool, vic, Role.VIEWER)
-    hold = await placed(ann, amount=2, workspaceId=pool)
-    answers = [
-        await place(vic, amount=1, workspaceId=pool),
-        await act(vic, hold, "capture"),
-        await act(vic, hold, "release"),
-        await act(vic, hold, "extend", ttlSeconds=60),
-    ]
-    assert [answer.status_code for answer in answers] == [403] * 4
-    assert (await get_hold(vic, hold))["status"] == "OPEN"
-    listed = await vic.client.get("/api/credits/holds", params={"workspaceId": pool})
-    assert [one["id"] for one in listed.json()["holds"]] == [hold["id"]]
+    await join(platform, pool, vic, Role.MEMBER)
+    own = await placed(vic, amount=1, workspaceId=pool)
+    async with platform.database.transaction() as session:
+        await session.execute(
+            text("UPDATE workspace_members SET role = 'VIEWER' WHERE workspace_id = :pool AND user_id = :id"),
+            {"pool": UUID(pool), "id": vic.id},
+        )
+    other = await placed(ann, amount=2, workspaceId=pool)
+    answers = [await place(vic, amount=1, workspaceId=pool)]
+    for hold in (own, other):
+        answers += [await act(vic, hold, "capture"), await act(vic, hold, "release")]
+        answers += [await act(vic, hold, "extend", ttlSeconds=60)]
+    assert [answer.status_code for answer in answers] == [403] * 7
+    assert (await get_hold(vic, own))["status"] == "OPEN"
+    assert told(await vic.client.get(f"/api/credits/holds/{other['id']}")) == (404, "hold_not_found")
+    assert await listed(vic, pool) == [own["id"]]
 
 
-async def test_members_of_a_pool_share_holds_and_not_keys(new_person: NewPerson, platform: Platform) -> None:
+async def listed(person: Person, pool: str, **query: str) -> list[str]:
+    answer = await person.client.get("/api/credits/holds", params={"workspaceId": pool, **query})
+    assert answer.status_code == 200, answer.text
+    return [hold["id"] for hold in answer.json()["holds"]]
+
+
+async def test_a_members_hold_is_for_them_and_for_managers(new_person: NewPerson, platform: Platform) -> None:
+    ann, adi, bob, cid = [await new_person() for _ in range(4)]
+    pool = await new_pool(ann, 20)
+    for one, role in ((adi, Role.ADMIN), (bob, Role.MEMBER), (cid, Role.MEMBER)):
+        await join(platform, pool, one, role)
+    of_ann, of_bob = await placed(ann, amount=3, workspaceId=pool), await placed(bob, amount=4, workspaceId=pool)
+    of_cid = await placed(cid, amount=1, workspaceId=pool)
+    for hold in (of_ann, of_bob):
+        refused = [
+            await act(cid, hold, "capture", "c", amount=1),
+            await act(cid, hold, "release", "r"),
+            await act(cid, hold, "extend", "e", ttlSeconds=60_000),
+        ]
+        assert {told(answer) for answer in refused} == {(403, "not_your_hold")}
+        assert told(await cid.client.get(f"/api/credits/holds/{hold['id']}")) == (404, "hold_not_found")
+        assert (await get_hold(ann, hold))["expiresAt"] == hold["expiresAt"]
+    assert await figures(ann, workspaceId=pool) == (12, 8, 0)
+    assert (await listed(cid, pool), await listed(bob, pool)) == ([of_cid["id"]], [of_bob["id"]])
+    assert await listed(bob, pool, status="CAPTURED") == []
+    assert await listed(adi, pool) == [of_cid["id"], of_bob["id"], of_ann["id"]]
+    for one, hold in ((bob, of_bob), (adi, of_ann), (ann, of_cid)):
+        assert (await act(one, hold, "extend", ttlSeconds=3600)).status_code == 200
+        captured = await act(one, hold, "capture", amount=1)
+        assert captured.json()["entry"]["actorUserId"] == str(one.id)
+    assert (await act(adi, of_bob, "release")).status_code == 200
+
+
+async def test_a_refusal_for_whose_it_is_does_not_stay_with_the_key(
+    new_person: NewPerson, platform: Platform
+) -> None:
+    ann, bob = await new_person(), await new_person()
+    pool = await new_pool(ann, 20)
+    await join(platform, pool, bob, Role.MEMBER)
+    hold = await placed(ann, amount=3, workspaceId=pool)
+    assert told(await act(bob, hold, "capture", "k", amount=1)) == (403, "not_your_hold")
+    async with platform.database.transaction() as session:
+        await session.execute(
+            text("UPDATE workspace_members SET role = 'ADMIN' WHERE workspace_id = :pool AND user_id = :id"),
+            {"pool": UUID(pool), "id": bob.id},
+        )
+    allowed = await act(bob, hold, "capture", "k", amount=1)
+    assert (allowed.status_code, allowed.headers.get("Idempotent-Replayed")) == (200, None)
+
+
+async def test_a_cap_of_nothing_is_not_passed_by_anothers_hold(new_person: NewPerson, platform: Platform) -> None:
+    ann, bob = await new_person(), await new_person()
+    pool = await new_pool(ann, 20)
+    await join(platform, pool, bob, Role.MEMBER)
+    await cap(ann, pool, f"member:{bob.id}", 0)
+    hold = await placed(ann, amount=3, workspaceId=pool)
+    assert told(await place(bob, amount=1, workspaceId=pool)) == (402, "spending_cap_reached")
+    assert told(await act(bob, hold, "capture")) == (403, "not_your_hold")
+    assert await figures(ann, workspaceId=pool) == (17, 3, 0)
+
+
+async def test_members_of_a_pool_share_no_keys(new_person: NewPerson, platform: Platform) -> None:
     ann, bob = await new_person(), await new_person()
     pool = await new_pool(ann, 20)
     await join(platform, pool, bob, Role.MEMBER)
@@ -409,9 +489,10 @@ async def test_members_of_a_pool_share_holds_and_not_keys(new_person: NewPerson,
     of_bob = await place(bob, "same", amount=3, workspaceId=pool)
     assert (of_ann.status_code, of_bob.status_code) == (201, 201)
     assert of_ann.json()["hold"]["id"] != of_bob.json()["hold"]["id"]
-    captured = await act(bob, of_ann.json()["hold"], "capture", "same")
-    assert captured.json()["entry"]["actorUserId"] == str(bob.id)
-    assert await figures(ann, workspaceId=pool) == (15, 3, 2)
+    await act(bob, of_bob.json()["hold"], "capture", "same", amount=1)
+    captured = await act(ann, of_bob.json()["hold"], "capture", "same", amount=2)
+    assert captured.json()["entry"]["actorUserId"] == str(ann.id)
+    assert await figures(ann, workspaceId=pool) == (15, 2, 3)
     assert await figures(ann) == (10, 0, 0)
 
 

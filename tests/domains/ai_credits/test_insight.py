@@ -21,6 +21,7 @@ from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person
 from tests.domains.ai_credits.test_routes import grant, spend
 from tests.support.clock import MovableClock
+from tests.support.plans import have_room
 
 NOON = datetime(2031, 5, 14, 12, tzinfo=UTC)
 """A Wednesday."""
@@ -88,6 +89,7 @@ async def new_pool(person: Person) -> UUID:
 
 async def join(platform: Platform, pool: UUID, person: Person, role: Role) -> None:
     async with platform.database.transaction() as session:
+        await have_room(session, platform, pool)
         await members.add(session, platform, Actor(ActorKind.SYSTEM), pool, person.id, role)
 
 
@@ -499,6 +501,8 @@ async def test_the_best_of_a_month_gets_a_badge_once(
 ) -> None:
     clock.move_to(NOON)
     ann, bob = await new_person(name="Ann"), await new_person(name="Bob")
+    for person in (ann, bob):
+        await member_since(platform, person, 60)
     pool = await new_pool(ann)
     await use(platform, pool, date(2031, 4, 3), 5, actor=ann.id)
     await ask(ann, "leaderboard", workspaceId=pool)
@@ -508,7 +512,7 @@ async def test_the_best_of_a_month_gets_a_badge_once(
     await use(platform, pool, TODAY, 3, actor=bob.id)
     for _ in range(2):
         board = (await ask(ann, "leaderboard", workspaceId=pool))["leaderboard"]
-    assert board["spent"][0]["achievements"] == ["TOP_OF_THE_MONTH"]
+    assert "TOP_OF_THE_MONTH" in board["spent"][0]["achievements"]
     [top] = [one for one in (await ask(bob, "achievements"))["achievements"] if one["code"] == "TOP_OF_THE_MONTH"]
     assert (top["workspaceId"], top["earnedAt"]) == (str(pool), "2031-05-01T00:00:00.000Z")
     assert top["reason"] == "Spent most of the pool in April 2031"
@@ -525,6 +529,7 @@ async def test_badges_are_earned_once_with_their_reason_and_date(
     ann, bob = await new_person(), await new_person()
     pool, foreign = await new_pool(ann), await new_pool(bob)
     assert await badges(ann) == []
+    await member_since(platform, ann, 200)
     for number in range(7):
         await use(platform, ann.id, date(2031, 2, 1) + number * DAY, 10)
     await use(platform, pool, date(2031, 2, 10), 30, actor=ann.id)
@@ -545,6 +550,61 @@ async def test_badges_are_earned_once_with_their_reason_and_date(
     assert [one["earnedAt"] for one in first] == sorted((one["earnedAt"] for one in first), reverse=True)
     await use(platform, pool, date(2031, 2, 12), 30, actor=ann.id)
     assert (await ask(ann, "achievements"))["achievements"] == first, "the same rows, with the same ids"
+
+
+async def test_no_badge_is_older_than_its_wallet(
+    new_person: NewPerson, platform: Platform, clock: MovableClock
+) -> None:
+    clock.move_to(NOON)
+    ann = await new_person()
+    await use(platform, ann.id, TODAY, 150)
+    found = (await ask(ann, "achievements"))["achievements"]
+    assert {one["code"] for one in found} == {"FIRST_SPEND", "SPENT_100"}
+    for one in found:
+        assert one["earnedAt"] >= "2031-05-14T12:00:00.000Z", "the day began before they came"
+
+
+async def test_a_board_says_the_same_whoever_has_looked(
+    new_person: NewPerson, platform: Platform, clock: MovableClock
+) -> None:
+    clock.move_to(NOON)
+    ann, bob, cem = [await new_person(name=name) for name in ("Ann", "Bob", "Cem")]
+    pool = await new_pool(ann)
+    for person in (bob, cem):
+        await join(platform, pool, person, Role.MEMBER)
+    for number in range(7):
+        await use(platform, pool, TODAY - number * DAY, 20, actor=bob.id)
+    await use(platform, pool, TODAY - 9 * DAY, 20, actor=bob.id)
+    await use(platform, cem.id, TODAY, 5000)
+    await use(platform, pool, TODAY, 1, actor=cem.id)
+    await lot(platform, cem.id, "GIFT", 120, NOON)
+
+    async def board() -> dict[str, set[str]]:
+        found = (await ask(ann, "leaderboard", workspaceId=pool, period="ALL"))["leaderboard"]
+        return {one["name"]: set(one["achievements"]) for one in (*found["spent"], *found["earned"])}
+
+    first = await board()
+    assert first == {
+        "Bob": {"FIRST_SPEND", "SPENT_100", "SEVEN_DAYS_RUNNING"},
+        "Cem": {"FIRST_SPEND", "SPENT_100", "SPENT_1000", "FIRST_GIFT", "EARNED_100"},
+    }
+    assert set(await badges(bob)) == first["Bob"]
+    assert set(await badges(cem)) == first["Cem"]
+    assert await board() == first
+
+
+async def test_six_days_and_a_gap_are_no_seven(
+    new_person: NewPerson, platform: Platform, clock: MovableClock
+) -> None:
+    clock.move_to(NOON)
+    ann = await new_person()
+    for number in (0, 1, 2, 3, 4, 5, 7, 8):
+        await use(platform, ann.id, TODAY - number * DAY, 5, service="CHAT_ASSISTANT")
+        await use(platform, ann.id, TODAY - number * DAY, 5)
+    await use(platform, ann.id, TODAY - 6 * DAY, 5, refunded=5)
+    assert await badges(ann) == ["FIRST_SPEND"]
+    await use(platform, ann.id, TODAY - 6 * DAY, 5, service="CHAT_ASSISTANT")
+    assert await badges(ann) == ["FIRST_SPEND", "SEVEN_DAYS_RUNNING"]
 
 
 async def test_who_looks_at_the_same_moment_writes_no_badge_twice(new_person: NewPerson, platform: Platform) -> None:

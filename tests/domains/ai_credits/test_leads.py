@@ -1,23 +1,28 @@
 """Leads: credits without an account, where their token is good and where not, and what moves along."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from pm_api.app import create_app
+from pm_api.core import signing
 from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.leads import hand_over
+from pm_api.domains.ai_credits.statement_check import check, public_keys
 from pm_api.identity.tokens import AccessTokens
 from tests.conftest import PASSWORD, NewPerson, Person, client_of, open_platform
+from tests.domains.ai_credits.story import Story
 from tests.domains.ai_credits.test_gifts import prove
 from tests.domains.ai_credits.test_routes import balance
 from tests.support.clock import MovableClock
-from tests.support.settings import settings_for
+from tests.support.settings import ADMIN_KEY, settings_for
 
 
 async def new_lead(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
@@ -91,27 +96,72 @@ async def test_a_lead_spends_holds_and_reads_its_own(client: httpx.AsyncClient, 
     await prove(platform, UUID(made["lead"]["id"]))
 
 
-async def test_no_other_door_opens_for_a_lead(client: httpx.AsyncClient, person: Person) -> None:
+async def test_a_lead_reads_everything_about_its_own_credits(client: httpx.AsyncClient, platform: Platform) -> None:
+    made, headers = (one := await new_lead(client)), as_lead(one)
+    await spend(client, made, 8)
+    month = f"{platform.clock.now():%Y-%m}"
+
+    async def read(path: str, **query: str) -> httpx.Response:
+        answer = await client.get(f"/api/credits/{path}", headers=headers, params=query)
+        assert answer.status_code == 200, (path, answer.text)
+        return answer
+
+    assert (await read("verify")).json()["verification"]["entries"] == 2
+    assert '"USAGE"' in (await read("history/export", format="json")).text
+    statement = await read(f"statements/{month}")
+    assert statement.json()["statement"]["account"] == {"id": made["lead"]["id"], "kind": "LEAD"}
+    [verdict] = check([("lead.json", statement.content)], public_keys(signing.public_keys(platform.keys)))
+    assert verdict.problems == []
+    assert (await read("forecast")).json()["forecast"]["available"] == 12
+    found = (await read("analytics")).json()["analytics"]
+    assert (found["totals"]["net"], found["accountId"]) == (8, made["lead"]["id"])
+    assert isinstance((await read("suggestions")).json()["suggestions"], list)
+
+
+async def test_no_other_door_opens_for_a_lead_and_each_says_how_it_would(
+    client: httpx.AsyncClient, person: Person
+) -> None:
     made = await new_lead(client)
     workspace = (await person.client.post("/api/workspaces", json={"name": "Acme"})).json()["workspace"]["id"]
-    for method, path, body in (
+    doors = (
         ("GET", "/api/auth/me", None),
         ("GET", "/api/workspaces", None),
-        ("GET", "/api/credits/verify", None),
         ("GET", "/api/credits/gifts", None),
         ("POST", "/api/credits/gifts", {"amount": 1, "code": {}, "idempotencyKey": "k"}),
         ("POST", "/api/credits/gifts/redeem", {"code": "7KQ2-M9XW-4TDR"}),
+        ("GET", "/api/credits/auto-topup", None),
+        ("GET", "/api/credits/refund-requests", None),
+        ("POST", "/api/credits/refund-requests", {"entryId": str(uuid4()), "reason": "x", "category": "FAILED"}),
+        ("GET", f"/api/credits/refund-requests/{uuid4()}", None),
+        ("GET", "/api/credits/achievements", None),
+        ("GET", "/api/credits/pool", None),
         ("GET", "/api/notifications", None),
         ("GET", "/api/stream", None),
         ("POST", "/api/credits/grant", {"userId": str(person.id), "amount": 1, "reason": "x", "idempotencyKey": "k"}),
         ("GET", f"/api/workspaces/{workspace}", None),
-    ):
+    )
+    for method, path, body in doors:
         answer = await client.request(method, path, headers=as_lead(made), json=body)
-        assert answer.status_code == 401, (path, answer.text)
+        told = answer.json()
+        assert (answer.status_code, told["code"]) == (403, "registration_required"), (path, answer.text)
+        assert told["detail"] == "Register first; the credits come along."
     pool = await client.get("/api/credits/balance", headers=as_lead(made), params={"workspaceId": workspace})
     assert (pool.status_code, pool.json()["code"]) == (404, "workspace_not_found")
     assert (await spend(client, made, 1, workspaceId=workspace)).status_code == 404
     assert await current(client, made) == 20
+    registered = await client.post(
+        "/api/auth/register",
+        json={
+            "email": f"{uuid4().hex}@example.com",
+            "password": PASSWORD,
+            "name": "Ann",
+            "leadToken": made["leadToken"],
+        },
+    )
+    assert registered.status_code == 201, registered.text
+    for method, path, body in doors:
+        answer = await client.request(method, path, headers=as_lead(made), json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), "it is used up"
 
 
 async def test_only_our_own_tokens_are_good(client: httpx.AsyncClient, person: Person, platform: Platform) -> None:
@@ -227,6 +277,77 @@ async def test_hand_over_is_undone_with_its_transaction(
         assert await hand_over(session, platform, made["leadToken"], person.id) == 20
     assert await current(client, made) == 20
     assert (await balance(person))["current"] == 10
+
+
+async def test_each_lot_keeps_its_own_end_when_that_is_later(
+    client: httpx.AsyncClient, new_person: NewPerson, platform: Platform
+) -> None:
+    made = await new_lead(client)
+    lead_id = UUID(made["lead"]["id"])
+    story = Story(platform, lead_id, AccountKind.LEAD)
+    lots = (story.lot(LotKind.REFUND, 4, days=60), story.lot(LotKind.REFUND, 3, days=2), story.lot(LotKind.REFUND, 5))
+    await story.grant(*lots)
+    await spend(client, made, 6)
+    ann = await new_person(leadToken=made["leadToken"])
+    found = [one for one in (await balance(ann))["lots"] if one["kind"] == "LEAD"]
+    ends = {one["expiresAt"] and datetime.fromisoformat(one["expiresAt"]): one["remaining"] for one in found}
+    lead_ends = datetime.fromisoformat(made["lead"]["expiresAt"])
+    [later] = [end for end in ends if end is not None and end > lead_ends]
+    assert timedelta(days=29) < later - lead_ends < timedelta(days=31)
+    # Three of the first to run out are spent, and three of the lead's own.
+    assert ends == {lead_ends: 17, later: 4, None: 5}
+    await prove(platform, lead_id, ann.id)
+
+
+async def refund(client: httpx.AsyncClient, entry: str, amount: int, key: str | None = None) -> httpx.Response:
+    return await client.post(
+        "/api/credits/refund",
+        headers={"x-admin-key": ADMIN_KEY, "Idempotency-Key": key or uuid4().hex},
+        json={"entryId": entry, "amount": amount, "reason": "for the test"},
+    )
+
+
+async def test_what_a_registered_lead_spent_is_not_given_to_nobody(
+    client: httpx.AsyncClient, new_person: NewPerson, platform: Platform
+) -> None:
+    made = await new_lead(client)
+    lead_id = UUID(made["lead"]["id"])
+    entry = (await spend(client, made, 8)).json()["entry"]["id"]
+    before = await refund(client, entry, 3, "k")
+    assert before.status_code == 200, before.text
+    assert await current(client, made) == 15
+    ann = await new_person(leadToken=made["leadToken"])
+    assert (await balance(ann))["current"] == 10 + 15
+    refused = await refund(client, entry, 5)
+    assert (refused.status_code, refused.json()["code"]) == (409, "lead_converted")
+    assert refused.json()["userId"] == str(ann.id)
+    again = await refund(client, entry, 3, "k")
+    assert (again.status_code, again.json()) == (200, before.json()), "what was given before is answered again"
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = await refund(client, entry, 2, "k")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    async with platform.database.reading() as session:
+        statement = text("SELECT balance FROM credit_accounts WHERE id = :id")
+        assert await session.scalar(statement, {"id": lead_id}) == 0
+    await prove(platform, lead_id, ann.id)
+
+
+async def test_a_refund_against_the_registration(
+    client: httpx.AsyncClient, new_person: NewPerson, platform: Platform
+) -> None:
+    """It comes before, and moves along; or after, and is refused. Never is it left behind."""
+    for _ in range(5):
+        made = await new_lead(client)
+        lead_id = UUID(made["lead"]["id"])
+        entry = (await spend(client, made, 8)).json()["entry"]["id"]
+        ann, *answers = await asyncio.gather(
+            new_person(leadToken=made["leadToken"]), *(refund(client, entry, 1) for _ in range(6))
+        )
+        assert isinstance(ann, Person)
+        statuses = [answer.status_code for answer in answers if isinstance(answer, httpx.Response)]
+        assert set(statuses) <= {200, 409}
+        assert (await balance(ann))["current"] == 10 + 12 + statuses.count(200)
+        await prove(platform, lead_id, ann.id)
 
 
 # --- limits ----------------------------------------------------------------------------------------------------

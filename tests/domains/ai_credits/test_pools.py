@@ -124,6 +124,10 @@ async def test_settings_have_defaults_and_keep_what_was_not_sent(new_person: New
     again = await owner.client.patch("/api/credits/pool", params=query, json={"useExpiring": True})
     assert (again.json()["pool"]["leaderboardEnabled"], again.json()["pool"]["useExpiring"]) == (False, True)
     assert again.json()["pool"]["version"] == 2
+    nothing = await owner.client.patch("/api/credits/pool", params=query, json={})
+    assert (nothing.status_code, nothing.json()["pool"]["version"]) == (200, 2)
+    assert (await owner.client.patch("/api/credits/pool", json={})).json()["pool"]["version"] == 0
+    assert (await pool_of(owner))["version"] == 0
     forbidden = await viewer.client.patch("/api/credits/pool", params=query, json={"useExpiring": False})
     assert forbidden.status_code == 403
     for wrong in ({"useExpiring": None}, {"useExpiring": 1}, {"useExpired": True}):
@@ -620,13 +624,15 @@ async def test_an_approved_request_raises_the_cap_for_the_window_only(
     assert decided["raisedUntil"] == "2031-05-15T00:00:00.000Z"
     [told] = await listed(ann)
     assert (told["type"], told["body"]) == ("credits.pool_request_decided", "Not all of it")
-    assert (await caps_of(ann, pool))[f"member:{ann.id}", "DAY"]["grantedOnTop"] == 3
+    shown = (await caps_of(ann, pool))[f"member:{ann.id}", "DAY"]
+    assert (shown["amount"], shown["grantedOnTop"], shown["limit"]) == (10, 3, 13)
+    assert (shown["used"], shown["left"]) == (10, 3)
     await spent(ann, pool, amount=3)
     assert (await refused(ann, pool, amount=1))["limit"] == 13
     stand_at(clock, datetime(2031, 5, 15, 0, 0, 1, tzinfo=UTC))
     for swept in (0, 1, 2):
         shown = (await caps_of(ann, pool))[f"member:{ann.id}", "DAY"]
-        assert (shown["amount"], shown["grantedOnTop"]) == (10, 0), "a late sweep changes nothing"
+        assert (shown["amount"], shown["grantedOnTop"], shown["limit"]) == (10, 0, 10), "a late sweep changes nothing"
         assert (shown["used"], shown["left"]) == (3 * swept, 10 - 3 * swept)
         await refused(ann, pool, amount=11 - 3 * swept)
         await spent(ann, pool, amount=3)
@@ -665,7 +671,8 @@ async def test_a_lasting_raise_outlives_one_for_the_window(
     await cap(owner, pool, "role:MEMBER", 10)
     await approved(owner, await ask(ann, pool, amount=5))
     await approved(owner, await ask(ann, pool, amount=2), lasting=True)
-    assert (await caps_of(owner, pool))[f"member:{ann.id}", "DAY"]["amount"] == 17
+    shown = (await caps_of(owner, pool))[f"member:{ann.id}", "DAY"]
+    assert (shown["amount"], shown["grantedOnTop"], shown["limit"]) == (12, 5, 17)
     stand_at(clock, datetime(2031, 5, 15, 0, 1, tzinfo=UTC))
     await run_sweep(platform, PERIODICS["ai_credits.end_raises"])
     assert (await caps_of(owner, pool))[f"member:{ann.id}", "DAY"]["amount"] == 12
@@ -686,12 +693,27 @@ async def test_a_cap_set_anew_ends_what_was_granted_on_top(
     assert (await caps_of(owner, pool))[f"member:{ann.id}", "DAY"]["amount"] == 8
 
 
+async def test_a_form_that_saves_what_it_read_makes_no_raise_permanent(
+    new_person: NewPerson, platform: Platform, clock: MovableClock
+) -> None:
+    stand_at(clock, NOON)
+    pool, owner, [ann] = await team(new_person, platform, MEMBER)
+    await cap(owner, pool, f"member:{ann.id}", 5)
+    await approved(owner, await ask(ann, pool, amount=10))
+    shown = (await caps_of(owner, pool))[f"member:{ann.id}", "DAY"]
+    assert (shown["amount"], shown["grantedOnTop"], shown["limit"], shown["left"]) == (5, 10, 15, 15)
+    saved = await cap(owner, pool, f"member:{ann.id}", shown["amount"])
+    assert (saved["amount"], saved["grantedOnTop"], saved["limit"]) == (5, 0, 5)
+    stand_at(clock, datetime(2031, 5, 15, 0, 0, 1, tzinfo=UTC))
+    await refused(ann, pool, amount=6)
+
+
 async def test_a_request_is_decided_once(new_person: NewPerson, platform: Platform) -> None:
     pool, owner, [ann, admin] = await team(new_person, platform, MEMBER, ADMIN)
     await cap(owner, pool, "role:MEMBER", 10)
     for _ in range(5):
         request = await ask(ann, pool, amount=5)
-        before = (await caps_of(ann, pool)).get((f"member:{ann.id}", "DAY"), {"amount": 10})["amount"]
+        before = (await caps_of(ann, pool)).get((f"member:{ann.id}", "DAY"), {"limit": 10})["limit"]
         answers = await asyncio.gather(
             decide(owner, request, "approve"), decide(admin, request, "approve"), decide(admin, request, "decline")
         )
@@ -699,7 +721,7 @@ async def test_a_request_is_decided_once(new_person: NewPerson, platform: Platfo
         lost = [answer.json()["code"] for answer in answers if answer.status_code == 409]
         assert set(lost) == {"pool_request_already_decided"}
         won = next(answer.json()["request"] for answer in answers if answer.status_code == 200)
-        after = (await caps_of(ann, pool)).get((f"member:{ann.id}", "DAY"), {"amount": 10})["amount"]
+        after = (await caps_of(ann, pool)).get((f"member:{ann.id}", "DAY"), {"limit": 10})["limit"]
         assert after - before == (5 if won["status"] == "APPROVED" else 0)
         assert len([one for one in await listed(ann) if one["data"]["requestId"] == request["id"]]) == 1
 
@@ -708,7 +730,14 @@ async def test_a_request_for_credits_moves_none(new_person: NewPerson, platform:
     pool, owner, [ann] = await team(new_person, platform, MEMBER, credits=5)
     request = await ask(ann, pool, kind="CREDITS", window=None, amount=100)
     assert (request["kind"], request["window"]) == ("CREDITS", None)
-    await approved(owner, request)
+    lasting = await decide(owner, request, "approve", lasting=True)
+    assert (lasting.status_code, lasting.json()["code"]) == (422, "nothing_lasting_to_grant")
+    assert lasting.json()["details"][0]["pointer"] == "/lasting"
+    decided = await approved(owner, request, amount=80, note="On Monday")
+    assert (decided["approvedAmount"], decided["lasting"], decided["raisedUntil"]) == (80, False, None)
+    [told] = await listed(ann)
+    assert told["title"] == "An admin agreed that the pool needs 80 credits more"
+    assert told["body"] == "On Monday\nNothing was added by this: the pool is filled by buying credits or a plan."
     assert (await pool_of(owner, pool))["available"] == 5
     assert not await is_capped(platform, pool)
 

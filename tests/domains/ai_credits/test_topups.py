@@ -22,6 +22,8 @@ from pm_api.domains.ai_credits.topups import (
     due,
     rearm_by_new_card,
     spent_this_month,
+    why_disarmed,
+    without_payment_method,
 )
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person, open_platform, register
@@ -30,6 +32,7 @@ from tests.support.clock import MovableClock
 from tests.support.settings import settings_for
 
 SETTINGS = Settings(enabled=True, threshold=50, monthly_cap_minor=1000, price_minor=400)
+CARD = State(payment_method_ready=True)
 WANTED = {"enabled": True, "threshold": 50, "pack": "MEDIUM", "monthlyCap": 5000, "currency": "USD"}
 
 
@@ -57,17 +60,28 @@ async def read(person: Person, workspace_id: str | None = None) -> dict[str, Any
 
 
 def test_due_when_below_the_threshold_and_nothing_stands_against_it() -> None:
-    assert due(SETTINGS, State(), 49, NOON)
-    assert not due(SETTINGS, State(), 50, NOON)
-    assert not due(replace(SETTINGS, enabled=False), State(), 0, NOON)
-    assert not due(SETTINGS, State(disarmed_reason="card_declined"), 0, NOON)
-    waiting = State(next_attempt_at=NOON)
+    assert due(SETTINGS, CARD, 49, NOON)
+    assert not due(SETTINGS, CARD, 50, NOON)
+    assert not due(replace(SETTINGS, enabled=False), CARD, 0, NOON)
+    assert not due(SETTINGS, replace(CARD, disarmed_reason="card_declined"), 0, NOON)
+    waiting = replace(CARD, next_attempt_at=NOON)
     assert not due(SETTINGS, waiting, 0, NOON - timedelta(seconds=1))
     assert due(SETTINGS, waiting, 0, NOON)
 
 
+def test_nothing_is_bought_without_something_to_charge() -> None:
+    assert not due(SETTINGS, State(), 0, NOON)
+    assert why_disarmed(State()) == "NO_PAYMENT_METHOD"
+    armed = rearm_by_new_card(State())
+    assert (due(SETTINGS, armed, 0, NOON), why_disarmed(armed)) == (True, None)
+    removed = without_payment_method(armed)
+    assert (due(SETTINGS, removed, 0, NOON), why_disarmed(removed)) == (False, "NO_PAYMENT_METHOD")
+    declined = replace(removed, disarmed_reason="card_declined")
+    assert why_disarmed(declined) == "card_declined", "any payment method would not do"
+
+
 def test_the_monthly_cap_counts_this_purchase_and_this_utc_month() -> None:
-    state = State()
+    state = CARD
     for bought in range(2):
         assert due(SETTINGS, state, 0, NOON)
         state = after_success(state, 400, NOON)
@@ -85,7 +99,7 @@ def test_the_monthly_cap_counts_this_purchase_and_this_utc_month() -> None:
 
 
 def test_each_decline_waits_longer_and_the_fourth_disarms() -> None:
-    state, now = State(), NOON
+    state, now = CARD, NOON
     for number, wait in enumerate(BACKOFF, 1):
         state = after_failure(state, now)
         assert (state.failures, state.last_failure_at, state.disarmed_reason) == (number, now, None)
@@ -100,7 +114,7 @@ def test_each_decline_waits_longer_and_the_fourth_disarms() -> None:
 
 
 def test_a_success_forgets_declines_and_only_a_new_card_arms_again() -> None:
-    failed = after_failure(after_failure(after_success(State(), 400, NOON), NOON), NOON)
+    failed = after_failure(after_failure(after_success(CARD, 400, NOON), NOON), NOON)
     assert after_success(failed, 400, NOON).failures == 0
     assert after_success(failed, 400, NOON).next_attempt_at is None
     disarmed = after_failure(after_failure(failed, NOON), NOON)
@@ -118,7 +132,7 @@ def test_a_success_forgets_declines_and_only_a_new_card_arms_again() -> None:
 async def test_settings_of_a_wallet(person: Person) -> None:
     nothing = await read(person)
     assert (nothing["enabled"], nothing["pack"], nothing["threshold"], nothing["version"]) == (False, None, None, 0)
-    assert nothing["state"]["armed"] is False
+    assert (nothing["state"]["armed"], nothing["state"]["disarmedReason"]) == (False, "NO_PAYMENT_METHOD")
     answer = await put(person)
     assert answer.status_code == 200, answer.text
     found = await read(person)
@@ -126,17 +140,34 @@ async def test_settings_of_a_wallet(person: Person) -> None:
     assert {name: found[name] for name in WANTED} == WANTED
     assert found["version"] == 1
     assert found["state"] == {
-        "armed": True,
+        "armed": False,
         "failures": 0,
         "lastFailureAt": None,
         "nextAttemptAt": None,
         "spentThisMonth": 0,
-        "disarmedReason": None,
+        "disarmedReason": "NO_PAYMENT_METHOD",
     }
     assert (await put(person, '"0"')).status_code == 412
     off = await put(person, answer.headers["ETag"], enabled=False)
     assert (off.status_code, off.json()["autoTopUp"]["state"]["armed"]) == (200, False)
     assert (await put(person, answer.headers["ETag"])).status_code == 412
+
+
+async def test_armed_while_a_payment_method_is_known(person: Person, platform: Platform) -> None:
+    """What billing tells of payment methods; nothing that a person sets arms anything."""
+    assert (await put(person)).json()["autoTopUp"]["state"]["armed"] is False
+    for change, armed, reason in (
+        (rearm_by_new_card, True, None),
+        (without_payment_method, False, "NO_PAYMENT_METHOD"),
+    ):
+        async with platform.database.transaction() as session:
+            await topups.change_state(session, platform, person.id, change)
+        for found in (await read(person), (await put(person)).json()["autoTopUp"]):
+            assert (found["state"]["armed"], found["state"]["disarmedReason"]) == (armed, reason)
+    async with platform.database.transaction() as session:
+        await topups.change_state(session, platform, person.id, rearm_by_new_card)
+    off = (await put(person, enabled=False)).json()["autoTopUp"]
+    assert (off["state"]["armed"], off["state"]["disarmedReason"]) == (False, None)
 
 
 async def test_settings_of_a_pool_are_its_managers(new_person: NewPerson, platform: Platform) -> None:

@@ -50,4 +50,4 @@ class IdempotencyOutcome(ApiModel):
 
 
 class IdempotencyOutcomeAnswer(ApiModel):
-    outcome: IdempotencyOutcome
+    outcome: IdempotencyOutcome = Field(description="How the request under the key ended.")

@@ -1,7 +1,12 @@
 """Alerts: who owns credits is told when they run low and before they run out, inside the app.
 
-The ledger writes a low balance down in the transaction of the spend; a sweep writes down lots that are about to
-expire. Another sweep tells people. What is no longer so by then (a grant came, the lot is empty) is not told.
+The ledger writes a low balance down in the transaction of the spend, with a job that delivers it; a sweep writes down
+lots that are about to expire. Another sweep delivers what no job did.
+
+What is told is what is true at the moment of delivery, with the figures of that moment. A low balance is told when no
+grant has come since, and what is available is still at most the alert's percent of what was there after the last
+grant; of several that are still true only the lowest is told. A lot is told of while it lives and has free credits.
+The rest is marked delivered and not told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +18,15 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.platform import Platform
+from pm_api.core.schema import written
 from pm_api.domains.ai_credits.catalogue import Catalogue, Offer
 from pm_api.domains.ai_credits.enums import AlertKind, Service
 from pm_api.domains.ai_credits.errors import UnknownService
-from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditAlert, CreditGrant
+from pm_api.domains.ai_credits.models.ledger import CreditAlert, CreditGrant
 from pm_api.domains.ai_credits.repository import alerts as repository
 from pm_api.domains.ai_credits.repository import insight as catalogue_repository
 from pm_api.domains.ai_credits.repository import pools as members
-from pm_api.domains.ai_credits.repository.alerts import NewAlert
+from pm_api.domains.ai_credits.repository.alerts import NewAlert, Standing
 from pm_api.domains.ai_credits.suggestions import SIMILAR, WORDS
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
@@ -99,6 +105,12 @@ async def offers_now(platform: Platform) -> Offers:
     return Offers(packs, plans, costs)
 
 
+async def any_waiting(platform: Platform) -> bool:
+    """One look: most jobs and sweeps find that another has told everything."""
+    async with platform.database.reading() as session:
+        return await repository.any_waiting(session)
+
+
 async def deliver(session: AsyncSession, platform: Platform, offers: Offers, limit: int) -> int:
     """Tell people of the oldest alerts that wait, in one transaction with marking them told; returns how many waited.
     Any number of workers may do so at once: each takes its own.
@@ -108,7 +120,8 @@ async def deliver(session: AsyncSession, platform: Platform, offers: Offers, lim
         return 0
     now = platform.clock.now()
     account_ids = sorted({one.account_id for one in waiting})
-    accounts = await repository.accounts(session, account_ids)
+    accounts = await repository.standings(session, account_ids, now)
+    low = _lowest_that_hold(waiting, accounts)
     since = now.astimezone(UTC).date() - timedelta(days=USAGE_DAYS)
     used = await repository.used_by_service(session, account_ids, since)
     expiring = [(one.account_id, UUID(one.details["lotId"])) for one in waiting if one.kind == AlertKind.EXPIRING]
@@ -117,20 +130,24 @@ async def deliver(session: AsyncSession, platform: Platform, offers: Offers, lim
     for alert in waiting:
         alert.delivered_at = now
         account = accounts[alert.account_id]
-        if account.workspace_id is not None and account.id not in managers:
-            managers[account.id] = await members.managers(session, account.workspace_id)
-        receivers = [account.user_id] if account.user_id is not None else managers.get(account.id, [])
+        told: dict[str, Any] | None = None
         if alert.kind == AlertKind.LOW_BALANCE:
-            told = _low_balance(alert, account, used.get(account.id, {}), offers)
+            if low.get(account.account_id) is alert:
+                told = _low_balance(alert, account, used.get(account.account_id, {}), offers)
         else:
             told = _expiring(alert, lots.get(UUID(alert.details["lotId"])), now)
-        if told is not None and receivers:
+        if told is None:
+            continue
+        if account.workspace_id is not None and account.account_id not in managers:
+            managers[account.account_id] = await members.managers(session, account.workspace_id)
+        receivers = [account.user_id] if account.user_id is not None else managers.get(account.account_id, [])
+        if receivers:
             await notifications.notify(
                 session,
                 platform,
                 user_ids=receivers,
                 category=Category.CREDITS,
-                dedup_key=f"credits.alert:{account.id}:{alert.kind}:{alert.reference}",
+                dedup_key=f"credits.alert:{account.account_id}:{alert.kind}:{alert.reference}",
                 reason="They are your credits."
                 if account.user_id is not None
                 else "You manage this workspace's credits.",
@@ -141,19 +158,37 @@ async def deliver(session: AsyncSession, platform: Platform, offers: Offers, lim
     return len(waiting)
 
 
-def _low_balance(
-    alert: CreditAlert, account: CreditAccount, used: Mapping[str, int], offers: Offers
-) -> dict[str, Any] | None:
-    percent, available, base = (alert.details[name] for name in ("percent", "available", "base"))
-    if account.alerted_percent > percent:  # a grant has lifted the balance meanwhile
-        return None
+def _lowest_that_hold(waiting: Sequence[CreditAlert], accounts: Mapping[UUID, Standing]) -> dict[UUID, CreditAlert]:
+    """The one alert of each account that is to be told, if any: the rule at the head of this module."""
+    found: dict[UUID, CreditAlert] = {}
+    for alert in waiting:
+        if alert.kind != AlertKind.LOW_BALANCE:
+            continue
+        account, percent = accounts[alert.account_id], alert.details["percent"]
+        granted_since = account.alerted_percent > percent or account.base != alert.details["base"]
+        # The lowest that was noted may be in another worker's hands, or told already.
+        outdone = account.alerted_percent < percent and _holds(account, account.alerted_percent)
+        if granted_since or outdone or not _holds(account, percent):
+            continue
+        rival = found.get(account.account_id)
+        if rival is None or percent <= rival.details["percent"]:
+            found[account.account_id] = alert
+    return found
+
+
+def _holds(account: Standing, percent: int) -> bool:
+    return account.available * 100 <= account.base * percent
+
+
+def _low_balance(alert: CreditAlert, account: Standing, used: Mapping[str, int], offers: Offers) -> dict[str, Any]:
+    percent, available, base = alert.details["percent"], account.available, account.base
     told = advice(available, base, used, offers)
     return {
         "type": "credits.low_balance",
         "title": f"At most {percent} % of the credits are left" if available else "No credits are left",
         "body": f"{available} credits are left of {base} after the last grant. {told.text}".rstrip(),
         "data": {
-            "accountId": str(account.id),
+            "accountId": str(account.account_id),
             "percent": percent,
             "available": available,
             "base": base,
@@ -175,7 +210,7 @@ def _expiring(alert: CreditAlert, lot: CreditGrant | None, now: datetime) -> dic
             "accountId": str(lot.account_id),
             "lotId": str(lot.id),
             "credits": credits,
-            "expiresAt": lot.expires_at.astimezone(UTC).isoformat(),
+            "expiresAt": written(lot.expires_at),
         },
     }
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import CreditScope, LeadScope, WorkspaceScope
@@ -33,6 +32,7 @@ from pm_api.domains.ai_credits.schemas.ledger import (
     PackLot,
     PackSize,
 )
+from pm_api.domains.ai_credits.sight import visible_lines
 from pm_api.domains.ai_credits.store import NO_SERVICE
 
 REFERENCE_COST_USD: Final = 0.02
@@ -47,18 +47,40 @@ async def lots_now(
     """An account's lots as they are at this moment, in burn-down order: what rests in holds that have run out is free
     again. Those of this period's plan are here even when they are used up.
     """
+    return (await _lots_and_payment(session, scope, account, now))[0]
+
+
+async def _lots_and_payment(
+    session: AsyncSession, scope: CreditScope, account: CreditAccount | None, now: datetime
+) -> tuple[list[Lot], int]:
+    """The lots, and how much of a debt they have paid since the last line was written."""
     if account is None:
-        return []
+        return [], 0
     freed = await repository.due_hold_parts(session, account.id, now) if account.open_holds else {}
     lots = [_as_engine(lot, freed.get(lot.id, 0)) for lot in await repository.current_lots(session, scope, now)]
-    return sorted(lots, key=Lot.order)
+    lots.sort(key=Lot.order)
+    came = [(lot, freed[lot.id]) for lot in lots if lot.id in freed and not lot.is_expired(now)]
+    return lots, _pay_debt(account.debt, came)
+
+
+def _pay_debt(debt: int, freed: Sequence[tuple[Lot, int]]) -> int:
+    """What comes back from holds that have run out pays what is owed, as the engine will write it down."""
+    paid = 0
+    for lot, part in freed:
+        taken = min(debt - paid, part)
+        lot.remaining -= taken
+        lot.voided += taken
+        paid += taken
+    return paid
 
 
 async def balance(session: AsyncSession, platform: Platform, scope: CreditScope) -> Balance:
     """Every figure of one account at this moment; an account nobody has used yet is all zeros."""
+    if not session.in_transaction():
+        await repository.hold_snapshot(session)  # a spend between two reads would leave credits nowhere
     now = platform.clock.now()
     account = await repository.account(session, scope)
-    lots = await lots_now(session, scope, account, now)
+    lots, paid = await _lots_and_payment(session, scope, account, now)
     live = [lot for lot in lots if lot.remaining > 0 and not (lot.is_expired(now) and lot.held == 0)]
     soon = [lot for lot in live if lot.expires_at is not None and now < lot.expires_at <= now + SOON]
     return Balance(
@@ -68,14 +90,14 @@ async def balance(session: AsyncSession, platform: Platform, scope: CreditScope)
         limit=sum(lot.amount for lot in lots if not lot.is_expired(now) and not _was_replaced(lot)),
         reset_date=account.next_reset_at if account else None,
         held=sum(lot.held for lot in lots),
-        debt=account.debt if account else 0,
+        debt=account.debt - paid if account else 0,
         seq=account.seq if account else 0,
         expiring_soon=ExpiringSoon(
             amount=sum(lot.available(now) for lot in soon),
             at=min((lot.expires_at for lot in soon if lot.expires_at), default=None),
         ),
-        lots=[_read_lot(lot) for lot in live],
-        identity=_identity(account, lots, now),
+        lots=[_read_lot(lot, now) for lot in live],
+        identity=_identity(account, lots, paid, now),
     )
 
 
@@ -130,7 +152,11 @@ async def history(
     since: datetime | None,
     until: datetime | None,
 ) -> History:
-    """A page of the book, newest first. `since` is included, `until` is not. Raises InvalidCursor."""
+    """A page of the book, newest first: of a pool what the caller may see. `since` is included, `until` is not.
+
+    Raises InvalidCursor, Forbidden.
+    """
+    filters = visible_lines(scope, member_id)
     bound = {
         "account": repository.account_id_of(scope),
         "service": service,
@@ -140,7 +166,6 @@ async def history(
         "to": until,
     }
     key = platform.cursors.decode(page.cursor, of=HISTORY, **bound)
-    filters: list[ColumnElement[bool]] = []
     if service is not None:
         filters.append(CreditEntry.service == service)
     if type is not None:
@@ -183,7 +208,7 @@ def offers(packs: Sequence[Offer]) -> list[Pack]:
     ]
 
 
-def _identity(account: CreditAccount | None, lots: Sequence[Lot], now: datetime) -> Identity:
+def _identity(account: CreditAccount | None, lots: Sequence[Lot], paid: int, now: datetime) -> Identity:
     """What has run out but is not yet posted counts as expired already."""
     if account is None:
         return Identity(granted=0, available=0, scheduled=0, held=0, spent=0, expired=0, voided=0, transferred_out=0)
@@ -195,7 +220,7 @@ def _identity(account: CreditAccount | None, lots: Sequence[Lot], now: datetime)
         held=sum(lot.held for lot in lots),
         spent=account.spent,
         expired=account.expired + unposted,
-        voided=account.voided,
+        voided=account.voided + paid,
         transferred_out=account.transferred_out,
     )
 
@@ -221,15 +246,17 @@ def _as_engine(lot: CreditGrant, freed: int) -> Lot:
     )
 
 
-def _read_lot(lot: Lot) -> LotRead:
+def _read_lot(lot: Lot, now: datetime) -> LotRead:
+    """A lot as it is at this moment: what has run out is expired, whether or not it has been written down."""
+    gone = lot.remaining - lot.held if lot.is_expired(now) else 0
     return LotRead(
         id=lot.id,
         kind=lot.kind,
         amount=lot.amount,
-        remaining=lot.remaining,
+        remaining=lot.remaining - gone,
         held=lot.held,
         spent=lot.spent,
-        expired=lot.expired,
+        expired=lot.expired + gone,
         voided=lot.voided,
         transferred_out=lot.transferred_out,
         service=Service(lot.service) if lot.service else None,

@@ -17,11 +17,14 @@ from pm_api.domains.ai_credits.book import Entry
 from pm_api.domains.ai_credits.catalogue import Catalogue, Price
 from pm_api.domains.ai_credits.enums import Service
 from pm_api.domains.ai_credits.outcomes import settled
-from pm_api.domains.ai_credits.schemas.batch import SpendBatchRequest
-from pm_api.domains.ai_credits.service import DESCRIPTION, measured_by, spend_order
+from pm_api.domains.ai_credits.schemas.batch import SpendBatchRequest, SpendItem
+from pm_api.domains.ai_credits.service import DESCRIPTION, first_answer, measured_by, spend_command, spend_order
 from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
 
+NO_KEY_FOR_THE_WHOLE: Final = (
+    "A batch takes no Idempotency-Key header: each item has its own idempotencyKey, which makes its retry safe."
+)
 _TIME: Final = TypeAdapter[Any](Timestamp)
 
 Body = dict[str, Any]
@@ -45,7 +48,7 @@ async def spend_many(platform: Platform, scope: CreditScope, request: SpendBatch
                 raise price
             measured = measured_by(price, item, DESCRIPTION)
         except ApiError as error:
-            results[index] = _refused(index, error, replayed=False)
+            results[index] = await _as_before(platform, scope, index, item, error)
         else:
             orders.append(spend_order(scope, item, item.idempotency_key, measured, by))
             places.append(index)
@@ -53,6 +56,15 @@ async def spend_many(platform: Platform, scope: CreditScope, request: SpendBatch
     for index, answer in zip(places, answers, strict=True):
         results[index] = _result(platform, index, answer)
     return orjson.dumps({"results": results}, default=str)  # the driver's own UUID type
+
+
+async def _as_before(platform: Platform, scope: CreditScope, index: int, item: SpendItem, error: ApiError) -> Body:
+    """An item that cannot be asked for any more: its first answer, if it is a retry."""
+    try:
+        answer = await first_answer(platform, error, *spend_command(scope, item, item.idempotency_key))
+    except ApiError as refusal:
+        return _refused(index, refusal, replayed=False)
+    return _result(platform, index, answer)
 
 
 async def _prices(platform: Platform, services: set[Service]) -> dict[Service, Price | ApiError]:
@@ -108,6 +120,9 @@ def _entry_body(entry: Entry) -> Body:
         "description": entry.description,
         "metadata": orjson.Fragment(entry.details),
         "actorUserId": entry.by.user_id,
+        "holdId": entry.hold_id,
+        "reversesSeq": entry.reverses_seq,
+        "debtAfter": entry.debt_after,
         "createdAt": _moment(entry.created_at),
     }
 

@@ -36,6 +36,8 @@ GIFTABLE: Final = frozenset({LotKind.PURCHASE, LotKind.BONUS, LotKind.ADMIN_ADJU
 PLAN_KINDS: Final = frozenset({LotKind.FREE_TIER, LotKind.SUBSCRIPTION_GRANT})
 """What a reset touches; never what was bought."""
 MAX_OPEN_HOLDS: Final = 1000
+MAX_LOTS_TO_GIVE_TO: Final = 500
+"""Others may fill an account up to here: every command looks at every lot."""
 ALERT_PERCENTS: Final = (5, 10, 20)
 UNALERTED: Final = 100
 
@@ -48,6 +50,7 @@ class Refusal(StrEnum):
     HOLD_CAPTURED = "hold_captured"
     HOLD_RELEASED = "hold_released"
     HOLD_EXPIRED = "hold_expired"
+    HOLD_IN_USE = "hold_in_use"
     CAPTURE_EXCEEDS_HOLD = "capture_exceeds_hold"
     TOO_MANY_HOLDS = "too_many_holds"
     ENTRY_NOT_FOUND = "entry_not_found"
@@ -55,6 +58,7 @@ class Refusal(StrEnum):
     REVERSAL_EXCEEDS_ENTRY = "reversal_exceeds_entry"
     LOT_NOT_FOUND = "lot_not_found"
     LOT_EMPTY = "lot_empty"
+    TOO_MANY_LOTS = "too_many_lots"
 
 
 @dataclass(slots=True)
@@ -121,6 +125,7 @@ class Hold:
     actor_user_id: UUID | None
     expires_at: datetime
     created_at: datetime
+    guarded: bool = False
     parts: dict[UUID, int] = field(default_factory=dict)
 
 

@@ -13,6 +13,7 @@ from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.errors import OfferExpired, UnknownPackName, UnknownService
 from pm_api.domains.ai_credits.models.catalogue import CreditPackLot
 from pm_api.domains.ai_credits.models.ledger import CreditPack, CreditPriceRule
+from pm_api.domains.ai_credits.repository import insight
 from pm_api.domains.ai_credits.repository import ledger as repository
 
 CACHE_S: Final = 5.0
@@ -41,6 +42,7 @@ class Catalogue:
         self._platform = platform
         self._rules: list[CreditPriceRule] = []
         self._offers: list[Offer] = []
+        self._plan_credits: dict[str, int] = {}
         self._read_at = -CACHE_S
         self._reading = asyncio.Lock()
 
@@ -74,6 +76,11 @@ class Catalogue:
             raise OfferExpired
         return found
 
+    async def plan_credits(self) -> dict[str, int]:
+        """Credits each plan brings a month, by its newest terms."""
+        await self._refresh()
+        return self._plan_credits
+
     def forget(self) -> None:
         """Something was offered anew: read again when next asked."""
         self._read_at = time.monotonic() - CACHE_S
@@ -88,6 +95,7 @@ class Catalogue:
                 self._rules = list(await repository.price_rules(session))
                 packs = await repository.newest_packs(session)
                 lots = await repository.lots_of_packs(session)
+                self._plan_credits = await insight.plan_grants(session)
             self._offers = [
                 Offer(pack, tuple(lot for lot in lots if (lot.pack, lot.version) == (pack.name, pack.version)))
                 for pack in packs

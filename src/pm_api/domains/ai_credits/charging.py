@@ -115,6 +115,21 @@ class Charge(AbstractAsyncContextManager["Charge"]):
         assert self._hold_id is not None, "the credits are held when the block is entered"
         return self._hold_id
 
+    @property
+    def log_id(self) -> UUID:
+        """Names this piece of work among all that were tried under its key."""
+        return self._log_id
+
+    @property
+    def content(self) -> bytes:
+        """What its key stands for."""
+        return self._content
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether it is being paid for or given back, or was: too late to stop it."""
+        return self._settlement is not None
+
     def report(
         self,
         *,
@@ -193,6 +208,7 @@ class Charge(AbstractAsyncContextManager["Charge"]):
             quantity=self.quantity,
             price_version=price.version,
             role=role_of(self.scope),
+            guarded=True,
         )
 
     async def _release_when_placed(self, placing: "asyncio.Task[UUID]") -> None:
@@ -213,6 +229,18 @@ class Charge(AbstractAsyncContextManager["Charge"]):
     async def release(self, error_code: str) -> None:
         """Give everything back, because the work came to nothing."""
         await self._resolve(error_code)
+
+    async def settle(self, error: ApiError | None) -> None:
+        """Pay, or give back after an error, ahead of leaving the block: before an answer is kept under a key. Raises
+        as `capture`.
+        """
+        if error is None:
+            await self._resolve(None)
+        elif self._hold_id is not None and not self.is_settling:
+            try:
+                await self.release(error.code)
+            except Exception:
+                _log.exception("charge_not_settled", hold_id=str(self._hold_id))
 
     async def close(self) -> None:
         """The last word, whatever happened before: gives back what nobody captured. Raises nothing."""

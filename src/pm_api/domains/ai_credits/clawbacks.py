@@ -20,7 +20,8 @@ from pm_api.domains.ai_credits.enums import AccountKind, EntryType, GiftStatus
 from pm_api.domains.ai_credits.gift_claims import LINK, close, is_over, tell_giver
 from pm_api.domains.ai_credits.repository import clawbacks as repository
 from pm_api.domains.ai_credits.repository.clawbacks import BoughtLot, ClaimedLot
-from pm_api.domains.ai_credits.repository.gifts import GIFT_SOURCE, lock_accounts
+from pm_api.domains.ai_credits.repository.gifts import GIFT_SOURCE
+from pm_api.domains.ai_credits.repository.ledger import lock_accounts
 from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category

@@ -69,6 +69,8 @@ class PlaceHold:
     quantity: int | None = None
     price_version: int | None = None
     role: str | None = None
+    guarded: bool = False
+    """Only the service's own commands may resolve it: the work it is for is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Let an open hold live `ttl_s` seconds from now; it never gets shorter."""
+    """Let an open hold live `ttl_s` seconds from now, a day in all; it never gets shorter."""
 
     account_id: UUID
     key: str

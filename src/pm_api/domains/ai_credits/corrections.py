@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, AdminScope, WorkspaceScope
+from pm_api.core.errors import ApiError
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger
@@ -16,6 +17,7 @@ from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, Ref
 from pm_api.domains.ai_credits.errors import (
     EntryNotFound,
     EntryNotReversible,
+    LeadConverted,
     LotNotFound,
     NotYourSpend,
     RefundAlreadyDecided,
@@ -25,9 +27,10 @@ from pm_api.domains.ai_credits.errors import (
     ReversalExceedsEntry,
 )
 from pm_api.domains.ai_credits.models.corrections import CreditRefundRequest
-from pm_api.domains.ai_credits.outcomes import balance_after, entry_answer, read_entry, settled
+from pm_api.domains.ai_credits.outcomes import balance_after, entry_answer, grant_answer, read_entry, settled
 from pm_api.domains.ai_credits.repository import corrections as repository
-from pm_api.domains.ai_credits.repository.ledger import account_id_of
+from pm_api.domains.ai_credits.repository import leads
+from pm_api.domains.ai_credits.repository.ledger import account_id_of, lock_accounts
 from pm_api.domains.ai_credits.schemas.corrections import (
     AdjustCreditsRequest,
     ApprovedAnswer,
@@ -42,15 +45,16 @@ from pm_api.domains.ai_credits.schemas.corrections import (
     RefundRequests,
     VoidGrantRequest,
 )
-from pm_api.domains.ai_credits.schemas.ledger import EntryAnswer
+from pm_api.domains.ai_credits.schemas.ledger import EntryAnswer, GrantAnswer
 from pm_api.domains.ai_credits.service import (
     ADJUST_OPERATION,
     REFUND_OPERATION,
     VOID_OPERATION,
     account_of,
     client_key,
+    first_answer,
 )
-from pm_api.domains.ai_credits.store import Order
+from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
@@ -70,7 +74,8 @@ async def refund(
 ) -> tuple[EntryAnswer, bool]:
     """Give back a spend, whole or in part, exactly once under the key; (answer, replayed).
 
-    Raises EntryNotFound, EntryNotReversible (only a spend is refunded), ReversalExceedsEntry, IdempotencyKeyReused.
+    Raises EntryNotFound, EntryNotReversible (only a spend is refunded), ReversalExceedsEntry, LeadConverted,
+    IdempotencyKeyReused.
     """
     async with platform.database.reading() as session:
         line = await repository.entry_anywhere(session, request.entry_id)
@@ -88,20 +93,41 @@ async def refund(
         description=request.reason,
         amount=request.amount,
     )
+    if place.kind is AccountKind.LEAD:
+        answer = await _refund_lead(platform, command)
+        return entry_answer(platform, answer), answer.replayed
     return await _submit(platform, place.kind, command)
+
+
+async def _refund_lead(platform: Platform, command: Reverse) -> Answer:
+    """Decided under the account's lock, which a registration takes too: either what comes back is handed over with
+    the rest, or whoever refunds is told where the rest went. Raises LeadConverted.
+    """
+    async with platform.database.transaction() as session:
+        await lock_accounts(session, [command.account_id])
+        user_id = await leads.converted_to(session, command.account_id)
+        if user_id is None:
+            return (await ledger.apply(session, platform, [Order(AccountKind.LEAD, command)]))[0]
+    # It may be the retry of a refund that was given before they registered.
+    refusal = LeadConverted(userId=str(user_id))
+    return await first_answer(platform, refusal, command.account_id, command.key, command.fingerprint)
 
 
 async def adjust(
     platform: Platform, scope: AdminScope, request: AdjustCreditsRequest, key: str
-) -> tuple[EntryAnswer, bool]:
+) -> tuple[GrantAnswer, bool]:
     """Bring or take credits, exactly once under the key; (answer, replayed). What comes never expires; what goes is
     taken in burn-down order.
 
     Raises AccountNotFound, InsufficientCredits, BalanceLimitExceeded, IdempotencyKeyReused.
     """
-    kind, account_id = await account_of(platform, request.user_id, request.workspace_id)
     stored_key = client_key(scope.actor.key, ADJUST_OPERATION, key)
     asked = fingerprint(ADJUST_OPERATION, request.amount, request.reason)
+    try:
+        kind, account_id = await account_of(platform, request.user_id, request.workspace_id)
+    except ApiError as refusal:
+        answer = await first_answer(platform, refusal, request.user_id or request.workspace_id, stored_key, asked)
+        return grant_answer(platform, answer), answer.replayed
     by = ledger.by(scope.actor)
     command: Command
     if request.amount < 0:
@@ -109,7 +135,8 @@ async def adjust(
     else:
         lot = LotDraft(LotKind.ADMIN_ADJUSTMENT, request.amount, source_type="adjustment", source_ref=stored_key)
         command = Grant(account_id, stored_key, asked, by, lots=(lot,), description=request.reason)
-    return await _submit(platform, kind, command)
+    answer = await platform.part(LedgerWriter).submit(Order(kind, command))
+    return grant_answer(platform, answer), answer.replayed
 
 
 async def void_grant(

@@ -211,7 +211,8 @@ class TooManyLeads(TooManyRequests):
 
 
 class AlreadyCharged(Conflict):
-    """The work of this Idempotency-Key was done and paid for, and its answer is not kept.
+    """The work of this Idempotency-Key was done and paid for, and its answer is not kept: it was a stream, was lost
+    before it could be stored, or is older than 48 hours.
 
     `holdId` and `creditsUsed` say what was paid. Use a new key to have new work done.
     """
@@ -323,3 +324,49 @@ class RefundRequestNotFound(NotFound):
     """There is no such refund request that you may know of."""
 
     code = "refund_request_not_found"
+
+
+class NothingLastingToGrant(Unprocessable):
+    """`lasting` raises a member's cap for good. This request asks for credits in the pool, where no cap is raised."""
+
+    code = "nothing_lasting_to_grant"
+
+
+class NotYourHold(Forbidden):
+    """In a workspace a hold is captured, released and extended by whoever placed it, or by those who manage its
+    credits.
+    """
+
+    code = "not_your_hold"
+
+
+class CreditAccountNotFound(NotFound):
+    """No user, workspace or lead with this id has or could have credits."""
+
+    code = "credit_account_not_found"
+
+
+class HoldInUse(Conflict):
+    """Work is under way on this hold: it is captured or released when the work is done."""
+
+    code = "hold_in_use"
+
+
+class LeadConverted(Conflict):
+    """This lead has registered, and what it had is in the wallet of the user they became: `userId`. Adjust that."""
+
+    code = "lead_converted"
+
+
+class RecipientFull(Conflict):
+    """Whom you give to has so many lots of credits that no gift fits in before some are used up. Nothing was taken
+    from you.
+    """
+
+    code = "recipient_full"
+
+
+class TooManyLots(Conflict):
+    """This account has so many lots of credits that no gift fits in before some are used up."""
+
+    code = "too_many_lots"

@@ -17,7 +17,6 @@ from pm_api.domains.ai_credits.lines import GRANTING
 from pm_api.domains.ai_credits.models.ledger import CreditEntry, CreditGrant, CreditHold
 from pm_api.domains.ai_credits.outcomes import read_entry
 from pm_api.domains.ai_credits.reasons import day, in_turn
-from pm_api.domains.ai_credits.repository import corrections
 from pm_api.domains.ai_credits.repository import explaining as reads
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.repository import statements as lines
@@ -31,6 +30,7 @@ from pm_api.domains.ai_credits.schemas.explaining import (
     Explanation,
     LinkedEntry,
 )
+from pm_api.domains.ai_credits.sight import visible_lines
 from pm_api.identity import repository as identity
 
 COUNTED_BACK: Final = 20_000
@@ -50,8 +50,8 @@ _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", 
 
 
 async def explain(session: AsyncSession, scope: CreditScope, entry_id: UUID) -> Explanation:
-    """Everything about one line of the scope's account; raises EntryNotFound."""
-    row = await corrections.entry(session, scope, entry_id)
+    """Everything about one line of the scope's account; raises EntryNotFound, for a line out of sight too."""
+    row = await reads.entry(session, scope, entry_id, visible_lines(scope))
     if row is None:
         raise EntryNotFound
     entry = await _with_allocations(session, row)

@@ -12,7 +12,7 @@ import structlog
 from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import AccountScope, Actor, UserScope
+from pm_api.core.actor import AccountScope, Actor, UserScope, WorkspaceScope
 from pm_api.core.errors import ApiError, NotFound
 from pm_api.core.http import check_version
 from pm_api.core.idempotency import InvalidIdempotencyKey, check_key
@@ -22,8 +22,9 @@ from pm_api.domains.ai_credits.book import Applied, By, LotDraft, canonical_json
 from pm_api.domains.ai_credits.commands import Grant, Reverse
 from pm_api.domains.ai_credits.enums import AccountKind, GiftDirection, GiftKind, GiftStatus, LotKind
 from pm_api.domains.ai_credits.models.gifts import CreditGift, CreditGiftClaim, CreditGiftCode
+from pm_api.domains.ai_credits.pools import lock_managed
 from pm_api.domains.ai_credits.repository import gifts as repository
-from pm_api.domains.ai_credits.repository.ledger import account_id_of
+from pm_api.domains.ai_credits.repository.ledger import account_id_of, lock_accounts
 from pm_api.domains.ai_credits.schemas.gifts import GiftRead, GiftRedeemed
 from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.notifications import service as notifications
@@ -103,7 +104,7 @@ def read(given: CreditGift, from_name: str, *, now: datetime, claim: CreditGiftC
         kind=GiftKind(given.kind),
         status=status,
         amount=given.amount,
-        account_id=given.account_id,
+        account_id=given.account_id if claim is None else None,
         max_claims=given.max_claims if claim is None else None,
         claims=given.claims if claim is None else None,
         returned=given.returned if claim is None else None,
@@ -134,7 +135,8 @@ async def redeem(
 ) -> GiftRedeemed:
     """The credits of a code for the caller's own wallet, once a code and person; a retry under its key gets the same.
 
-    Raises GiftCodeNotFound, GiftToSelf, GiftAlreadyClaimed, GiftCodeSpent, GiftCodeExpired, BalanceLimitExceeded.
+    Raises GiftCodeNotFound, GiftToSelf, GiftAlreadyClaimed, GiftCodeSpent, GiftCodeExpired, BalanceLimitExceeded,
+    TooManyLots.
     """
     digests = gift_codes.digests(platform.keys, text)
     code = await repository.code_by_digest(session, digests) if digests else None
@@ -144,7 +146,7 @@ async def redeem(
     assert given is not None, "a code has its gift"
     if scope.user_id in (given.account_id, given.created_by_user_id):
         raise errors.GiftToSelf
-    await repository.lock_accounts(session, [scope.user_id])
+    await lock_accounts(session, [scope.user_id])
     claim = await repository.claim(session, code, scope.user_id)
     if claim is None:
         claim = await _claim_now(session, platform, scope, given, code, key)
@@ -217,7 +219,13 @@ async def tell_giver(
         reason="You made this gift.",
         data={"giftId": str(given.id), "amount": given.amount},
         link=LINK,
+        workspace_id=pool_of(given),
     )
+
+
+def pool_of(given: CreditGift) -> UUID | None:
+    """The workspace whose pool gave; None for a gift out of somebody's own wallet, which has their id."""
+    return None if given.account_id == given.created_by_user_id else given.account_id
 
 
 # --- going back --------------------------------------------------------------------------------------------------
@@ -226,8 +234,12 @@ async def tell_giver(
 async def cancel(
     session: AsyncSession, platform: Platform, scope: AccountScope, gift_id: UUID, expected_version: int | None
 ) -> CreditGift:
-    """Take back what nobody has claimed, at once. Raises NotFound, PreconditionFailed or GiftClosed."""
-    await repository.lock_accounts(session, [account_id_of(scope)])
+    """Take back what nobody has claimed, at once. Raises NotFound, PreconditionFailed or GiftClosed; and, for a pool
+    whose credits the caller no longer manages when it is their turn, WorkspaceNotFound or Forbidden.
+    """
+    if isinstance(scope, WorkspaceScope):
+        await lock_managed(session, scope)
+    await lock_accounts(session, [account_id_of(scope)])
     given = await repository.lock_gift(session, account_id_of(scope), gift_id)
     if given is None:
         raise NotFound
@@ -279,7 +291,7 @@ async def return_due(platform: Platform) -> int:
 
 
 async def _return(session: AsyncSession, platform: Platform, account_id: UUID, gift_id: UUID) -> bool:
-    await repository.lock_accounts(session, [account_id])
+    await lock_accounts(session, [account_id])
     given = await repository.lock_gift(session, account_id, gift_id)
     if given is None or given.status != GiftStatus.OPEN or not is_over(given, platform.clock.now()):
         return False

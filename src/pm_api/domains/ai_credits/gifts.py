@@ -35,8 +35,9 @@ from pm_api.domains.ai_credits.commands import Transfer
 from pm_api.domains.ai_credits.enums import AccountKind, GiftDirection, GiftKind, GiftStatus
 from pm_api.domains.ai_credits.gift_claims import LINK, grant, new_claim, read, require
 from pm_api.domains.ai_credits.models.gifts import CreditGift
+from pm_api.domains.ai_credits.pools import lock_managed
 from pm_api.domains.ai_credits.repository import gifts as repository
-from pm_api.domains.ai_credits.repository.ledger import account_id_of
+from pm_api.domains.ai_credits.repository.ledger import account_id_of, lock_accounts
 from pm_api.domains.ai_credits.schemas.gifts import (
     GiftAnswer,
     GiftCodeRead,
@@ -99,7 +100,7 @@ async def send(
     """Give to a user at once, or make a code, exactly once under the key; (answer, replayed).
 
     Raises InsufficientCredits (kept with the key), IdempotencyKeyReused, RecipientNotFound, GiftToSelf,
-    AmountTooLarge, InvalidGiftExpiry, BalanceLimitExceeded.
+    AmountTooLarge, InvalidGiftExpiry, BalanceLimitExceeded, RecipientFull.
     """
     terms = request.code
     wanted = _Wanted(
@@ -169,12 +170,14 @@ async def _give(platform: Platform, scope: AccountScope, wanted: _Wanted) -> tup
 async def _give_in(
     session: AsyncSession, platform: Platform, scope: AccountScope, wanted: _Wanted
 ) -> tuple[Answer, GiftSent | None]:
+    if isinstance(scope, WorkspaceScope):
+        await lock_managed(session, scope)
     account_id = account_id_of(scope)
     known = await repository.gift_by_key(session, account_id, wanted.key)
     recipient_id = known.recipient_user_id if known else await _recipient(session, scope, wanted)
     expires_at = None if known else _code_expiry(platform, wanted)
     gift_id = platform.randomness.uuid()
-    await repository.lock_accounts(session, {account_id, recipient_id or account_id})
+    await lock_accounts(session, {account_id, recipient_id or account_id})
     transfer = Transfer(
         account_id=account_id,
         key=wanted.key,
@@ -247,12 +250,17 @@ def _code_expiry(platform: Platform, wanted: _Wanted) -> datetime | None:
 async def _hand_over(
     session: AsyncSession, platform: Platform, giver: Actor, given: CreditGift, recipient_id: UUID
 ) -> None:
-    """Straight to a person: claimed as it is made. Raises BalanceLimitExceeded, and the caller rolls back."""
+    """Straight to a person: claimed as it is made. Raises BalanceLimitExceeded or RecipientFull, and the caller rolls
+    back.
+    """
     given.status, given.claims = GiftStatus.CLAIMED, 1
     await session.flush()
     claim = new_claim(platform, given, 0, recipient_id, None)
     session.add(claim)
-    require(platform, await grant(session, platform, giver, given, claim))
+    try:
+        require(platform, await grant(session, platform, giver, given, claim))
+    except errors.TooManyLots as refusal:
+        raise errors.RecipientFull from refusal
     user = await identity.user_by_id(session, given.created_by_user_id)
     assert user is not None, "a guard has found them"
     await notifications.notify(

@@ -20,6 +20,7 @@ from pm_api.domains.ai_credits.outcomes import read_entry
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.schemas.insight import ExportFormat
 from pm_api.domains.ai_credits.schemas.ledger import CreditEntryRead
+from pm_api.domains.ai_credits.sight import visible_lines
 
 STRETCH: Final = 500
 HEADER: Final = (
@@ -39,8 +40,9 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        found: list[ColumnElement[bool]] = []
+    def conditions(self, scope: CreditScope) -> list[ColumnElement[bool]]:
+        """With what the caller may see of the book; raises Forbidden for another member's lines."""
+        found = visible_lines(scope, self.member_id)
         if self.service is not None:
             found.append(CreditEntry.service == self.service)
         if self.type is not None:
@@ -88,7 +90,7 @@ async def _stretch(
 ) -> list[CreditEntryRead]:
     async with platform.database.reading() as session:
         rows = await repository.entries(
-            session, scope, limit=STRETCH, before_seq=before_seq, filters=filters.conditions()
+            session, scope, limit=STRETCH, before_seq=before_seq, filters=filters.conditions(scope)
         )
         return [read_entry(repository.stored_entry(row)) for row in rows]
 

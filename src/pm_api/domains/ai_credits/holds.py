@@ -1,4 +1,6 @@
-"""Holds: credits set aside for work under way; and reading them."""
+"""Holds: credits set aside for work under way; and reading them. In a pool a hold is the affair of who placed it, and
+of those who manage its credits: a capture counts against the cap of the former.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,13 +9,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import CreditScope
+from pm_api.core.errors import ApiError
 from pm_api.core.paging import Page, PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import ledger, outcomes
 from pm_api.domains.ai_credits.book import canonical_json, fingerprint
 from pm_api.domains.ai_credits.commands import Capture, Command, Extend, PlaceHold, Release
 from pm_api.domains.ai_credits.enums import HoldStatus, Service
-from pm_api.domains.ai_credits.errors import HoldNotFound
+from pm_api.domains.ai_credits.errors import HoldNotFound, NotYourHold
 from pm_api.domains.ai_credits.models.ledger import CreditHold
 from pm_api.domains.ai_credits.repository import holds as repository
 from pm_api.domains.ai_credits.repository.ledger import account_id_of
@@ -32,10 +35,13 @@ from pm_api.domains.ai_credits.service import (
     RELEASE_OPERATION,
     asked,
     client_key,
+    first_answer,
     kind_of,
     measure,
+    quantity_of,
     role_of,
 )
+from pm_api.domains.ai_credits.sight import confined_to
 from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
 
@@ -46,11 +52,17 @@ async def place(platform: Platform, scope: CreditScope, request: HoldRequest, ke
     Raises InsufficientCredits, SpendingCapReached and TooManyHolds (kept with the key), IdempotencyKeyReused,
     UnknownService, AmountTooLarge, LedgerBusy.
     """
-    measured = await measure(platform, request, "Hold")
+    account_id, stored_key = account_id_of(scope), client_key(scope.actor.key, PLACE_OPERATION, key)
+    content = asked(PLACE_OPERATION, request, quantity_of(request), request.ttl_seconds)
+    try:
+        measured = await measure(platform, request, "Hold")
+    except ApiError as refusal:
+        answer = await first_answer(platform, refusal, account_id, stored_key, content)
+        return outcomes.hold_answer(platform, answer), answer.replayed
     command = PlaceHold(
-        account_id=account_id_of(scope),
-        key=client_key(scope.actor.key, PLACE_OPERATION, key),
-        fingerprint=asked(PLACE_OPERATION, request, measured.quantity, request.ttl_seconds),
+        account_id=account_id,
+        key=stored_key,
+        fingerprint=content,
         by=ledger.by(scope.actor),
         amount=measured.amount,
         ttl_s=request.ttl_seconds,
@@ -71,8 +83,9 @@ async def capture(
     """Spend what is left of a hold, or a part of it, exactly once under the key; (answer, replayed).
 
     Raises HoldAlreadyCaptured, HoldAlreadyReleased, HoldExpired and CaptureExceedsHold (kept with the key),
-    IdempotencyKeyReused, LedgerBusy.
+    NotYourHold, HoldNotFound, IdempotencyKeyReused, LedgerBusy.
     """
+    await _check_whose(platform, scope, hold_id)
     command = Capture(
         account_id=account_id_of(scope),
         key=client_key(scope.actor.key, CAPTURE_OPERATION, key),
@@ -92,6 +105,7 @@ async def capture(
 
 async def release(platform: Platform, scope: CreditScope, hold_id: UUID, key: str) -> tuple[HoldAnswer, bool]:
     """Give back what is left of a hold, exactly once under the key; (answer, replayed). Raises as `capture`."""
+    await _check_whose(platform, scope, hold_id)
     command = Release(
         account_id=account_id_of(scope),
         key=client_key(scope.actor.key, RELEASE_OPERATION, key),
@@ -106,7 +120,8 @@ async def release(platform: Platform, scope: CreditScope, hold_id: UUID, key: st
 async def extend(
     platform: Platform, scope: CreditScope, hold_id: UUID, request: ExtendRequest, key: str
 ) -> tuple[HoldAnswer, bool]:
-    """Let a hold live longer, exactly once under the key; (answer, replayed). Raises as `capture`."""
+    """Let a hold live longer, never shorter, exactly once under the key; (answer, replayed). Raises as `capture`."""
+    await _check_whose(platform, scope, hold_id)
     command = Extend(
         account_id=account_id_of(scope),
         key=client_key(scope.actor.key, EXTEND_OPERATION, key),
@@ -119,14 +134,29 @@ async def extend(
     return outcomes.hold_answer(platform, answer), answer.replayed
 
 
+async def _check_whose(platform: Platform, scope: CreditScope, hold_id: UUID) -> None:
+    """Before the command, so that the refusal is not pinned to its key: a role may change. Raises HoldNotFound and
+    NotYourHold.
+    """
+    own = confined_to(scope)
+    if own is None:
+        return
+    async with platform.database.reading() as session:
+        row = await repository.hold(session, scope, hold_id)
+    if row is None:
+        raise HoldNotFound
+    if row.actor_user_id != own:
+        raise NotYourHold
+
+
 async def _submit(platform: Platform, scope: CreditScope, command: Command) -> Answer:
     return await platform.part(LedgerWriter).submit(Order(kind_of(scope), command))
 
 
 async def read(session: AsyncSession, platform: Platform, scope: CreditScope, hold_id: UUID) -> HoldDetails:
-    """A hold as it is now; raises HoldNotFound."""
+    """A hold as it is now; raises HoldNotFound, also for one of a pool that the caller does not see."""
     row = await repository.hold(session, scope, hold_id)
-    if row is None:
+    if row is None or confined_to(scope) not in (None, row.actor_user_id):
         raise HoldNotFound
     return details(row, platform.clock.now())
 
@@ -140,10 +170,16 @@ async def newest(
     status: HoldStatus | None,
     before_id: UUID | None,
 ) -> Page[HoldDetails]:
-    """A page of the account's holds; its key is the last one's id."""
+    """A page of the holds of the account that the caller sees; its key is the last one's id."""
     now = platform.clock.now()
     rows: Sequence[CreditHold] = await repository.holds(
-        session, scope, limit=page.limit + 1, before_id=before_id, status=status, now=now
+        session,
+        scope,
+        limit=page.limit + 1,
+        before_id=before_id,
+        status=status,
+        now=now,
+        placed_by=confined_to(scope),
     )
     shown = rows[: page.limit]
     return Page([details(row, now) for row in shown], (shown[-1].id,) if len(rows) > page.limit else None)

@@ -11,7 +11,7 @@ from uuid import UUID
 from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.core.actor import CreditScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import balances
 from pm_api.domains.ai_credits import suggestions as advice
@@ -54,9 +54,8 @@ from pm_api.domains.ai_credits.schemas.insight import (
     UsageByService,
     UsageFigures,
 )
+from pm_api.domains.ai_credits.sight import confined_to
 from pm_api.domains.ai_credits.store import NO_SERVICE, NOBODY
-from pm_api.identity.errors import role_lacks
-from pm_api.identity.permissions import allows
 
 DAY: Final = timedelta(days=1)
 MAX_DAYS: Final = 400
@@ -66,7 +65,6 @@ LAST_YEAR: Final = 9000
 MAX_MEMBERS: Final = 1000
 MAX_SERVICES: Final = 100
 EXPIRING_WITHIN: Final = timedelta(days=14)
-MANAGE: Final = "credits.manage"
 
 
 # --- forecast --------------------------------------------------------------------------------------------------
@@ -85,7 +83,7 @@ class _Outlook:
     plan_credits: int
 
 
-async def forecast_of(session: AsyncSession, platform: Platform, scope: AccountScope) -> ForecastRead:
+async def forecast_of(session: AsyncSession, platform: Platform, scope: CreditScope) -> ForecastRead:
     """When the account's credits run out and which lots end unused, if usage goes on as it went."""
     outlook = await _outlook(session, platform, scope)
     found = outlook.found
@@ -135,7 +133,7 @@ async def forecast_of(session: AsyncSession, platform: Platform, scope: AccountS
     )
 
 
-async def _outlook(session: AsyncSession, platform: Platform, scope: AccountScope) -> _Outlook:
+async def _outlook(session: AsyncSession, platform: Platform, scope: CreditScope) -> _Outlook:
     now = platform.clock.now().astimezone(UTC)
     today = now.date()
     account = await ledger_repository.account(session, scope)
@@ -150,7 +148,8 @@ async def _outlook(session: AsyncSession, platform: Platform, scope: AccountScop
     history = [days[day].net if day in days else 0 for day in _days(first, today)]
     plan = await repository.plan_of(session, scope, now)
     terms = await plans_repository.plan_terms(session, plan.plan if plan else FREE_PLAN)
-    coming = _coming(account, plan, terms, now)
+    plan_credits = terms.credits if plan is None or plan.credits is None else plan.credits
+    coming = _coming(account, plan, terms, plan_credits, now)
     held = sum(lot.held for lot in lots)
     situation = Situation(
         now=now,
@@ -168,7 +167,7 @@ async def _outlook(session: AsyncSession, platform: Platform, scope: AccountScop
         available=sum(lot.available(now) for lot in lots),
         held=held,
         history_days=len(history),
-        plan_credits=terms.credits if coming else 0,
+        plan_credits=plan_credits if coming else 0,
     )
 
 
@@ -216,7 +215,7 @@ def _lot(kind: LotKind, credits: int, begins: datetime, ends: datetime) -> Lot:
 
 
 def _coming(
-    account: CreditAccount | None, plan: CreditPlan | None, terms: CreditPlanGrant, now: datetime
+    account: CreditAccount | None, plan: CreditPlan | None, terms: CreditPlanGrant, credits: int, now: datetime
 ) -> list[Supply]:
     """The renewals within the horizon, of the plan by the month or of a wallet's free tier, less what a debt takes.
 
@@ -228,7 +227,7 @@ def _coming(
     debt = account.debt
     found = []
     for begins, ends in _periods(account.next_reset_at, now, monthly=plan is not None):
-        lot = _lot(kind, terms.credits, begins, ends)
+        lot = _lot(kind, credits, begins, ends)
         paid = min(debt, lot.remaining)
         debt -= paid
         lot.remaining -= paid
@@ -255,7 +254,7 @@ def _periods(first: datetime, now: datetime, *, monthly: bool) -> Iterator[tuple
 async def analytics(
     session: AsyncSession,
     platform: Platform,
-    scope: AccountScope,
+    scope: CreditScope,
     *,
     since: datetime | None,
     until: datetime | None,
@@ -268,9 +267,7 @@ async def analytics(
     In a pool, who may not manage credits sees of the members only themselves. Raises InvalidPeriod, Forbidden.
     """
     first, end = _whole_days(platform, since, until)
-    shown = not isinstance(scope, WorkspaceScope) or allows(scope.role, MANAGE)
-    if isinstance(scope, WorkspaceScope) and not shown and member_id not in (None, scope.user_id):
-        raise role_lacks(scope.role, MANAGE)
+    own = confined_to(scope, member_id)
     earlier = first - (end - first)
     inside = Window(first, end, service, member_id)
     both = Window(earlier, end, service, member_id)
@@ -285,11 +282,9 @@ async def analytics(
         before=TimeBefore(from_=_midnight(earlier), to=_midnight(first), **_figures(before).model_dump()),
         net_change=change,
         net_change_percent=round(100 * change / before.net, 1) if before.net > 0 else None,
-        members_shown=shown,
+        members_shown=own is None,
         by_service=await _by_service(session, scope, both, first) if group_by in (None, GroupBy.SERVICE) else None,
-        by_member=await _by_member(session, scope, both, first, shown=shown)
-        if group_by in (None, GroupBy.MEMBER)
-        else None,
+        by_member=await _by_member(session, scope, both, first, own) if group_by in (None, GroupBy.MEMBER) else None,
         by_day=await _by_day(session, scope, inside) if group_by in (None, GroupBy.DAY) else None,
     )
 
@@ -326,7 +321,7 @@ def _figures(used: Used) -> UsageFigures:
     return UsageFigures(gross=used.gross, refunded=used.refunded, net=used.net, entries=used.entries)
 
 
-async def _by_service(session: AsyncSession, scope: AccountScope, both: Window, since: date) -> list[UsageByService]:
+async def _by_service(session: AsyncSession, scope: CreditScope, both: Window, since: date) -> list[UsageByService]:
     rows = await repository.used_by(session, scope, CreditUsageDay.service, both, since, MAX_SERVICES)
     return [
         UsageByService(
@@ -339,10 +334,10 @@ async def _by_service(session: AsyncSession, scope: AccountScope, both: Window, 
 
 
 async def _by_member(
-    session: AsyncSession, scope: AccountScope, both: Window, since: date, *, shown: bool
+    session: AsyncSession, scope: CreditScope, both: Window, since: date, own: UUID | None
 ) -> list[UsageByMember]:
-    own = both if shown else Window(both.first, both.end, both.service, scope.user_id)
-    rows = await repository.used_by(session, scope, CreditUsageDay.actor_user_id, own, since, MAX_MEMBERS)
+    window = both if own is None else Window(both.first, both.end, both.service, own)
+    rows = await repository.used_by(session, scope, CreditUsageDay.actor_user_id, window, since, MAX_MEMBERS)
     return [
         UsageByMember(
             member_id=None if user_id == NOBODY else user_id,
@@ -353,7 +348,7 @@ async def _by_member(
     ]
 
 
-async def _by_day(session: AsyncSession, scope: AccountScope, inside: Window) -> list[UsageByDay]:
+async def _by_day(session: AsyncSession, scope: CreditScope, inside: Window) -> list[UsageByDay]:
     found = await repository.used_by_day(session, scope, inside)
     nothing = Used(0, 0, 0, 0)
     return [
@@ -384,7 +379,7 @@ def table(read: AnalyticsRead, group_by: GroupBy) -> tuple[Sequence[str], list[S
 # --- suggestions -----------------------------------------------------------------------------------------------
 
 
-async def suggestions(session: AsyncSession, platform: Platform, scope: AccountScope) -> list[Suggestion]:
+async def suggestions(session: AsyncSession, platform: Platform, scope: CreditScope) -> list[Suggestion]:
     """Ways to get more out of the credits, from the last thirty days' usage, ninety days' packs and the forecast."""
     now = platform.clock.now().astimezone(UTC)
     outlook = await _outlook(session, platform, scope)

@@ -1,10 +1,12 @@
 """Sweeps of the ledger."""
 
-from pm_api.core.jobs import JobContext, periodic
+from pm_api.core.jobs import JobContext, implements, periodic
+from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import alerts, gift_claims, ledger, plans, pools
 from pm_api.domains.ai_credits.repository import holds
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.repository import pools as pool_rows
+from pm_api.domains.ai_credits.store import DELIVER_ALERTS, AlertsWritten
 
 ACCOUNTS_AT_A_TIME = 200
 ALERTS_AT_A_TIME = 100
@@ -74,10 +76,19 @@ async def alert_expiring(context: JobContext) -> None:
 
 @periodic("ai_credits.deliver_alerts", "* * * * *")
 async def deliver_alerts(context: JobContext) -> None:
-    """Tell people what the ledger and the sweep before noted."""
-    platform = context.platform
+    """Tell people what the sweep before noted, and what a job for the ledger's alerts has left."""
+    await _deliver_what_waits(context.platform)
+
+
+@implements(DELIVER_ALERTS)
+async def deliver_written_alerts(context: JobContext, _payload: AlertsWritten) -> None:
+    """Tell people what the ledger wrote with this job. Whichever job comes first tells for all."""
+    await _deliver_what_waits(context.platform)
+
+
+async def _deliver_what_waits(platform: Platform) -> None:
     found = ALERTS_AT_A_TIME
-    while found == ALERTS_AT_A_TIME:
+    while found == ALERTS_AT_A_TIME and await alerts.any_waiting(platform):
         offers = await alerts.offers_now(platform)
         async with platform.database.transaction() as session:
             found = await alerts.deliver(session, platform, offers, ALERTS_AT_A_TIME)

@@ -1,5 +1,6 @@
-"""Boards of a workspace and the badges people earn. Badges are written when they are looked at: whoever looks first
-writes them, with the moment they were earned, and nobody writes them twice.
+"""Boards of a workspace and the badges people earn. Badges are written when they are looked at, a person's own or
+those of everybody on a board: whoever looks first writes them, with the moment they were earned, and nobody writes
+them twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pm_api.core.actor import UserScope, WorkspaceScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.enums import LotKind
 from pm_api.domains.ai_credits.repository import insight as repository
-from pm_api.domains.ai_credits.repository.insight import Standing
+from pm_api.domains.ai_credits.repository.insight import Reached, Standing
 from pm_api.domains.ai_credits.schemas.insight import (
     AchievementCode,
     AchievementRead,
@@ -38,6 +39,8 @@ FIRSTS: Final = (
     (LotKind.REFERRAL, AchievementCode.FIRST_REFERRAL, "Earned credits by a referral"),
     (LotKind.GIFT, AchievementCode.FIRST_GIFT, "Was given credits"),
 )
+OF_DAYS: Final = {*(code for _, code, _ in SPENT), AchievementCode.SEVEN_DAYS_RUNNING}
+OF_LOTS: Final = {code for _, code, _ in (*EARNED, *FIRSTS)}
 DAY: Final = timedelta(days=1)
 
 Badge = tuple[AchievementCode, str, datetime]
@@ -57,7 +60,9 @@ async def leaderboard(
         await _crown(session, platform, scope, today)
         earned = await repository.earned_board(session, scope, since, PLACES)
         spent = await repository.spent_board(session, scope, first, None, PLACES)
-    badges = await repository.achievement_codes(session, sorted({one.user_id for one in (*earned, *spent)}))
+    shown = sorted({one.user_id for one in (*earned, *spent)})
+    await _award(session, platform, shown)
+    badges = await repository.achievement_codes(session, shown)
     return LeaderboardRead(
         enabled=enabled,
         workspace_id=scope.workspace_id,
@@ -70,12 +75,7 @@ async def leaderboard(
 
 async def achievements(session: AsyncSession, platform: Platform, scope: UserScope) -> list[AchievementRead]:
     """One's own badges, those earned since the last look included."""
-    if await repository.has_account(session, scope.user_id):
-        known = set((await repository.achievement_codes(session, [scope.user_id])).get(scope.user_id, []))
-        days = await repository.days_of_person(session, scope)
-        lots = await repository.earned_lots(session, scope)
-        badges = [badge for badge in (*_of_days(days), *_of_lots(lots)) if badge[0] not in known]
-        await repository.add_achievements(session, [_row(platform, scope.user_id, None, badge) for badge in badges])
+    await _award(session, platform, [scope.user_id])
     return [
         AchievementRead(
             id=row.id,
@@ -88,6 +88,31 @@ async def achievements(session: AsyncSession, platform: Platform, scope: UserSco
     ]
 
 
+async def _award(session: AsyncSession, platform: Platform, user_ids: Sequence[UUID]) -> None:
+    """Write the badges that these people, at most two boards full, have earned since somebody last looked. A day is
+    all that is known of a spend: no badge is dated before its wallet.
+    """
+    known = {
+        user_id: set(codes) for user_id, codes in (await repository.achievement_codes(session, user_ids)).items()
+    }
+    opened = await repository.opened_at(session, user_ids)
+    open_ones = [user_id for user_id in user_ids if user_id in opened]
+    unfinished = [one for one in open_ones if not known.get(one, set()) >= OF_DAYS]
+    reached: dict[UUID, Reached] = {}
+    if unfinished:
+        sums = [least for least, _, _ in SPENT]
+        reached = await repository.days_reached(session, unfinished, sums, STREAK_DAYS)
+    unfinished = [one for one in open_ones if not known.get(one, set()) >= OF_LOTS]
+    lots = await repository.earned_lots(session, unfinished) if unfinished else {}
+    rows = [
+        _row(platform, user_id, None, badge, opened[user_id])
+        for user_id in open_ones
+        for badge in (*_of_days(reached.get(user_id)), *_of_lots(lots.get(user_id, [])))
+        if badge[0] not in known.get(user_id, set())
+    ]
+    await repository.add_achievements(session, rows)
+
+
 async def _crown(session: AsyncSession, platform: Platform, scope: WorkspaceScope, today: date) -> None:
     """A badge for who spent most of the pool in the month before this: alone in front, and not alone on the board."""
     end = today.replace(day=1)
@@ -96,13 +121,18 @@ async def _crown(session: AsyncSession, platform: Platform, scope: WorkspaceScop
     if len(standings) < 2 or standings[0].credits == standings[1].credits:
         return
     winner = standings[0].user_id
-    if await repository.has_account(session, winner):
+    opened = await repository.opened_at(session, [winner])
+    if winner in opened:
         reason = f"Spent most of the pool in {first:%B %Y}"
         badge = (AchievementCode.TOP_OF_THE_MONTH, reason, _midnight(end))
-        await repository.add_achievements(session, [_row(platform, winner, scope.workspace_id, badge)])
+        await repository.add_achievements(
+            session, [_row(platform, winner, scope.workspace_id, badge, opened[winner])]
+        )
 
 
-def _row(platform: Platform, user_id: UUID, workspace_id: UUID | None, badge: Badge) -> dict[str, Any]:
+def _row(
+    platform: Platform, user_id: UUID, workspace_id: UUID | None, badge: Badge, opened: datetime
+) -> dict[str, Any]:
     code, reason, earned_at = badge
     return {
         "id": platform.randomness.uuid(),
@@ -110,26 +140,20 @@ def _row(platform: Platform, user_id: UUID, workspace_id: UUID | None, badge: Ba
         "workspace_id": workspace_id,
         "code": code.value,
         "reason": reason,
-        "earned_at": earned_at,
+        "earned_at": max(earned_at, opened),
     }
 
 
-def _of_days(days: Sequence[tuple[date, int]]) -> Iterator[Badge]:
+def _of_days(reached: Reached | None) -> Iterator[Badge]:
     """Badges for spending; a day's figure is all that is kept, so they date from the day's beginning."""
-    reached, total, running = 0, 0, 0
-    before: date | None = None
-    streaked = False
-    for day, credits in days:
-        total += credits
-        while reached < len(SPENT) and total >= SPENT[reached][0]:
-            yield SPENT[reached][1], SPENT[reached][2], _midnight(day)
-            reached += 1
-        running = running + 1 if before is not None and day - before == DAY else 1
-        before = day
-        if running == STREAK_DAYS and not streaked:
-            streaked = True
-            reason = f"Used credits on {STREAK_DAYS} days running"
-            yield AchievementCode.SEVEN_DAYS_RUNNING, reason, _midnight(day)
+    if reached is None:
+        return
+    for least, code, reason in SPENT:
+        if least in reached.of_sums:
+            yield code, reason, _midnight(reached.of_sums[least])
+    if reached.of_streak is not None:
+        reason = f"Used credits on {STREAK_DAYS} days running"
+        yield AchievementCode.SEVEN_DAYS_RUNNING, reason, _midnight(reached.of_streak)
 
 
 def _of_lots(lots: Sequence[tuple[str, datetime, int]]) -> Iterator[Badge]:

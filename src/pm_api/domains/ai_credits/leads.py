@@ -1,7 +1,7 @@
 """Leads: visitors who try the product with credits of their own, and take the rest along when they register."""
 
 import ipaddress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,13 +11,13 @@ from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.platform import Platform
 from pm_api.core.ratelimit import Policy
 from pm_api.domains.ai_credits import ledger, outcomes
-from pm_api.domains.ai_credits.book import Applied, LotDraft, fingerprint
+from pm_api.domains.ai_credits.book import Applied, Entry, LotDraft, fingerprint
 from pm_api.domains.ai_credits.commands import Command, Grant, Release, Transfer
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.errors import TooManyLeads
 from pm_api.domains.ai_credits.models.leads import Lead
 from pm_api.domains.ai_credits.repository import leads as repository
-from pm_api.domains.ai_credits.repository.gifts import lock_accounts
+from pm_api.domains.ai_credits.repository.ledger import lock_accounts
 from pm_api.domains.ai_credits.schemas.leads import LeadAnswer, LeadCreate, LeadRead
 from pm_api.domains.ai_credits.store import Order
 from pm_api.identity.tokens import AccessTokens, InvalidAccessToken
@@ -28,6 +28,7 @@ DAY: Final = timedelta(days=1)
 RETRY_S: Final = 3600
 ADDRESS: Final = "lead-address"
 SOURCE: Final = "lead"
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 async def create(platform: Platform, wanted: LeadCreate, address: str) -> LeadAnswer:
@@ -95,7 +96,8 @@ def _network(address: str) -> str:
 
 
 async def hand_over(session: AsyncSession, platform: Platform, token: str, user_id: UUID) -> int:
-    """Move what a lead has left to the wallet of the user they become, once, with the end it had; returns how much.
+    """Move what a lead has left to the wallet of the user they become, once; returns how much. It keeps the end it
+    had: the lead's own, and what runs out later that later one.
 
     A token that is used, forged or expired moves nothing and is no error: nobody's registration fails by it. What was
     held for work under way comes along; that work finds its hold released.
@@ -127,19 +129,36 @@ async def hand_over(session: AsyncSession, platform: Platform, token: str, user_
     moved = (await ledger.apply(session, platform, orders))[-1].result
     if not isinstance(moved, Applied):
         return 0  # nothing was left
-    amount = -moved.entries[0].amount
+    [line, *_] = moved.entries
     grant = Grant(
         account_id=user_id,
         key=f"s:lead:{lead_id}",
         fingerprint=fingerprint("lead", lead_id),
         by=by,
-        lots=(
-            LotDraft(
-                kind=LotKind.LEAD, amount=amount, source_type=SOURCE, source_ref=str(lead_id), expires_at=expires_at
-            ),
-        ),
+        lots=await _moved(session, lead_id, line, expires_at),
         description="Credits from before you registered",
     )
     [answer] = await ledger.apply(session, platform, [Order(AccountKind.USER, grant)])
     outcomes.settled(platform, answer)
-    return amount
+    return -line.amount
+
+
+async def _moved(session: AsyncSession, lead_id: UUID, line: Entry, lead_ends: datetime) -> tuple[LotDraft, ...]:
+    """What left a lead, as lots for the user: one for each end and service there were, the lead's own first."""
+    taken = {one.lot_id: -one.amount for one in line.allocations}
+    sums: dict[tuple[datetime | None, str | None], int] = {}
+    for lot in await repository.lots(session, lead_id, list(taken)):
+        ends = None if lot.expires_at is None else max(lot.expires_at, lead_ends)
+        sums[ends, lot.service] = sums.get((ends, lot.service), 0) + taken[lot.id]
+    ordered = sorted(sums.items(), key=lambda one: (one[0][0] or _NEVER, one[0][1] or ""))
+    return tuple(
+        LotDraft(
+            kind=LotKind.LEAD,
+            amount=amount,
+            source_type=SOURCE,
+            source_ref=str(lead_id) if number == 1 else f"{lead_id}:{number}",
+            expires_at=ends,
+            service=service,
+        )
+        for number, ((ends, service), amount) in enumerate(ordered, start=1)
+    )

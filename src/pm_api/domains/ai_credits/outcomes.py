@@ -1,6 +1,7 @@
 """How a command ended, as its caller is told: the entry and the balance, or the typed refusal."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -8,11 +9,13 @@ import orjson
 from pm_api.core.errors import ApiError
 from pm_api.core.idempotency import IdempotencyKeyReused
 from pm_api.core.platform import Platform
+from pm_api.core.schema import written
 from pm_api.domains.ai_credits import errors
 from pm_api.domains.ai_credits.book import Applied, Entry, HoldView, Refusal, Refused
 from pm_api.domains.ai_credits.enums import EntryType, HoldStatus, Service
+from pm_api.domains.ai_credits.lines import GRANTING
 from pm_api.domains.ai_credits.schemas.holds import CaptureAnswer, HoldAnswer, HoldRead
-from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter, CreditEntryRead, EntryAnswer
+from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter, CreditEntryRead, EntryAnswer, GrantAnswer
 from pm_api.domains.ai_credits.store import Answer, KeyReused
 
 _ERRORS: Final[Mapping[Refusal, type[ApiError]]] = {
@@ -30,6 +33,8 @@ _ERRORS: Final[Mapping[Refusal, type[ApiError]]] = {
     Refusal.REVERSAL_EXCEEDS_ENTRY: errors.ReversalExceedsEntry,
     Refusal.LOT_NOT_FOUND: errors.LotNotFound,
     Refusal.LOT_EMPTY: errors.LotEmpty,
+    Refusal.HOLD_IN_USE: errors.HoldInUse,
+    Refusal.TOO_MANY_LOTS: errors.TooManyLots,
 }
 
 
@@ -47,6 +52,13 @@ def entry_answer(platform: Platform, answer: Answer) -> EntryAnswer:
     """The first line a command wrote, and the balance right after; raises as `settled`."""
     result = settled(platform, answer)
     return EntryAnswer(entry=read_entry(result.entries[0]), balance=balance_after(result))
+
+
+def grant_answer(platform: Platform, answer: Answer) -> GrantAnswer:
+    """The same of what may have brought credits, with the lots it made; raises as `settled`."""
+    result = settled(platform, answer)
+    lots = [one.allocations[0].lot_id for one in result.entries if one.type in GRANTING and one.allocations]
+    return GrantAnswer(entry=read_entry(result.entries[0]), balance=balance_after(result), lots=lots)
 
 
 def hold_answer(platform: Platform, answer: Answer) -> HoldAnswer:
@@ -73,12 +85,20 @@ def _told(platform: Platform, refused: Refused) -> tuple[str | None, dict[str, A
         detail = f"This needs {facts['needed']} credits; {facts['available']} are available."
         return detail, {**facts, "buyUrl": buy_url}
     if refused.reason is Refusal.SPENDING_CAP_REACHED:
-        detail = (
-            f"The limit of {facts['limit']} credits per {str(facts['window']).lower()} for {facts['subject']} leaves "
-            f"{max(0, facts['limit'] - facts['used'])}; it opens again at {facts['resetsAt']}."
-        )
-        return detail, facts
+        resets_at = written(datetime.fromisoformat(facts["resetsAt"]))
+        left = max(0, facts["limit"] - facts["used"])
+        detail = f"{_whose(facts)} leaves {left}; it opens again at {resets_at}."
+        return detail, {**facts, "resetsAt": resets_at}
     return None, facts
+
+
+def _whose(facts: Mapping[str, Any]) -> str:
+    """A cap in words; whoever is refused is the member, or has the role, that it is for."""
+    kind, _, name = facts["subject"].partition(":")
+    limit = f"limit of {facts['limit']} credits per {facts['window'].lower()}"
+    if kind == "member":
+        return f"Your {limit}"
+    return f"The {limit} for everybody who is {name}" if kind == "role" else f"The {limit} for {name}"
 
 
 def balance_after(result: Applied) -> BalanceAfter:
@@ -122,5 +142,8 @@ def read_entry(entry: Entry) -> CreditEntryRead:
         description=entry.description,
         metadata=orjson.loads(entry.details),
         actor_user_id=entry.by.user_id,
+        hold_id=entry.hold_id,
+        reverses_seq=entry.reverses_seq,
+        debt_after=entry.debt_after,
         created_at=entry.created_at,
     )

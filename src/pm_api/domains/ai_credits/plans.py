@@ -8,29 +8,48 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
 from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core.actor import AccountScope
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits.book import Applied, LotDraft, canonical_json, fingerprint
+from pm_api.domains.ai_credits import balances, sql, store
+from pm_api.domains.ai_credits.book import Applied, LotDraft, Refused, canonical_json, fingerprint
 from pm_api.domains.ai_credits.commands import Grant, Rollover
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.ledger import apply, by_system
 from pm_api.domains.ai_credits.models.catalogue import CreditPlan
 from pm_api.domains.ai_credits.models.ledger import CreditPlanGrant
+from pm_api.domains.ai_credits.repository import insight
+from pm_api.domains.ai_credits.repository import ledger as accounts
 from pm_api.domains.ai_credits.repository import plans as repository
+from pm_api.domains.ai_credits.repository.ledger import PERIOD_KINDS
 from pm_api.domains.ai_credits.store import Answer, Order
 
 FREE_PERIOD: Final = timedelta(days=30)
 FREE_PLAN: Final = "FREE"
-MONTHS_OF_A_YEAR: Final = 12
 
 Period = tuple[datetime, datetime]
+
+_log = structlog.get_logger(__name__)
+
+
+class PlanCreditsRefused(Exception):
+    """The account cannot take what its plan brings. Whoever catches it must roll back, or the refusal stays with its
+    key and the period never gets its credits.
+    """
+
+
+class PlanNotBegun(Exception):
+    """The account is not on the period that the change is for: not yet, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanPeriod:
-    """A period of a paid plan as billing knows it. `yearly` plans are granted month by month from its beginning."""
+    """A period of a paid plan as billing knows it. `yearly` plans, and contracts over any number of months, are
+    granted month by month from its beginning. `credits` stand in place of what the plan brings, each month.
+    """
 
     account_kind: AccountKind
     account_id: UUID
@@ -38,6 +57,17 @@ class PlanPeriod:
     starts_at: datetime
     ends_at: datetime
     yearly: bool = False
+    credits: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanUsage:
+    """The credits a plan has brought for the period that runs, and how many of them were spent."""
+
+    granted: int
+    spent: int
+    starts_at: datetime | None
+    ends_at: datetime | None
 
 
 def plan_grant(
@@ -106,15 +136,15 @@ async def grant_period(session: AsyncSession, platform: Platform, period: PlanPe
 
     Old plan credits expire, those of the plan's rollover terms live on. A yearly plan gets the month that runs; the
     others come by `grant_due_months`. What is told after a later period has begun, or when its own is over, brings
-    and takes nothing. Raises LookupError for a plan without terms.
+    and takes nothing. Raises LookupError for a plan without terms, and PlanCreditsRefused.
     """
     now = platform.clock.now()
     terms = await repository.plan_terms(session, period.plan)
     month = _month_at(period, now) if period.yearly else (period.starts_at, period.ends_at)
-    grant = _paid_grant(period.account_id, terms, month)
+    grant = _paid_grant(period.account_id, terms, month, period.credits)
     if month[1] <= now or await repository.is_superseded(session, period.account_id, period.starts_at):
         grant = replace(grant, lots=(), period=None, replaces_plan=False, rollover=None)
-    [answer] = await apply(session, platform, [Order(period.account_kind, grant)])
+    answer = await _bring(session, platform, Order(period.account_kind, grant))
     await repository.keep_plan(
         session,
         CreditPlan(
@@ -124,26 +154,55 @@ async def grant_period(session: AsyncSession, platform: Platform, period: PlanPe
             starts_at=period.starts_at,
             ends_at=period.ends_at,
             next_grant_at=month[1] if period.yearly and month[1] < period.ends_at else None,
+            credits=period.credits,
+            peak_credits=_monthly(terms, period.credits),
         ),
     )
     return answer
 
 
+async def change_terms(session: AsyncSession, platform: Platform, period: PlanPeriod) -> None:
+    """Another plan, end or number of credits for a plan by the month that has begun, from its next month on."""
+    month = month_at(period.starts_at, period.ends_at, platform.clock.now())
+    await repository.lock_account(session, period.account_id)
+    await repository.change_terms(
+        session,
+        CreditPlan(
+            account_id=period.account_id,
+            plan=period.plan,
+            yearly=True,
+            starts_at=period.starts_at,
+            ends_at=period.ends_at,
+            next_grant_at=month[1] if month[1] < period.ends_at else None,
+            credits=period.credits,
+        ),
+    )
+
+
 async def grant_due_months(session: AsyncSession, platform: Platform, limit: int) -> int:
-    """The months of yearly plans that have begun; returns how many plans were looked at. A plan that was forgotten
-    for months gets the month that runs now: the ones before have expired.
+    """The months of yearly plans that have begun; returns how many plans were served. A plan that was forgotten for
+    months gets the month that runs now: the ones before have expired. One that is refused stays due, and the others
+    get theirs.
     """
     now = platform.clock.now()
-    due = await repository.lock_due_months(session, now, limit)
-    for plan in due:
+    served = 0
+    for plan in await repository.lock_due_months(session, now, limit):
         kind = await repository.account_kind(session, plan.account_id)
-        period = PlanPeriod(kind, plan.account_id, plan.plan, plan.starts_at, plan.ends_at, yearly=True)
+        period = PlanPeriod(kind, plan.account_id, plan.plan, plan.starts_at, plan.ends_at, True, plan.credits)
         month = _month_at(period, now)
         if now < plan.ends_at:
             terms = await repository.plan_terms(session, plan.plan)
-            await apply(session, platform, [Order(kind, _paid_grant(plan.account_id, terms, month))])
+            order = Order(kind, _paid_grant(plan.account_id, terms, month, plan.credits))
+            try:
+                async with session.begin_nested():
+                    await _bring(session, platform, order)
+            except PlanCreditsRefused:
+                _log.exception("plan_month_refused", account_id=str(plan.account_id))
+                continue
+            plan.peak_credits = _monthly(terms, plan.credits)
         plan.next_grant_at = month[1] if month[1] < plan.ends_at else None
-    return len(due)
+        served += 1
+    return served
 
 
 async def change_plan(
@@ -155,18 +214,25 @@ async def change_plan(
     changed_at: datetime,
     reference: str,
 ) -> Answer | None:
-    """A dearer plan within a period (a yearly plan's month): the difference of the grants for what is left of it,
-    rounded down, until it ends. None when there is none (a cheaper plan takes nothing away). `reference` names the
-    change, for ever.
+    """Another plan within a period (a yearly plan's month). Brings what its credits are above the most this period
+    had, for what is left of it, rounded down, until it ends: changing up and down brings no more than changing up
+    once. A cheaper plan takes nothing away. `reference` names the change, for ever.
+
+    None when it brought nothing. Raises PlanNotBegun, LookupError for a plan without terms, and PlanCreditsRefused.
     """
-    old, new = await repository.plan_terms(session, old_plan), await repository.plan_terms(session, period.plan)
+    await repository.lock_account(session, period.account_id)
+    key = f"s:plan-change:{reference}"
+    now = platform.clock.now()
+    new = _monthly(await repository.plan_terms(session, period.plan), period.credits)
+    standing = await repository.plan_of(session, period.account_id)
+    if standing is None or standing.starts_at < period.starts_at:
+        known = await store.stored_answer(sql.SessionStatements(session), period.account_id, key)
+        if known is None:
+            raise PlanNotBegun(f"account {period.account_id}: no period from {period.starts_at.isoformat()}")
+        return known if isinstance(known.result, Applied) and known.result.entries else None
     starts_at, ends_at = _month_at(period, changed_at) if period.yearly else (period.starts_at, period.ends_at)
-    whole = ends_at - starts_at
-    left = min(max(ends_at - changed_at, timedelta()), whole)
-    amount = max(0, new.credits - old.credits) * (left // timedelta(seconds=1)) // (whole // timedelta(seconds=1))
-    if not amount:
-        await repository.rename_plan(session, period.account_id, period.plan)
-        return None
+    runs = standing.starts_at == period.starts_at and now < ends_at
+    amount = _for_the_rest(max(0, new - standing.peak_credits), (starts_at, ends_at), changed_at) if runs else 0
     draft = LotDraft(
         kind=LotKind.SUBSCRIPTION_GRANT,
         amount=amount,
@@ -176,33 +242,75 @@ async def change_plan(
     )
     command = Grant(
         account_id=period.account_id,
-        key=f"s:plan-change:{reference}",
+        key=key,
         fingerprint=fingerprint("plan change", period.account_id, reference),
         by=by_system(),
-        lots=(draft,),
+        lots=(draft,) if amount else (),  # also what brings nothing is written under its key: told twice, it is one
         description=f"{old_plan} to {period.plan}: the rest of the period",
         details=canonical_json({"plan": period.plan, "from": old_plan}),
     )
-    [answer] = await apply(session, platform, [Order(period.account_kind, command)])
-    await repository.rename_plan(session, period.account_id, period.plan)  # its row after the account's lock
-    return answer
+    answer = await _bring(session, platform, Order(period.account_kind, command))
+    if not answer.replayed and standing.starts_at == period.starts_at:
+        standing.plan, standing.credits = period.plan, period.credits
+        if runs:
+            standing.peak_credits = max(standing.peak_credits, new)
+        await session.flush()
+    return answer if isinstance(answer.result, Applied) and answer.result.entries else None
+
+
+def _for_the_rest(credits: int, period: Period, moment: datetime) -> int:
+    """The share of a period's credits that falls on what is left of it, rounded down."""
+    starts_at, ends_at = period
+    whole = ends_at - starts_at
+    left = min(max(ends_at - moment, timedelta()), whole)
+    return credits * (left // timedelta(seconds=1)) // (whole // timedelta(seconds=1))
 
 
 async def end_plan(session: AsyncSession, account_id: UUID) -> None:
     """No further period comes. What is there stays until it expires; a wallet then falls back to the free plan."""
+    await repository.lock_account(session, account_id)
     await repository.drop_plan(session, account_id)
 
 
-def _month(period: PlanPeriod, index: int) -> Period:
-    """The index-th month from the beginning, by the calendar: the 31st becomes the last day of a shorter month."""
-    begins = period.starts_at + relativedelta(months=index)
-    return begins, min(period.starts_at + relativedelta(months=index + 1), period.ends_at)
+async def credits_by_plan(session: AsyncSession) -> dict[str, int]:
+    """Credits each plan brings a month, by its newest terms."""
+    return await insight.plan_grants(session)
+
+
+async def usage_of(session: AsyncSession, platform: Platform, scope: AccountScope) -> PlanUsage:
+    """What the present period's plan credits were, and what is spent of them; bought credits do not count."""
+    now = platform.clock.now()
+    account = await accounts.account(session, scope)
+    lots = [
+        lot
+        for lot in await balances.lots_now(session, scope, account, now)
+        if lot.kind in PERIOD_KINDS and not lot.is_expired(now)
+    ]
+    return PlanUsage(
+        granted=sum(lot.amount for lot in lots),
+        spent=sum(lot.spent for lot in lots),
+        starts_at=account.period_started_at if account else None,
+        ends_at=account.next_reset_at if account else None,
+    )
+
+
+def month_at(starts_at: datetime, ends_at: datetime, moment: datetime) -> Period:
+    """The month from the beginning that a moment lies in, by the calendar: the 31st becomes the last day of a shorter
+    month. The first before the beginning, the last after the end.
+    """
+    within = min(max(moment, starts_at), ends_at)
+    passed = relativedelta(within, starts_at)
+    index = passed.years * 12 + passed.months
+    while starts_at + relativedelta(months=index + 1) <= within:  # from the 31st to the 30th is a month here
+        index += 1
+    if index and starts_at + relativedelta(months=index) >= ends_at:
+        index -= 1
+    begins = starts_at + relativedelta(months=index)
+    return begins, min(starts_at + relativedelta(months=index + 1), ends_at)
 
 
 def _month_at(period: PlanPeriod, moment: datetime) -> Period:
-    """The month a moment lies in; the first before, the last after."""
-    begun = [one for one in range(MONTHS_OF_A_YEAR) if _month(period, one)[0] <= moment]
-    return _month(period, begun[-1] if begun else 0)
+    return month_at(period.starts_at, period.ends_at, moment)
 
 
 async def _free_order(session: AsyncSession, user_id: UUID, period: Period) -> Order:
@@ -211,14 +319,28 @@ async def _free_order(session: AsyncSession, user_id: UUID, period: Period) -> O
     return Order(AccountKind.USER, grant)
 
 
-def _paid_grant(account_id: UUID, terms: CreditPlanGrant, period: Period) -> Grant:
+def _monthly(terms: CreditPlanGrant, credits: int | None) -> int:
+    """What a plan brings for a month: by its own terms, or by a contract's."""
+    return terms.credits if credits is None else credits
+
+
+async def _bring(session: AsyncSession, platform: Platform, order: Order) -> Answer:
+    """Raises PlanCreditsRefused."""
+    [answer] = await apply(session, platform, [order])
+    if not isinstance(answer.result, Applied):
+        reason = answer.result.reason if isinstance(answer.result, Refused) else "the key belongs to another command"
+        raise PlanCreditsRefused(f"{order.command.key} cannot be granted: {reason}")
+    return answer
+
+
+def _paid_grant(account_id: UUID, terms: CreditPlanGrant, period: Period, credits: int | None) -> Grant:
     rollover = None
     if terms.rollover_percent and terms.rollover_months:
         rollover = Rollover(terms.rollover_percent, period[0] + relativedelta(months=terms.rollover_months))
     return plan_grant(
         account_id,
         plan=terms.plan,
-        amount=terms.credits,
+        amount=_monthly(terms, credits),
         kind=LotKind.SUBSCRIPTION_GRANT,
         period=period,
         rollover=rollover,

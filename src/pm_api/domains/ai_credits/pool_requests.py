@@ -2,8 +2,8 @@
 
 A request for a CAP that is approved raises the member's own cap by the approved amount: for the present window alone,
 or for good with `lasting`. Whom only their role's cap limits gets a cap of their own, as high as the role's and the
-amount together. A request for CREDITS asks that the pool get more; approving it tells the member so, and moves no
-credits: those are bought or granted.
+amount together. A request for CREDITS asks that the pool get more; approving it says that an admin agrees, and moves
+no credits: the pool is filled by buying credits or a plan.
 """
 
 from typing import Final
@@ -19,7 +19,12 @@ from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import pools
 from pm_api.domains.ai_credits.engine import caps as rules
 from pm_api.domains.ai_credits.enums import CapWindow
-from pm_api.domains.ai_credits.errors import NoCapToRaise, PoolRequestAlreadyDecided, TooManyPoolRequests
+from pm_api.domains.ai_credits.errors import (
+    NoCapToRaise,
+    NothingLastingToGrant,
+    PoolRequestAlreadyDecided,
+    TooManyPoolRequests,
+)
 from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditCap
 from pm_api.domains.ai_credits.models.pools import CreditPoolRequest
 from pm_api.domains.ai_credits.repository import pools as repository
@@ -140,10 +145,12 @@ async def approve(
 ) -> PoolRequestRead:
     """Grant what was asked for, or another amount; the member is told.
 
-    Raises NotFound, PreconditionFailed, PoolRequestAlreadyDecided, NoCapToRaise, TooManyCaps.
+    Raises NotFound, PreconditionFailed, PoolRequestAlreadyDecided, NothingLastingToGrant, NoCapToRaise, TooManyCaps.
     """
     account = await pools.lock(session, platform, scope)
     row = await _open_request(session, scope, request_id, expected_version)
+    if wanted.lasting and row.kind != PoolRequestKind.CAP:
+        raise NothingLastingToGrant(details=[{"pointer": "/lasting", "detail": "only for kind CAP"}])
     row.approved_amount = wanted.amount or row.amount
     if row.kind == PoolRequestKind.CAP:
         await _raise_cap(session, platform, account, row, lasting=wanted.lasting)
@@ -238,8 +245,7 @@ async def _decide(
     row.version += 1
     row.updated_at = now
     await session.flush()
-    approved = status is PoolRequestStatus.APPROVED
-    outcome = f"approved: {row.approved_amount} credits more" if approved else "declined"
+    title, body = _told(row, status)
     await notifications.notify(
         session,
         platform,
@@ -247,8 +253,8 @@ async def _decide(
         category=Category.CREDITS,
         type="credits.pool_request_decided",
         dedup_key=f"credits.pool_request_decided:{row.id}",
-        title=f"Your request was {outcome}",
-        body=note or "",
+        title=title,
+        body="\n".join(part for part in (note, body) if part),
         reason="You asked for it.",
         data={"requestId": str(row.id)},
         link=LINK,
@@ -266,6 +272,18 @@ async def _decide(
         lasting=row.lasting,
     )
     _record(session, platform, scope, row, status.lower())
+
+
+def _told(row: CreditPoolRequest, status: PoolRequestStatus) -> tuple[str, str]:
+    """(title, body) of what the member is told beside the admin's note."""
+    if status is not PoolRequestStatus.APPROVED:
+        return "Your request was declined", ""
+    if row.kind == PoolRequestKind.CAP:
+        return f"Your request was approved: {row.approved_amount} credits more", ""
+    return (
+        f"An admin agreed that the pool needs {row.approved_amount} credits more",
+        "Nothing was added by this: the pool is filled by buying credits or a plan.",
+    )
 
 
 def _record(

@@ -80,11 +80,13 @@ async def pool(session: AsyncSession, platform: Platform, scope: AccountScope) -
 async def update_settings(
     session: AsyncSession, platform: Platform, scope: AccountScope, wanted: PoolUpdate, expected_version: int | None
 ) -> PoolRead:
-    """Change what was sent; raises PreconditionFailed."""
+    """Change what was sent, and nothing when nothing was; raises PreconditionFailed."""
     account = await lock(session, platform, scope)
     settings = await repository.settings_of(session, scope)
     check_version(settings.version if settings else 0, version_in(expected_version))
     sent = wanted.model_dump(include=set(wanted.model_fields_set))
+    if not sent:
+        return await pool(session, platform, scope)
     now = platform.clock.now()
     if settings is None:
         settings = CreditPool(account_id=account.id, version=0, created_at=now, **PoolUpdate().model_dump())
@@ -103,11 +105,14 @@ async def lock(session: AsyncSession, platform: Platform, scope: AccountScope) -
     locked before, and the caller's role in it read again; raises WorkspaceNotFound, Forbidden.
     """
     if isinstance(scope, WorkspaceScope):
-        await _lock_workspace(session, scope)
+        await lock_managed(session, scope)
     return await lock_open_account(session, platform, scope)
 
 
-async def _lock_workspace(session: AsyncSession, scope: WorkspaceScope) -> None:
+async def lock_managed(session: AsyncSession, scope: WorkspaceScope) -> None:
+    """A pool's workspace under its lock, and the caller's role in it read again: who manages its credits now. Raises
+    WorkspaceNotFound, Forbidden.
+    """
     workspace = await identity.lock_workspace(session, scope.workspace_id)
     member = await identity.member_by_user(session, scope.workspace_id, scope.user_id)
     if workspace is None or workspace.deleted_at is not None or member is None:
@@ -360,15 +365,16 @@ def _counter_of(
 
 def _read_cap(row: CreditCap, used: int | None, *, on_top: int, over: int, resets_at: datetime) -> CapRead:
     """`over` was granted for a window that has passed: it is in the cap and in the counter until the sweep."""
-    amount = max(0, row.amount - over)
+    limit = max(0, row.amount - over)
     truly_used = None if used is None else max(0, used - over)
     return CapRead(
         subject=row.subject,
         window=CapWindow(row.cap_window),
-        amount=amount,
+        amount=max(0, limit - on_top),
         granted_on_top=on_top,
+        limit=limit,
         used=truly_used,
-        left=None if truly_used is None else max(0, amount - truly_used),
+        left=None if truly_used is None else max(0, limit - truly_used),
         resets_at=resets_at,
         version=row.version,
     )

@@ -30,10 +30,11 @@ from pm_api.domains.ai_credits.errors import (
     AmountTooLarge,
     ExpiryPassed,
 )
-from pm_api.domains.ai_credits.outcomes import capture_answer, entry_answer, hold_answer
+from pm_api.domains.ai_credits.outcomes import capture_answer, entry_answer, grant_answer, hold_answer
 from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.schemas.ledger import (
     EntryAnswer,
+    GrantAnswer,
     GrantRequest,
     SpendRequest,
     WorkRequest,
@@ -70,13 +71,13 @@ class Told:
 LEDGER_OPERATIONS: Final[dict[str, Told]] = {
     SPEND_OPERATION: Told(200, entry_answer),
     SPEND_BATCH_OPERATION: Told(200, entry_answer, keys_of=SPEND_OPERATION),
-    GRANT_OPERATION: Told(200, entry_answer),
+    GRANT_OPERATION: Told(200, grant_answer),
     PLACE_OPERATION: Told(201, hold_answer),
     CAPTURE_OPERATION: Told(200, capture_answer),
     RELEASE_OPERATION: Told(200, hold_answer),
     EXTEND_OPERATION: Told(200, hold_answer),
     REFUND_OPERATION: Told(200, entry_answer),
-    ADJUST_OPERATION: Told(200, entry_answer),
+    ADJUST_OPERATION: Told(200, grant_answer),
     VOID_OPERATION: Told(200, entry_answer),
 }
 """Every operation whose Idempotency-Key is a key of the ledger: `GET /api/idempotency/{key}` asks for it here."""
@@ -120,7 +121,7 @@ def measured_by(price: Price | None, request: WorkRequest, otherwise: str) -> Me
     """The same with the service's price at hand. Raises AmountTooLarge."""
     if price is None:
         return Measure(request.amount or 0, None, None, request.description or otherwise)
-    quantity = request.quantity or 1
+    quantity = quantity_of(request) or 1
     if price.cost * quantity > MAX_AMOUNT:
         raise AmountTooLarge
     text = request.description or f"{request.service} × {quantity}"
@@ -145,12 +146,27 @@ def role_of(scope: CreditScope) -> str | None:
     return scope.role if isinstance(scope, WorkspaceScope) else None
 
 
+def quantity_of(request: WorkRequest) -> int | None:
+    """Units of a service that are asked for."""
+    return None if request.service is None else request.quantity or 1
+
+
+def spend_command(scope: CreditScope, request: WorkRequest, key: str) -> tuple[UUID, str, bytes]:
+    """(account, key, fingerprint) of a spend: what it is known by, whatever it costs."""
+    return (
+        repository.account_id_of(scope),
+        client_key(scope.actor.key, SPEND_OPERATION, key),
+        asked(SPEND_OPERATION, request, quantity_of(request)),
+    )
+
+
 def spend_order(scope: CreditScope, request: WorkRequest, key: str, measured: Measure, by: By) -> Order:
     """A spend to be submitted, under the caller's key."""
+    account_id, stored_key, content = spend_command(scope, request, key)
     command = Spend(
-        account_id=repository.account_id_of(scope),
-        key=client_key(scope.actor.key, SPEND_OPERATION, key),
-        fingerprint=asked(SPEND_OPERATION, request, measured.quantity),
+        account_id=account_id,
+        key=stored_key,
+        fingerprint=content,
         by=by,
         amount=measured.amount,
         description=measured.description,
@@ -169,26 +185,35 @@ async def spend(platform: Platform, scope: CreditScope, request: SpendRequest, k
     Raises InsufficientCredits and SpendingCapReached (kept with the key), IdempotencyKeyReused, UnknownService,
     AmountTooLarge, LedgerBusy.
     """
-    measured = await measure(platform, request, DESCRIPTION)
-    order = spend_order(scope, request, key, measured, ledger.by(scope.actor))
-    answer = await platform.part(LedgerWriter).submit(order)
+    try:
+        measured = await measure(platform, request, DESCRIPTION)
+    except ApiError as refusal:
+        answer = await first_answer(platform, refusal, *spend_command(scope, request, key))
+    else:
+        order = spend_order(scope, request, key, measured, ledger.by(scope.actor))
+        answer = await platform.part(LedgerWriter).submit(order)
     return entry_answer(platform, answer), answer.replayed
 
 
-async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, key: str) -> tuple[EntryAnswer, bool]:
+async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, key: str) -> tuple[GrantAnswer, bool]:
     """Bring credits by an operator's hand, exactly once under the key; (answer, replayed).
 
-    Raises AccountNotFound, IdempotencyKeyReused, BalanceLimitExceeded, LedgerBusy.
+    Raises AccountNotFound, ExpiryPassed, IdempotencyKeyReused, BalanceLimitExceeded, LedgerBusy.
     """
-    if request.expires_at is not None and request.expires_at <= platform.clock.now():
-        raise ExpiryPassed(details=[{"pointer": "/expiresAt", "detail": "Lies in the past"}])
-    kind, account_id = await account_of(platform, request.user_id, request.workspace_id)
     stored_key = client_key(scope.actor.key, GRANT_OPERATION, key)
     expires_at = request.expires_at
+    content = fingerprint(GRANT_OPERATION, request.amount, request.reason, expires_at)
+    try:
+        if expires_at is not None and expires_at <= platform.clock.now():
+            raise ExpiryPassed(details=[{"pointer": "/expiresAt", "detail": "Lies in the past"}])
+        kind, account_id = await account_of(platform, request.user_id, request.workspace_id)
+    except ApiError as refusal:
+        answer = await first_answer(platform, refusal, request.user_id or request.workspace_id, stored_key, content)
+        return grant_answer(platform, answer), answer.replayed
     command = Grant(
         account_id=account_id,
         key=stored_key,
-        fingerprint=fingerprint(GRANT_OPERATION, request.amount, request.reason, expires_at),
+        fingerprint=content,
         by=ledger.by(scope.actor),
         lots=(
             LotDraft(
@@ -202,7 +227,22 @@ async def grant(platform: Platform, scope: AdminScope, request: GrantRequest, ke
         description=request.reason,
     )
     answer = await platform.part(LedgerWriter).submit(Order(kind, command))
-    return entry_answer(platform, answer), answer.replayed
+    return grant_answer(platform, answer), answer.replayed
+
+
+async def first_answer(
+    platform: Platform, refusal: ApiError, account_id: UUID | None, key: str, content: bytes
+) -> Answer:
+    """What a command ended in that could not be asked for today any more, because time or the catalogue went on:
+    a retry gets the first answer all the same. Raises the refusal when the key was never used.
+    """
+    if account_id is None:
+        raise refusal
+    async with platform.database.reading() as session:
+        answer = await store.stored_answer(sql.SessionStatements(session), account_id, key, content)
+    if answer is None:
+        raise refusal
+    return answer
 
 
 async def stored_outcome(

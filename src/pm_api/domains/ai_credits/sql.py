@@ -92,10 +92,11 @@ JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS asked(account_id, source_type
 LOTS_OF_ENDING_PERIOD = f"""
 SELECT {_LOT} FROM credit_grants g JOIN credit_accounts a ON a.id = g.account_id
 WHERE g.account_id = ANY($1::uuid[]) AND g.kind = 'SUBSCRIPTION_GRANT' AND g.effective_at >= a.period_started_at
+  AND g.expires_at > a.period_started_at
 """  # noqa: S608
 HOLDS = """
 SELECT account_id, id, status, amount, captured, service, quantity, price_version, description, metadata AS details,
-       actor_user_id, expires_at, created_at
+       actor_user_id, expires_at, created_at, guarded
 FROM credit_holds JOIN (
     SELECT h.account_id, h.id FROM credit_holds h JOIN credit_accounts a ON a.id = h.account_id
     WHERE h.account_id = ANY($1::uuid[]) AND h.status = 'OPEN' AND h.expires_at <= greatest($2, a.updated_at)
@@ -170,7 +171,7 @@ LOT_COLUMNS = (
 )
 HOLD_COLUMNS = (
     *("account_id", "id", "status", "amount", "captured", "service", "quantity", "price_version", "description"),
-    *("metadata", "actor_user_id", "expires_at", "created_at"),
+    *("metadata", "actor_user_id", "expires_at", "created_at", "guarded"),
 )
 HOLD_PART_COLUMNS = ("account_id", "hold_id", "grant_id", "amount")
 ALERT_COLUMNS = ("account_id", "kind", "reference", "details", "created_at")
@@ -229,4 +230,9 @@ READ_ENTRIES = """
 SELECT account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id, service, quantity,
        price_version, description, metadata, command_key, reverses_seq, hash, created_at, hold_id, debt_after
 FROM credit_entries JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq) USING (account_id, seq)
+"""
+READ_MADE_LOTS = """
+SELECT account_id, entry_seq, grant_id, amount
+FROM credit_allocations JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, entry_seq)
+     USING (account_id, entry_seq)
 """

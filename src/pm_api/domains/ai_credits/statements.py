@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import signing
-from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.core.actor import CreditScope, LeadScope, WorkspaceScope
 from pm_api.core.crypto import KeyRing, encode_url
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import statement_form
@@ -47,9 +47,7 @@ class _Part:
     made: Mapping[int, LotFacts]
 
 
-async def statement(
-    session: AsyncSession, platform: Platform, scope: AccountScope, month: str, part: int
-) -> Document:
+async def statement(session: AsyncSession, platform: Platform, scope: CreditScope, month: str, part: int) -> Document:
     """One part of a month's statement. Once the month is over it is the same to the byte, until the key is changed.
 
     Raises InvalidMonth, StatementNotFound, StatementUnprovable.
@@ -91,7 +89,9 @@ def _state(now: datetime, ends: datetime) -> dict[str, Any]:
     return {"final": final, "asOf": statement_form.time_form(ends if final else now)}
 
 
-def _kind(scope: AccountScope) -> AccountKind:
+def _kind(scope: CreditScope) -> AccountKind:
+    if isinstance(scope, LeadScope):
+        return AccountKind.LEAD
     return AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
 
 

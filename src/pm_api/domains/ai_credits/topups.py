@@ -1,7 +1,8 @@
 """Auto top-up: what an account would have bought for it when it runs low, and the rules of buying.
 
 Settings are kept and shown here, and the rules stand ready as pure functions. Nothing is charged by this module: who
-charges (billing) asks `due`, and writes down how it went with `change_state`.
+charges (billing) asks `due`, and writes down how it went with `change_state`. There it also says, by
+`rearm_by_new_card` and `without_payment_method`, whether there is something to charge; until then nothing is armed.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from pm_api.identity import audit
 BACKOFF: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """How long to wait after the first, second, third declined payment in a row. The next one disarms."""
 CARD_DECLINED: Final = "card_declined"
+NO_PAYMENT_METHOD: Final = "NO_PAYMENT_METHOD"
 
 
 # --- the rules -------------------------------------------------------------------------------------------------
@@ -47,6 +49,7 @@ class Settings:
 class State:
     """How it has gone. `spent_minor` was spent in the UTC month that begins on `spent_month`."""
 
+    payment_method_ready: bool = False
     failures: int = 0
     last_failure_at: datetime | None = None
     next_attempt_at: datetime | None = None
@@ -64,14 +67,19 @@ def spent_this_month(state: State, now: datetime) -> int:
     return state.spent_minor if state.spent_month == month_of(now) else 0
 
 
+def why_disarmed(state: State) -> str | None:
+    """Why nothing may be bought however low the credits are; None while nothing stands against it."""
+    return state.disarmed_reason or (None if state.payment_method_ready else NO_PAYMENT_METHOD)
+
+
 def due(settings: Settings, state: State, available: int, now: datetime) -> bool:
-    """Whether the pack is to be bought now: wanted, armed, below the threshold, not waiting after a declined payment,
-    and within the month's cap with this purchase.
+    """Whether the pack is to be bought now: wanted, with something to charge, not stopped, below the threshold, not
+    waiting after a declined payment, and within the month's cap with this purchase.
     """
     waiting = state.next_attempt_at is not None and now < state.next_attempt_at
     return (
         settings.enabled
-        and state.disarmed_reason is None
+        and why_disarmed(state) is None
         and not waiting
         and available < settings.threshold
         and spent_this_month(state, now) + settings.price_minor <= settings.monthly_cap_minor
@@ -100,7 +108,12 @@ def after_success(state: State, price_minor: int, now: datetime) -> State:
 
 def rearm_by_new_card(state: State) -> State:
     """A card that was never tried: what the old one did is forgotten, what was spent is not."""
-    return replace(state, failures=0, next_attempt_at=None, disarmed_reason=None)
+    return replace(state, payment_method_ready=True, failures=0, next_attempt_at=None, disarmed_reason=None)
+
+
+def without_payment_method(state: State) -> State:
+    """The last payment method was removed, or may no longer be charged."""
+    return replace(state, payment_method_ready=False)
 
 
 # --- settings --------------------------------------------------------------------------------------------------
@@ -119,7 +132,7 @@ async def put(
     wanted: AutoTopUpWrite,
     expected_version: int | None,
 ) -> AutoTopUpRead:
-    """Set everything anew. What was disarmed stays so: only a new card arms it again.
+    """Set everything anew. What is disarmed stays so: only a payment method, or a new card after declines, arms it.
 
     Raises UnknownPackName, OfferExpired, TopUpCurrencyDiffers, MonthlyCapTooLow, PreconditionFailed.
     """
@@ -135,7 +148,14 @@ async def put(
     check_version(row.version if row else 0, pools.version_in(expected_version))
     now = platform.clock.now()
     if row is None:
-        row = CreditAutoTopUp(account_id=account.id, version=0, failures=0, spent_minor=0, created_at=now)
+        row = CreditAutoTopUp(
+            account_id=account.id,
+            version=0,
+            payment_method_ready=False,
+            failures=0,
+            spent_minor=0,
+            created_at=now,
+        )
         session.add(row)
     row.enabled = wanted.enabled
     row.threshold = wanted.threshold
@@ -168,6 +188,7 @@ async def change_state(
     if row is None:
         return None
     changed = change(_state(row))
+    row.payment_method_ready = changed.payment_method_ready
     row.failures = changed.failures
     row.last_failure_at = changed.last_failure_at
     row.next_attempt_at = changed.next_attempt_at
@@ -180,6 +201,7 @@ async def change_state(
 
 def _state(row: CreditAutoTopUp) -> State:
     return State(
+        payment_method_ready=row.payment_method_ready,
         failures=row.failures,
         last_failure_at=row.last_failure_at,
         next_attempt_at=row.next_attempt_at,
@@ -199,12 +221,12 @@ def _read(account_id: UUID, row: CreditAutoTopUp | None, now: datetime) -> AutoT
         monthly_cap=row.monthly_cap_minor if row else None,
         currency=row.currency if row else None,
         state=AutoTopUpState(
-            armed=row is not None and row.enabled and state.disarmed_reason is None,
+            armed=row is not None and row.enabled and why_disarmed(state) is None,
             failures=state.failures,
             last_failure_at=state.last_failure_at,
             next_attempt_at=state.next_attempt_at,
             spent_this_month=spent_this_month(state, now),
-            disarmed_reason=state.disarmed_reason,
+            disarmed_reason=why_disarmed(state),
         ),
         version=row.version if row else 0,
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import AccountScope
+from pm_api.core.actor import CreditScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.book import PRIORITY, Allocation, Entry, LotFacts
 from pm_api.domains.ai_credits.enums import EntryType, LotKind
@@ -89,7 +89,7 @@ class _Proof:
         return proofs.lot_facts(lot)
 
 
-async def verify(session: AsyncSession, platform: Platform, scope: AccountScope) -> Verification:
+async def verify(session: AsyncSession, platform: Platform, scope: CreditScope) -> Verification:
     """Walk the whole book in one snapshot and compare it with the account's, the lots', the holds' and the days'
     stored figures. What has run out but is not yet posted breaks nothing: rows are compared with rows.
     """

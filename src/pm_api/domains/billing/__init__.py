@@ -1,5 +1,5 @@
-"""Billing: what money does. Turns what Stripe says into credits, once.
+"""Billing: what money does. Plans on offer, contracts, an account's use of its plan; what Stripe says, as credits.
 
-Promises: the same purchase under any number of events, in any order, grants once; what cannot be understood is held
-and reported, never guessed. Owns no table yet.
+Owns contracts. Promises: the same purchase under any number of events, in any order, grants once; what cannot be
+understood is held and reported, never guessed; a contract's limits and credits begin and end together.
 """

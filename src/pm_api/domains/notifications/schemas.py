@@ -42,7 +42,7 @@ class NotificationRead(ApiModel):
 
 
 class NotificationAnswer(ApiModel):
-    notification: NotificationRead
+    notification: NotificationRead = Field(description="The notification as it is now.")
 
 
 class NotificationsAnswer(ApiModel):

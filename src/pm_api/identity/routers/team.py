@@ -14,6 +14,7 @@ from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Text
+from pm_api.entitlements.errors import PlanLimitReached
 from pm_api.identity import members
 from pm_api.identity.errors import LastOwner, RoleTooHigh, WorkspaceNotFound
 from pm_api.identity.guards import require
@@ -46,7 +47,7 @@ async def list_members(
     "/team/members/{member_id}",
     operation_id="changeMemberRole",
     responses={200: ETAG_HEADER},
-    openapi_extra=raises(NotFound, RoleTooHigh, LastOwner, PreconditionFailed, InvalidIfMatch),
+    openapi_extra=raises(NotFound, RoleTooHigh, LastOwner, PlanLimitReached, PreconditionFailed, InvalidIfMatch),
 )
 async def change_member_role(
     scope: Annotated[WorkspaceScope, Depends(require("member.manage", of="workspace_members"))],

@@ -13,6 +13,7 @@ from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
+from pm_api.entitlements.errors import PlanLimitReached
 from pm_api.identity import workspaces
 from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound
 from pm_api.identity.guards import require, signed_in
@@ -176,7 +177,7 @@ async def restore_workspace(
     "/workspaces/{workspace_id}/transfer",
     operation_id="transferWorkspace",
     responses={200: ETAG_HEADER},
-    openapi_extra=raises(WorkspaceNotFound, NotFound, InvalidTransition),
+    openapi_extra=raises(WorkspaceNotFound, NotFound, InvalidTransition, PlanLimitReached),
 )
 async def transfer_workspace(
     scope: Annotated[WorkspaceScope, Depends(require("workspace.transfer", of="workspaces"))],

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSON(), server_default=sa.text("'{}'::json"), nullable=False),
     )
     op.add_column("credit_holds", sa.Column("actor_user_id", sa.Uuid(), nullable=True))
+    op.add_column("credit_holds", sa.Column("guarded", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.create_index("ix_credit_holds_id", "credit_holds", ["id"], unique=True)
     op.create_index(
         "ix_credit_holds_open",
@@ -116,7 +117,7 @@ def downgrade() -> None:
     op.drop_column("credit_usage_days", "refunded")
     op.drop_index("ix_credit_holds_open", table_name="credit_holds")
     op.drop_index("ix_credit_holds_id", table_name="credit_holds")
-    for name in ("actor_user_id", "metadata", "price_version", "quantity"):
+    for name in ("guarded", "actor_user_id", "metadata", "price_version", "quantity"):
         op.drop_column("credit_holds", name)
     op.drop_index("ix_credit_entries_hold", table_name="credit_entries")
     op.drop_index("ix_credit_entries_reverses", table_name="credit_entries")

@@ -18,7 +18,9 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_grant_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("peak_credits", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_credit_plans_starts_before_it_ends")),
+        sa.CheckConstraint("peak_credits >= 0", name=op.f("ck_credit_plans_peak_credits_not_negative")),
         sa.ForeignKeyConstraint(["account_id"], ["credit_accounts.id"], name=op.f("fk_credit_plans_account_id")),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_credit_plans")),
     )

@@ -64,9 +64,9 @@ def reverse(book: Book, command: Reverse) -> Result:
         )
     ]
     before = len(book.new_lots)
-    entries += _make_good(book, command, shares)
+    entries += _make_good(book, command, shares, entries[0])
     came = [*shares, *((one.lot, one.lot.amount) for one in book.new_lots[before:])]
-    entries += book.pay_debt(came, command=command)
+    entries += book.pay_debt(came, by=command.by, key=command.key)
     book.forget_empty()
     return book.applied(entries)
 
@@ -84,19 +84,24 @@ def _newest_first(book: Book, past: PastEntry, amount: int) -> list[Share]:
     return shares
 
 
-def _make_good(book: Book, command: Reverse, shares: Sequence[Share]) -> list[Entry]:
-    """What went back into a lot that has run out expires there, and comes again as a lot of 30 days."""
-    expired = sorted(((lot, part) for lot, part in shares if lot.is_expired(book.now)), key=_burn_down)
-    entries = [book.expire(lot, part) for lot, part in expired]
+def _make_good(book: Book, command: Reverse, shares: Sequence[Share], reversal: Entry) -> list[Entry]:
+    """What went back into a lot that has run out leaves it again, and comes as a lot of 30 days. It is voided there,
+    not expired: what expired may roll over, and would then come twice.
+    """
+    ended = sorted(((lot, part) for lot, part in shares if lot.is_expired(book.now)), key=_burn_down)
+    entries = [
+        book.take(EntryType.VOID, [share], by=command.by, key=command.key, description="Made good by a new lot")
+        for share in ended
+    ]
     by_service: dict[str | None, int] = {}
-    for lot, part in expired:
+    for lot, part in ended:
         by_service[lot.service] = by_service.get(lot.service, 0) + part
     for service, amount in by_service.items():
         draft = LotDraft(
             kind=LotKind.REFUND,
             amount=amount,
             source_type="reversal",
-            source_ref=command.key if service is None else f"{command.key}:{service}",
+            source_ref=str(reversal.seq) if service is None else f"{reversal.seq}:{service}",
             expires_at=book.now + REFUND_LIFETIME,
             service=service,
         )
@@ -120,6 +125,8 @@ def claw_back(book: Book, command: ClawBack) -> Result:
         entries.append(_line(book, EntryType.REVERSAL, restored, 1, command))
     entries += _give_again(book, command, restored, sum(move.again for move in moves))
     book.forget_empty()
+    if taken:
+        book.warn(entries[0])
     return book.applied(entries)
 
 
@@ -196,7 +203,7 @@ def _give_again(book: Book, command: ClawBack, restored: Sequence[Share], again:
         draft = LotDraft(kind=LotKind.REFUND, amount=again, source_type="reinstatement", source_ref=command.key)
         entries.append(book.make_lot(draft, command=command, description=command.description))
     came = [*restored, *((one.lot, one.lot.amount) for one in book.new_lots[before:])]
-    return entries + book.pay_debt(came, command=command)
+    return entries + book.pay_debt(came, by=command.by, key=command.key)
 
 
 def _burn_down(share: Share) -> tuple[object, ...]:

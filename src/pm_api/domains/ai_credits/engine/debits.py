@@ -79,9 +79,15 @@ def transfer(book: Book, command: Transfer) -> Result:
         if missing:
             return insufficient(command.by.request_id, command.amount, command.amount - missing)
     entry = book.take(
-        EntryType.TRANSFER_OUT, shares, command=command, description=command.description, details=command.details
+        EntryType.TRANSFER_OUT,
+        shares,
+        by=command.by,
+        key=command.key,
+        description=command.description,
+        details=command.details,
     )
     book.forget_empty()
+    book.warn(entry)
     return book.applied((entry,))
 
 
@@ -100,9 +106,15 @@ def void(book: Book, command: Void) -> Result:
         if missing:
             return insufficient(command.by.request_id, amount, amount - missing)
     entry = book.take(
-        EntryType.VOID, shares, command=command, description=command.description, details=command.details
+        EntryType.VOID,
+        shares,
+        by=command.by,
+        key=command.key,
+        description=command.description,
+        details=command.details,
     )
     book.forget_empty()
+    book.warn(entry)
     return book.applied((entry,))
 
 

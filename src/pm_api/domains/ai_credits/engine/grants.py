@@ -1,6 +1,19 @@
 """What brings credits: grants of every kind, plan periods, rollover."""
 
-from pm_api.domains.ai_credits.book import PLAN_KINDS, UNALERTED, Entry, LotDraft, Refusal, Refused, Result
+from collections.abc import Sequence
+from datetime import datetime
+
+from pm_api.domains.ai_credits.book import (
+    MAX_LOTS_TO_GIVE_TO,
+    PLAN_KINDS,
+    UNALERTED,
+    Entry,
+    Lot,
+    LotDraft,
+    Refusal,
+    Refused,
+    Result,
+)
 from pm_api.domains.ai_credits.commands import Grant, Rollover
 from pm_api.domains.ai_credits.engine import holds
 from pm_api.domains.ai_credits.engine.working import MAX_BALANCE, Book
@@ -11,10 +24,12 @@ def grant(book: Book, command: Grant) -> Result:
     total = sum(draft.amount for draft in command.lots)
     if book.state.balance + total > MAX_BALANCE:
         return Refused(Refusal.BALANCE_LIMIT_EXCEEDED, {"limit": MAX_BALANCE}, command.by.request_id)
+    if any(draft.kind is LotKind.GIFT for draft in command.lots) and _crowded(book):
+        return Refused(Refusal.TOO_MANY_LOTS, {"limit": MAX_LOTS_TO_GIVE_TO}, command.by.request_id)
     book.changed = True
     entries: list[Entry] = []
-    if command.replaces_plan:
-        entries += _end_plan(book)
+    ended = [lot for lot in book.state.lots if lot.kind in PLAN_KINDS] if command.replaces_plan else []
+    entries += _end_plan(book, ended)
     drafts = list(command.lots)
     if command.rollover is not None:
         carried = _carried(book, command.rollover)
@@ -26,7 +41,8 @@ def grant(book: Book, command: Grant) -> Result:
     made = [one.lot for one in book.new_lots[len(book.new_lots) - len(drafts) :]] if drafts else []
     if command.period is not None:
         book.state.period_started_at, book.state.next_reset_at = command.period
-    entries += book.pay_debt([(lot, lot.amount) for lot in made], command=command)
+    entries += book.pay_debt([(lot, lot.amount) for lot in made], by=command.by, key=command.key)
+    entries += holds.leave(book, ended, [lot for lot in made if lot.kind in PLAN_KINDS])
     holds.move_to(book, made)
     book.forget_empty()
     if drafts:
@@ -35,14 +51,13 @@ def grant(book: Book, command: Grant) -> Result:
     return book.applied(entries)
 
 
-def _end_plan(book: Book) -> list[Entry]:
+def _crowded(book: Book) -> bool:
+    return sum(lot.remaining > 0 for lot in book.state.lots) >= MAX_LOTS_TO_GIVE_TO
+
+
+def _end_plan(book: Book, lots: Sequence[Lot]) -> list[Entry]:
     """A plan's credits are replaced by the next plan's, never added to."""
-    entries = []
-    for lot in book.state.lots:
-        usable = lot.available(book.now)
-        if lot.kind in PLAN_KINDS and usable > 0:
-            entries.append(book.expire(lot, usable))
-    return entries
+    return [book.expire(lot, usable) for lot in lots if (usable := lot.available(book.now)) > 0]
 
 
 def _carried(book: Book, rollover: Rollover) -> int:
@@ -51,10 +66,15 @@ def _carried(book: Book, rollover: Rollover) -> int:
     ended = [
         lot
         for lot in book.state.lots
-        if lot.kind is LotKind.SUBSCRIPTION_GRANT and started_at is not None and lot.effective_at >= started_at
+        if lot.kind is LotKind.SUBSCRIPTION_GRANT and started_at is not None and _belongs(lot, started_at)
     ]
     leftover = sum(lot.expired for lot in ended)
     return min(leftover, sum(lot.amount for lot in ended) * rollover.max_percent // 100)
+
+
+def _belongs(lot: Lot, started_at: datetime) -> bool:
+    """To the period that began then: a late lot of the one before has an earlier end."""
+    return lot.effective_at >= started_at and lot.expires_at is not None and lot.expires_at > started_at
 
 
 def _rollover_draft(command: Grant, rollover: Rollover, amount: int) -> LotDraft:

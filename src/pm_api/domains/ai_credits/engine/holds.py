@@ -5,13 +5,16 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from pm_api.domains.ai_credits.book import MAX_OPEN_HOLDS, NEVER, By, Entry, Hold, Lot, Refusal, Refused, Result
+from pm_api.domains.ai_credits.book import MAX_OPEN_HOLDS, NEVER, Entry, Hold, Lot, Refusal, Refused, Result
 from pm_api.domains.ai_credits.commands import Capture, Extend, PlaceHold, Release
 from pm_api.domains.ai_credits.engine import caps
 from pm_api.domains.ai_credits.engine.debits import for_service, insufficient, use
-from pm_api.domains.ai_credits.engine.working import Book
+from pm_api.domains.ai_credits.engine.working import SYSTEM, Book, Share
 from pm_api.domains.ai_credits.enums import HoldStatus
 
+LONGEST: Final = timedelta(hours=24)
+SYSTEM_KEY: Final = "s:"
+"""No caller's key begins so."""
 _RESOLVED: Final = {
     HoldStatus.CAPTURED: Refusal.HOLD_CAPTURED,
     HoldStatus.RELEASED: Refusal.HOLD_RELEASED,
@@ -23,7 +26,8 @@ def expire_due(book: Book) -> None:
     """Holds whose time has passed give back what they have; that of expired lots is swept with the lots."""
     for hold in sorted(book.state.holds.values(), key=_age):
         if hold.status is HoldStatus.OPEN and hold.expires_at <= book.now:
-            _give_back(book, hold, HoldStatus.EXPIRED)
+            came = _give_back(book, hold, HoldStatus.EXPIRED)
+            book.pay_debt(came, by=SYSTEM, key=f"s:hold-expiry:{hold.id}")
 
 
 def place(book: Book, command: PlaceHold) -> Result:
@@ -50,6 +54,7 @@ def place(book: Book, command: PlaceHold) -> Result:
         actor_user_id=command.by.user_id,
         expires_at=book.now + timedelta(seconds=command.ttl_s),
         created_at=book.now,
+        guarded=command.guarded,
     )
     for lot, part in shares:
         lot.held += part
@@ -64,7 +69,7 @@ def place(book: Book, command: PlaceHold) -> Result:
 
 
 def capture(book: Book, command: Capture) -> Result:
-    hold = _open_hold(book, command.hold_id, command.by)
+    hold = _open_hold(book, command)
     if isinstance(hold, Refused):
         return hold
     left = hold.amount - hold.captured
@@ -91,25 +96,26 @@ def capture(book: Book, command: Capture) -> Result:
         hold.status = HoldStatus.CAPTURED
         book.state.open_holds -= 1
     elif command.final:
-        entries += _give_back(book, hold, HoldStatus.CAPTURED)
+        entries += _resolve(book, hold, HoldStatus.CAPTURED, command)
     _touch(book, hold)
     book.warn(entries[0])
     return book.applied(entries, hold)
 
 
 def release(book: Book, command: Release) -> Result:
-    hold = _open_hold(book, command.hold_id, command.by)
+    hold = _open_hold(book, command)
     if isinstance(hold, Refused):
         return hold
-    entries = _give_back(book, hold, HoldStatus.RELEASED)
+    entries = _resolve(book, hold, HoldStatus.RELEASED, command)
     return book.applied(entries, hold)
 
 
 def extend(book: Book, command: Extend) -> Result:
-    hold = _open_hold(book, command.hold_id, command.by)
+    hold = _open_hold(book, command)
     if isinstance(hold, Refused):
         return hold
-    hold.expires_at = max(hold.expires_at, book.now + timedelta(seconds=command.ttl_s))
+    wanted = min(book.now + timedelta(seconds=command.ttl_s), hold.created_at + LONGEST)
+    hold.expires_at = max(hold.expires_at, wanted)
     _touch(book, hold)
     return book.applied((), hold)
 
@@ -139,37 +145,58 @@ def _move(book: Book, hold: Hold, old: Lot, new: Lot, part: int) -> None:
     _touch(book, hold)
 
 
-def _open_hold(book: Book, hold_id: UUID, by: By) -> Hold | Refused:
-    hold = book.state.holds.get(hold_id)
+def leave(book: Book, ended: Sequence[Lot], made: Sequence[Lot]) -> list[Entry]:
+    """Open holds leave a plan's lots for those of the plan in its place; what they leave behind expires with the rest
+    of that plan.
+    """
+    old = [lot for lot in sorted(ended, key=Lot.order) if lot.held]
+    held = {lot.id: lot.held for lot in old}
+    for hold in sorted(book.state.holds.values(), key=_age):
+        if hold.status is not HoldStatus.OPEN:
+            continue
+        for new in sorted(for_service(made, hold.service), key=Lot.order):
+            for lot in old:
+                part = min(hold.parts.get(lot.id, 0), new.available(book.now))
+                if part > 0:
+                    _move(book, hold, lot, new, part)
+    return [book.expire(lot, left) for lot in old if (left := held[lot.id] - lot.held) > 0]
+
+
+def _open_hold(book: Book, command: Capture | Release | Extend) -> Hold | Refused:
+    hold = book.state.holds.get(command.hold_id)
     if hold is None:
-        return Refused(Refusal.HOLD_NOT_FOUND, {}, by.request_id)
+        return Refused(Refusal.HOLD_NOT_FOUND, {}, command.by.request_id)
     if hold.status is not HoldStatus.OPEN:
-        return Refused(_RESOLVED[hold.status], {}, by.request_id)
+        return Refused(_RESOLVED[hold.status], {}, command.by.request_id)
+    if hold.guarded and not command.key.startswith(SYSTEM_KEY):
+        return Refused(Refusal.HOLD_IN_USE, {}, command.by.request_id)
     return hold
 
 
-def _give_back(book: Book, hold: Hold, status: HoldStatus) -> list[Entry]:
-    """What is left of a hold goes back to its lots; the part of a lot that has run out meanwhile expires at once."""
+def _resolve(book: Book, hold: Hold, status: HoldStatus, command: Capture | Release) -> list[Entry]:
+    """Give back what is left; the part of a lot that has run out meanwhile expires at once, the rest pays a debt."""
+    came = _give_back(book, hold, status)
+    entries = [book.expire(lot, part) for lot, part in came if lot.is_expired(book.now)]
+    entries += book.pay_debt(came, by=command.by, key=command.key)
+    book.forget_empty()
+    return entries
+
+
+def _give_back(book: Book, hold: Hold, status: HoldStatus) -> list[Share]:
+    """End a hold: what is left of it goes back to its lots."""
+    came = [(lot, hold.parts[lot.id]) for lot in _lots_of(book, hold)]
     given = 0
-    expired = []
-    for lot in _lots_of(book, hold):
-        part = hold.parts[lot.id]
+    for lot, part in came:
         lot.held -= part
         given += part
         book.touch(lot)
-        if lot.is_expired(book.now):
-            expired.append((lot, part))
     hold.parts = {}
     hold.status = status
     book.state.held -= given
     book.state.open_holds -= 1
     caps.count(book, user_id=hold.actor_user_id, service=hold.service, amount=-given, moment=hold.created_at)
     _touch(book, hold)
-    if status is HoldStatus.EXPIRED:
-        return []
-    entries = [book.expire(lot, part) for lot, part in expired]
-    book.forget_empty()
-    return entries
+    return came
 
 
 def _touch(book: Book, hold: Hold) -> None:

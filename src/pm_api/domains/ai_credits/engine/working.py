@@ -125,23 +125,26 @@ class Book:
         return taken, missing
 
     def take(
-        self, type: EntryType, shares: Sequence[Share], *, command: Command, description: str, details: bytes
+        self,
+        type: EntryType,
+        shares: Sequence[Share],
+        *,
+        by: By,
+        key: str,
+        description: str,
+        details: bytes = b"{}",
     ) -> Entry:
         """One line that takes these shares out of the lots, into the sum its type belongs to."""
         total = 0
         for lot, part in shares:
             lot.remaining -= part
             total += part
-            if type is EntryType.EXPIRY:
-                lot.expired += part
-            elif type is EntryType.TRANSFER_OUT:
+            if type is EntryType.TRANSFER_OUT:
                 lot.transferred_out += part
             else:
                 lot.voided += part
             self.touch(lot)
-        if type is EntryType.EXPIRY:
-            self.state.expired += total
-        elif type is EntryType.TRANSFER_OUT:
+        if type is EntryType.TRANSFER_OUT:
             self.state.transferred_out += total
         else:
             self.state.voided += total
@@ -149,8 +152,8 @@ class Book:
             type,
             -total,
             tuple(Allocation(lot.id, -part) for lot, part in shares),
-            by=command.by,
-            key=command.key,
+            by=by,
+            key=key,
             description=description,
             details=details,
         )
@@ -229,7 +232,7 @@ class Book:
             ),
         )
 
-    def pay_debt(self, came: Sequence[Share], *, command: Command) -> list[Entry]:
+    def pay_debt(self, came: Sequence[Share], *, by: By, key: str) -> list[Entry]:
         """Whatever comes in pays a debt first, from the lots it came in and no more than came."""
         missing = self.state.debt
         shares = []
@@ -241,11 +244,7 @@ class Book:
         if not shares:
             return []
         self.state.debt = missing
-        return [
-            self.take(
-                EntryType.DEBT_PAYMENT, shares, command=command, description="Paid off what was owed", details=b"{}"
-            )
-        ]
+        return [self.take(EntryType.DEBT_PAYMENT, shares, by=by, key=key, description="Paid off what was owed")]
 
     def warn(self, entry: Entry) -> None:
         """Say once for each threshold that little is left."""

@@ -10,11 +10,16 @@ from pm_api.core.db import Base
 
 
 class CreditPlan(Base):
-    """The paid plan that fills an account, and when a yearly one has its next month granted."""
+    """The paid plan that fills an account, and when a yearly one has its next month granted. `credits` stand in place
+    of the plan's own terms, for a contract. `peak_credits` are the most a month of this period had: what a change of
+    plans adds counts from there.
+    """
 
     __tablename__ = "credit_plans"
     __table_args__ = (
         CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+        CheckConstraint("credits >= 0", name="credits_not_negative"),
+        CheckConstraint("peak_credits >= 0", name="peak_credits_not_negative"),
         Index("ix_credit_plans_due", "next_grant_at", postgresql_where=text("next_grant_at IS NOT NULL")),
     )
 
@@ -24,6 +29,8 @@ class CreditPlan(Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
     next_grant_at: Mapped[datetime | None]
+    credits: Mapped[int | None]
+    peak_credits: Mapped[int] = mapped_column(server_default="0")
 
 
 class CreditPackLot(Base):

@@ -191,6 +191,7 @@ class CreditHold(Base):
     description: Mapped[str]
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, server_default=text("'{}'::json"))
     actor_user_id: Mapped[UUID | None]
+    guarded: Mapped[bool] = mapped_column(server_default=text("false"))
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime]
 

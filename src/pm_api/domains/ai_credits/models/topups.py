@@ -10,7 +10,9 @@ from pm_api.core.db import Base, Timestamped, Versioned
 
 
 class CreditAutoTopUp(Base, Versioned, Timestamped):
-    """Settings of one account with the state of its purchases. `spent_minor` counts in `spent_month` alone."""
+    """Settings of one account with the state of its purchases. `spent_minor` counts in `spent_month` alone;
+    `payment_method_ready` is set by who keeps the payment methods.
+    """
 
     __tablename__ = "credit_auto_topups"
     __table_args__ = (
@@ -24,6 +26,7 @@ class CreditAutoTopUp(Base, Versioned, Timestamped):
     pack: Mapped[str]
     monthly_cap_minor: Mapped[int]
     currency: Mapped[str]
+    payment_method_ready: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     failures: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     last_failure_at: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime | None]

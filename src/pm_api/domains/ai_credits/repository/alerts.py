@@ -1,4 +1,4 @@
-"""Queries of alerts: what waits to be told, and what is about to run out."""
+"""Queries of alerts: what waits to be told, whether it is still so, and what is about to run out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,19 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, tuple_
+from sqlalchemy import BigInteger, and_, cast, exists, func, literal_column, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.ai_credits.enums import AlertKind
-from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditAlert, CreditGrant, CreditUsageDay
+from pm_api.domains.ai_credits.models.ledger import (
+    CreditAccount,
+    CreditAlert,
+    CreditGrant,
+    CreditHold,
+    CreditHoldLot,
+    CreditUsageDay,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,24 @@ class NewAlert:
     account_id: UUID
     reference: str
     details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An account as it is now. `base` was available right after its last grant, and `alerted_percent` is the lowest
+    threshold that was noted since.
+    """
+
+    account_id: UUID
+    user_id: UUID | None
+    workspace_id: UUID | None
+    base: int
+    alerted_percent: int
+    available: int
+
+
+async def any_waiting(session: AsyncSession) -> bool:
+    return bool(await session.scalar(select(exists().where(CreditAlert.delivered_at.is_(None)))))
 
 
 async def waiting(session: AsyncSession, limit: int) -> Sequence[CreditAlert]:
@@ -33,9 +58,52 @@ async def waiting(session: AsyncSession, limit: int) -> Sequence[CreditAlert]:
     return rows.all()
 
 
-async def accounts(session: AsyncSession, account_ids: Sequence[UUID]) -> dict[UUID, CreditAccount]:
-    rows = await session.scalars(select(CreditAccount).where(CreditAccount.id.in_(account_ids)))
-    return {row.id: row for row in rows}
+async def standings(session: AsyncSession, account_ids: Sequence[UUID], now: datetime) -> dict[UUID, Standing]:
+    """In one statement, so that an account's thresholds and its lots are of the same moment. What rests in holds that
+    have run out is free again, as everywhere.
+    """
+    usable = and_(
+        CreditGrant.account_id == CreditAccount.id,
+        CreditGrant.effective_at <= now,
+        or_(CreditGrant.expires_at.is_(None), CreditGrant.expires_at > now),
+    )
+    free = (
+        select(func.coalesce(func.sum(CreditGrant.remaining - CreditGrant.held), 0))
+        .where(usable, CreditGrant.remaining > literal_column("0"))
+        .correlate(CreditAccount)
+        .scalar_subquery()
+    )
+    freed = (
+        select(func.coalesce(func.sum(CreditHoldLot.amount), 0))
+        .select_from(CreditHold)
+        .join(
+            CreditHoldLot,
+            and_(CreditHoldLot.account_id == CreditHold.account_id, CreditHoldLot.hold_id == CreditHold.id),
+        )
+        .join(
+            CreditGrant,
+            and_(CreditGrant.account_id == CreditHoldLot.account_id, CreditGrant.id == CreditHoldLot.grant_id),
+        )
+        .where(
+            usable,
+            CreditHold.account_id == CreditAccount.id,
+            CreditHold.status == literal_column("'OPEN'"),
+            CreditHold.expires_at <= now,
+        )
+        .correlate(CreditAccount)
+        .scalar_subquery()
+    )
+    rows = await session.execute(
+        select(
+            CreditAccount.id,
+            CreditAccount.user_id,
+            CreditAccount.workspace_id,
+            CreditAccount.alert_base,
+            CreditAccount.alerted_percent,
+            cast(free + freed, BigInteger),
+        ).where(CreditAccount.id.in_(account_ids))
+    )
+    return {row[0]: Standing(*row) for row in rows}
 
 
 async def lots(session: AsyncSession, wanted: Sequence[tuple[UUID, UUID]]) -> dict[UUID, CreditGrant]:

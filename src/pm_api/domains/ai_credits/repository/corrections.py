@@ -33,6 +33,10 @@ async def lot_anywhere(session: AsyncSession, lot_id: UUID) -> UUID | None:
     return await session.scalar(select(CreditGrant.account_id).where(CreditGrant.id == lot_id))
 
 
+async def has_account(session: AsyncSession, account_id: UUID) -> bool:
+    return await session.get(CreditAccount, account_id) is not None
+
+
 async def place_of(session: AsyncSession, account_id: UUID) -> Place:
     """An account that has a line or a lot is there."""
     account = await session.get_one(CreditAccount, account_id)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import CreditScope
@@ -15,6 +15,16 @@ from pm_api.domains.ai_credits.models.ledger import (
     CreditPriceRule,
 )
 from pm_api.domains.ai_credits.repository.ledger import account_id_of
+
+
+async def entry(
+    session: AsyncSession, scope: CreditScope, entry_id: UUID, conditions: Sequence[ColumnElement[bool]]
+) -> CreditEntry | None:
+    return await session.scalar(
+        select(CreditEntry).where(
+            CreditEntry.id == entry_id, CreditEntry.account_id == account_id_of(scope), *conditions
+        )
+    )
 
 
 async def reversals(session: AsyncSession, line: CreditEntry, limit: int) -> Sequence[CreditEntry]:

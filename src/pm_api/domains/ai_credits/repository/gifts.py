@@ -1,6 +1,6 @@
 """Queries of gifts, their codes and claims."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.ai_credits.enums import GiftStatus
 from pm_api.domains.ai_credits.models.gifts import CreditGift, CreditGiftClaim, CreditGiftCode
-from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditGrant
+from pm_api.domains.ai_credits.models.ledger import CreditGrant
 from pm_api.identity.models import User
 
 GIFT_SOURCE = "gift"
@@ -25,16 +25,6 @@ class Received:
     gift: CreditGift
     claim: CreditGiftClaim
     from_name: str
-
-
-async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) -> None:
-    """Lock accounts in id order, as every transaction over several does; those that do not exist yet are passed by.
-
-    Before the rows of gifts, always: what such a row says is only changed by who holds it after its accounts.
-    """
-    await session.execute(
-        select(CreditAccount.id).where(CreditAccount.id.in_(account_ids)).order_by(CreditAccount.id).with_for_update()
-    )
 
 
 async def gift_by_key(session: AsyncSession, account_id: UUID, command_key: str) -> CreditGift | None:

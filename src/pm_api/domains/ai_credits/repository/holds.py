@@ -26,9 +26,14 @@ async def holds(
     before_id: UUID | None,
     status: HoldStatus | None,
     now: datetime,
+    placed_by: UUID | None,
 ) -> Sequence[CreditHold]:
-    """A page of an account's holds, newest first: their ids are in the order of their making."""
+    """A page of an account's holds (of those one person placed, if named), newest first: their ids are in the order
+    of their making.
+    """
     statement = select(CreditHold).where(CreditHold.account_id == account_id_of(scope))
+    if placed_by is not None:
+        statement = statement.where(CreditHold.actor_user_id == placed_by)
     if status is not None:
         statement = statement.where(_is(status, now))
     if before_id is not None:

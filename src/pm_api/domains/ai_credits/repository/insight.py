@@ -6,12 +6,12 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, cast, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, cast, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from pm_api.core.actor import AccountScope, UserScope, WorkspaceScope
+from pm_api.core.actor import CreditScope, UserScope, WorkspaceScope
 from pm_api.domains.ai_credits.enums import LotKind
 from pm_api.domains.ai_credits.models.catalogue import CreditPlan
 from pm_api.domains.ai_credits.models.insight import CreditAchievement
@@ -49,7 +49,7 @@ class Used:
         return self.gross - self.refunded
 
 
-def _within(scope: AccountScope, window: Window) -> list[ColumnElement[bool]]:
+def _within(scope: CreditScope, window: Window) -> list[ColumnElement[bool]]:
     conditions = [
         CreditUsageDay.account_id == account_id_of(scope),
         CreditUsageDay.day >= window.first,
@@ -69,7 +69,7 @@ def _sum(column: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnEleme
 
 async def used_by(
     session: AsyncSession,
-    scope: AccountScope,
+    scope: CreditScope,
     column: InstrumentedAttribute[Any],
     window: Window,
     since: date,
@@ -94,7 +94,7 @@ async def used_by(
     return [(row[0], Used(row[1], row[2], row[3], row[4])) for row in rows]
 
 
-async def used_in_total(session: AsyncSession, scope: AccountScope, window: Window) -> Used:
+async def used_in_total(session: AsyncSession, scope: CreditScope, window: Window) -> Used:
     row = (
         await session.execute(
             select(_sum(CreditUsageDay.credits), _sum(CreditUsageDay.refunded), _sum(CreditUsageDay.entries)).where(
@@ -105,7 +105,7 @@ async def used_in_total(session: AsyncSession, scope: AccountScope, window: Wind
     return Used(row[0], row[1], row[2], 0)
 
 
-async def used_by_day(session: AsyncSession, scope: AccountScope, window: Window) -> dict[date, Used]:
+async def used_by_day(session: AsyncSession, scope: CreditScope, window: Window) -> dict[date, Used]:
     rows = await session.execute(
         select(
             CreditUsageDay.day,
@@ -120,7 +120,7 @@ async def used_by_day(session: AsyncSession, scope: AccountScope, window: Window
     return {row[0]: Used(row[1], row[2], row[3], 0) for row in rows}
 
 
-async def plan_of(session: AsyncSession, scope: AccountScope, now: datetime) -> CreditPlan | None:
+async def plan_of(session: AsyncSession, scope: CreditScope, now: datetime) -> CreditPlan | None:
     """The paid plan that fills the account."""
     return await session.scalar(
         select(CreditPlan).where(CreditPlan.account_id == account_id_of(scope), CreditPlan.ends_at > now)
@@ -146,7 +146,7 @@ class Bought:
     paid: Mapping[str, int]
 
 
-async def bought_since(session: AsyncSession, scope: AccountScope, since: datetime) -> Bought:
+async def bought_since(session: AsyncSession, scope: CreditScope, since: datetime) -> Bought:
     rows = await session.execute(
         select(
             CreditGrant.cost_currency,
@@ -225,31 +225,61 @@ def _standings(rows: Sequence[Row[UUID, str, int]]) -> list[Standing]:
     return [Standing(row[0], row[1], row[2]) for row in rows]
 
 
-async def days_of_person(session: AsyncSession, scope: UserScope) -> list[tuple[date, int]]:
-    """What a person has used a day, net: from the wallet, and from pools of workspaces they belong to."""
-    pools = select(Member.workspace_id).where(Member.user_id == scope.user_id)
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The days on which a person's use first came to each sum, and first had lasted so many days running."""
+
+    of_sums: Mapping[int, date]
+    of_streak: date | None
+
+
+async def days_reached(
+    session: AsyncSession, user_ids: Sequence[UUID], sums: Sequence[int], streak: int
+) -> dict[UUID, Reached]:
+    """Of what people have used a day, net: from their wallets, and from pools of workspaces they belong to. Added up
+    in the database: a few dates come back, however many days there are.
+    """
+    actor, day = CreditUsageDay.actor_user_id, CreditUsageDay.day
+    belongs = exists().where(Member.workspace_id == CreditUsageDay.account_id, Member.user_id == actor)
     net = _sum(NET)
-    rows = await session.execute(
-        select(CreditUsageDay.day, net)
-        .where(
-            CreditUsageDay.actor_user_id == scope.user_id,
-            or_(CreditUsageDay.account_id == scope.user_id, CreditUsageDay.account_id.in_(pools)),
-        )
-        .group_by(CreditUsageDay.day)
+    days = (
+        select(actor.label("actor"), day.label("day"), net.label("net"))
+        .where(actor.in_(user_ids), or_(CreditUsageDay.account_id == actor, belongs))
+        .group_by(actor, day)
         .having(net > 0)
-        .order_by(CreditUsageDay.day)
+        .subquery()
     )
-    return [(row[0], row[1]) for row in rows]
-
-
-async def earned_lots(session: AsyncSession, scope: UserScope) -> list[tuple[str, datetime, int]]:
-    """(kind, moment, credits) of everything earned, in the order of time."""
+    # Days without a gap have the same difference to their number.
+    number = func.row_number().over(partition_by=days.c.actor, order_by=days.c.day)
+    run = days.c.day - cast(number, Integer)
+    total = func.sum(days.c.net).over(partition_by=days.c.actor, order_by=days.c.day)
+    added = select(days.c.actor, days.c.day, total.label("total"), run.label("run")).subquery()
+    lasted = func.row_number().over(partition_by=(added.c.actor, added.c.run), order_by=added.c.day)
+    told = select(added.c.actor, added.c.day, added.c.total, lasted.label("lasted")).subquery()
     rows = await session.execute(
-        select(CreditGrant.kind, CreditGrant.created_at, CreditGrant.amount)
-        .where(CreditGrant.account_id == scope.user_id, CreditGrant.kind.in_(EARNED_KINDS))
-        .order_by(CreditGrant.created_at, CreditGrant.id)
+        select(
+            told.c.actor,
+            func.min(told.c.day).filter(told.c.lasted >= streak),
+            *(func.min(told.c.day).filter(told.c.total >= one) for one in sums),
+        ).group_by(told.c.actor)
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return {
+        row[0]: Reached({one: day for one, day in zip(sums, row[2:], strict=True) if day is not None}, row[1])
+        for row in rows
+    }
+
+
+async def earned_lots(session: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID, list[tuple[str, datetime, int]]]:
+    """(kind, moment, credits) of everything people have earned, in the order of time."""
+    rows = await session.execute(
+        select(CreditGrant.account_id, CreditGrant.kind, CreditGrant.created_at, CreditGrant.amount)
+        .where(CreditGrant.account_id.in_(user_ids), CreditGrant.kind.in_(EARNED_KINDS))
+        .order_by(CreditGrant.account_id, CreditGrant.created_at, CreditGrant.id)
+    )
+    found: dict[UUID, list[tuple[str, datetime, int]]] = {}
+    for account_id, kind, moment, amount in rows:
+        found.setdefault(account_id, []).append((kind, moment, amount))
+    return found
 
 
 async def achievement_codes(session: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
@@ -274,8 +304,12 @@ async def achievements(session: AsyncSession, scope: UserScope) -> Sequence[Cred
     return rows.all()
 
 
-async def has_account(session: AsyncSession, account_id: UUID) -> bool:
-    return await session.scalar(select(CreditAccount.id).where(CreditAccount.id == account_id)) is not None
+async def opened_at(session: AsyncSession, account_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Since when there is each account, of those there are."""
+    rows = await session.execute(
+        select(CreditAccount.id, CreditAccount.created_at).where(CreditAccount.id.in_(account_ids))
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 async def add_achievements(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.ai_credits.enums import HoldStatus
 from pm_api.domains.ai_credits.models.leads import Lead
-from pm_api.domains.ai_credits.models.ledger import CreditHold
+from pm_api.domains.ai_credits.models.ledger import CreditGrant, CreditHold
 
 
 async def queue_up(session: AsyncSession, address_digest: bytes) -> None:
@@ -36,6 +36,21 @@ async def convert(session: AsyncSession, lead_id: UUID, user_id: UUID, now: date
         .values(converted_at=now, user_id=user_id)
         .returning(Lead.expires_at)
     )
+
+
+async def converted_to(session: AsyncSession, lead_id: UUID) -> UUID | None:
+    """The user a lead has become; asked under its account's lock."""
+    return await session.scalar(select(Lead.user_id).where(Lead.id == lead_id))
+
+
+async def lots(session: AsyncSession, lead_id: UUID, lot_ids: Sequence[UUID]) -> Sequence[CreditGrant]:
+    """Lots of a lead, by id."""
+    rows = await session.scalars(
+        select(CreditGrant)
+        .where(CreditGrant.account_id == lead_id, CreditGrant.id.in_(lot_ids))
+        .order_by(CreditGrant.id)
+    )
+    return rows.all()
 
 
 async def open_holds(session: AsyncSession, lead_id: UUID) -> Sequence[UUID]:

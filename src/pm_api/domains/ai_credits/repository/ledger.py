@@ -1,6 +1,6 @@
 """Reads of the ledger and its catalogue. Writing goes through `store` alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -35,6 +35,17 @@ def account_id_of(scope: CreditScope) -> UUID:
 
 async def account(session: AsyncSession, scope: CreditScope) -> CreditAccount | None:
     return await session.scalar(select(CreditAccount).where(CreditAccount.id == account_id_of(scope)))
+
+
+async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) -> None:
+    """Lock accounts in id order, as every transaction over several does; those that do not exist yet are passed by.
+
+    Before the rows of gifts and leads, always: what such a row says is only changed by who holds it after its
+    accounts.
+    """
+    await session.execute(
+        select(CreditAccount.id).where(CreditAccount.id.in_(account_ids)).order_by(CreditAccount.id).with_for_update()
+    )
 
 
 async def current_lots(session: AsyncSession, scope: CreditScope, now: datetime) -> Sequence[CreditGrant]:

@@ -70,9 +70,13 @@ async def wallets_leaving_a_plan(session: AsyncSession, account_ids: Sequence[UU
     return set(rows)
 
 
+async def lock_account(session: AsyncSession, account_id: UUID) -> None:
+    await session.execute(select(CreditAccount.id).where(CreditAccount.id == account_id).with_for_update())
+
+
 async def is_superseded(session: AsyncSession, account_id: UUID, starts_at: datetime) -> bool:
     """Whether the account is on a period that began later; asked under the account's lock."""
-    await session.execute(select(CreditAccount.id).where(CreditAccount.id == account_id).with_for_update())
+    await lock_account(session, account_id)
     found = await session.scalar(
         select(exists().where(CreditPlan.account_id == account_id, CreditPlan.starts_at > starts_at))
     )
@@ -92,6 +96,8 @@ async def keep_plan(session: AsyncSession, plan: CreditPlan) -> None:
         "starts_at": plan.starts_at,
         "ends_at": plan.ends_at,
         "next_grant_at": plan.next_grant_at,
+        "credits": plan.credits,
+        "peak_credits": plan.peak_credits,
     }
     await session.execute(
         insert(CreditPlan)
@@ -102,8 +108,20 @@ async def keep_plan(session: AsyncSession, plan: CreditPlan) -> None:
     )
 
 
-async def rename_plan(session: AsyncSession, account_id: UUID, plan: str) -> None:
-    await session.execute(update(CreditPlan).where(CreditPlan.account_id == account_id).values(plan=plan))
+async def plan_of(session: AsyncSession, account_id: UUID) -> CreditPlan | None:
+    """The paid plan that fills an account; asked under the account's lock, as committed now."""
+    return await session.scalar(
+        select(CreditPlan).where(CreditPlan.account_id == account_id).execution_options(populate_existing=True)
+    )
+
+
+async def change_terms(session: AsyncSession, plan: CreditPlan) -> None:
+    """Other terms for a plan that has begun, if the account is still on it."""
+    await session.execute(
+        update(CreditPlan)
+        .where(CreditPlan.account_id == plan.account_id, CreditPlan.starts_at == plan.starts_at)
+        .values(plan=plan.plan, ends_at=plan.ends_at, next_grant_at=plan.next_grant_at, credits=plan.credits)
+    )
 
 
 async def drop_plan(session: AsyncSession, account_id: UUID) -> None:

@@ -13,6 +13,7 @@ from pm_api.domains.ai_credits.router import (
     insight,
     leads,
     ledger,
+    operating,
     pools,
     statements,
     topups,
@@ -28,6 +29,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     corrections.router,
     explaining.router,
     statements.router,
+    operating.router,
     pools.router,
     topups.router,
 )

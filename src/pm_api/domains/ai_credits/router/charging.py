@@ -14,7 +14,7 @@ from pm_api.core.idempotency import (
     InvalidIdempotencyKey,
     api_router,
 )
-from pm_api.core.openapi import raises
+from pm_api.core.openapi import answers_with, raises
 from pm_api.core.problem import problem_body
 from pm_api.domains.ai_credits.charging import Charge, Receipt, costs
 from pm_api.domains.ai_credits.enums import Service
@@ -69,13 +69,18 @@ def quantity_of(body: UseCreditsRequest) -> int:
 @router.post(
     "/example/use-credits",
     operation_id="useCredits",
+    responses={200: answers_with("Idempotent-Replayed")},
     openapi_extra=raises(WorkFailed, ClientGone, *CHARGE_PROBLEMS) | costs(Service.TASK_GENERATION),
 )
 async def use_credits(
     work: Annotated[Charge, Depends(charged(service_of, UseCreditsRequest, quantity=quantity_of), scope="function")],
     body: UseCreditsRequest,
 ) -> UseCreditsAnswer:
-    """Work that costs credits: held before it begins, charged when it has succeeded, given back when it has not."""
+    """Work that costs credits: held before it begins, charged when it has succeeded, given back when it has not.
+
+    Under an Idempotency-Key it is done and charged once, and a retry gets the first answer again. `already_charged`
+    is left for work that was paid for and whose answer was lost before it could be kept.
+    """
     if body.fail:
         raise WorkFailed
     words = len(body.text.split())

@@ -1,6 +1,6 @@
 """Routes of an operator's corrections, and of refund requests."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
@@ -21,6 +21,7 @@ from pm_api.domains.ai_credits.errors import (
     EntryNotFound,
     EntryNotReversible,
     InsufficientCredits,
+    LeadConverted,
     LotEmpty,
     LotNotFound,
     NotYourSpend,
@@ -31,6 +32,7 @@ from pm_api.domains.ai_credits.errors import (
     ReversalExceedsEntry,
 )
 from pm_api.domains.ai_credits.router.ledger import LEDGER_PROBLEMS, IdempotencyHeader, WorkspaceParameter
+from pm_api.domains.ai_credits.schemas import samples
 from pm_api.domains.ai_credits.schemas.corrections import (
     AdjustCreditsRequest,
     ApprovedAnswer,
@@ -45,7 +47,7 @@ from pm_api.domains.ai_credits.schemas.corrections import (
     RefundRequests,
     VoidGrantRequest,
 )
-from pm_api.domains.ai_credits.schemas.ledger import EntryAnswer
+from pm_api.domains.ai_credits.schemas.ledger import EntryAnswer, GrantAnswer
 from pm_api.identity.guards import operator, require_account, require_account_of
 
 router = api_router(tag="ai credits")
@@ -53,10 +55,11 @@ router = api_router(tag="ai credits")
 Operator = Annotated[AdminScope, Depends(operator)]
 RefundRequestId = Annotated[UUID, Path(description="The refund request.")]
 StatusParameter = Annotated[RefundStatus | None, Query(description="Only those that stand so.")]
+Answer = TypeVar("Answer", bound=EntryAnswer)
 REPLAYED: Final[dict[int | str, dict[str, Any]]] = {200: answers_with("Idempotent-Replayed")}
 
 
-def _marked(response: Response, outcome: tuple[EntryAnswer, bool]) -> EntryAnswer:
+def _marked(response: Response, outcome: tuple[Answer, bool]) -> Answer:
     answer, replayed = outcome
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
@@ -66,8 +69,8 @@ def _marked(response: Response, outcome: tuple[EntryAnswer, bool]) -> EntryAnswe
 @router.post(
     "/credits/refund",
     operation_id="refundCredits",
-    responses=REPLAYED,
-    openapi_extra=raises(EntryNotFound, EntryNotReversible, ReversalExceedsEntry, *LEDGER_PROBLEMS),
+    responses={200: REPLAYED[200] | samples.shown(samples.after(samples.GIVEN_BACK))},
+    openapi_extra=raises(EntryNotFound, EntryNotReversible, ReversalExceedsEntry, LeadConverted, *LEDGER_PROBLEMS),
 )
 async def refund_credits(
     scope: Operator,
@@ -95,7 +98,7 @@ async def adjust_credits(
     body: AdjustCreditsRequest,
     response: Response,
     idempotency_key: IdempotencyHeader = None,
-) -> EntryAnswer:
+) -> GrantAnswer:
     """Set an account right by an operator's hand, exactly once: credits are brought, or taken out of circulation."""
     key = service.ledger_key(idempotency_key, body.idempotency_key)
     return _marked(response, await corrections.adjust(platform, scope, body, key))
@@ -104,7 +107,7 @@ async def adjust_credits(
 @router.post(
     "/credits/grants/{grant_id}/void",
     operation_id="voidGrant",
-    responses=REPLAYED,
+    responses={200: REPLAYED[200] | samples.shown(samples.after(samples.VOIDED))},
     openapi_extra=raises(LotNotFound, LotEmpty, *LEDGER_PROBLEMS),
 )
 async def void_grant(
@@ -189,6 +192,7 @@ async def list_refund_queue(
 @router.post(
     "/admin/credits/refund-requests/{refund_request_id}/approve",
     operation_id="approveRefund",
+    responses={200: samples.shown(samples.after(samples.GIVEN_BACK, refundRequest=samples.APPROVED))},
     openapi_extra=raises(RefundRequestNotFound, RefundAlreadyDecided, ReversalExceedsEntry),
 )
 async def approve_refund(

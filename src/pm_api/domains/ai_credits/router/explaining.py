@@ -26,7 +26,9 @@ router = api_router(tag="ai credits")
 async def explain_credit_entry(
     scope: Annotated[CreditScope, Depends(require_account_of("credit_entries", "credits.read", leads=True))],
     session: SessionDep,
-    entry_id: Annotated[UUID, Path(description="A line of your own wallet's book, or of a pool you belong to.")],
+    entry_id: Annotated[
+        UUID, Path(description="A line that you see in the history: of your own wallet's book, or of a pool's.")
+    ],
 ) -> ExplanationAnswer:
     """Why this line is as it is: its lots and their order, price, hold, limits, who did it, and what undid it."""
     return ExplanationAnswer(explanation=await explaining.explain(session, scope, entry_id))

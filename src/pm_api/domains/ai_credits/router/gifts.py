@@ -27,7 +27,9 @@ from pm_api.domains.ai_credits.errors import (
     GiftToSelf,
     InsufficientCredits,
     InvalidGiftExpiry,
+    RecipientFull,
     RecipientNotFound,
+    TooManyLots,
 )
 from pm_api.domains.ai_credits.router.ledger import LEDGER_PROBLEMS, IdempotencyHeader, WorkspaceParameter
 from pm_api.domains.ai_credits.schemas.gifts import (
@@ -76,6 +78,7 @@ def _created(response: Response, sent: GiftSent, *, replayed: bool) -> GiftSent:
         AmountTooLarge,
         InvalidGiftExpiry,
         BalanceLimitExceeded,
+        RecipientFull,
         *LEDGER_PROBLEMS,
     ),
 )
@@ -123,6 +126,7 @@ async def create_gift_codes(
         GiftCodeSpent,
         GiftCodeExpired,
         BalanceLimitExceeded,
+        TooManyLots,
         InvalidIdempotencyKey,
     ),
 )

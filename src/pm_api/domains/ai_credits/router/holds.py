@@ -22,6 +22,7 @@ from pm_api.domains.ai_credits.errors import (
     HoldExpired,
     HoldNotFound,
     InsufficientCredits,
+    NotYourHold,
     SpendingCapReached,
     TooManyHolds,
     UnknownService,
@@ -47,6 +48,7 @@ RESOLVING_PROBLEMS: Final = (
     HoldNotFound,
     NotFound,
     Forbidden,
+    NotYourHold,
     HoldAlreadyCaptured,
     HoldAlreadyReleased,
     HoldExpired,
@@ -97,11 +99,16 @@ async def capture_hold(
     scope: Spender,
     platform: PlatformDep,
     hold_id: HoldId,
-    body: CaptureRequest,
     response: Response,
+    body: CaptureRequest | None = None,
     idempotency_key: IdempotencyHeader = None,
 ) -> CaptureAnswer:
-    """Spend what was held: all of it, or a part, in as many steps as you like. `final` gives the rest back."""
+    """Spend what was held: all of it, or a part, in as many steps as you like. `final` gives the rest back.
+
+    Without a body, all that is left. In a pool this is for whoever placed the hold, and for those with
+    `credits.manage`.
+    """
+    body = body or CaptureRequest()
     key = ledger_key(idempotency_key, body.idempotency_key)
     answer, replayed = await holds.capture(platform, scope, hold_id, body, key)
     _mark(response, replayed)
@@ -122,7 +129,10 @@ async def release_hold(
     body: ReleaseRequest | None = None,
     idempotency_key: IdempotencyHeader = None,
 ) -> HoldAnswer:
-    """Give back what is left of a hold."""
+    """Give back what is left of a hold.
+
+    In a pool this is for whoever placed it, and for those with `credits.manage`.
+    """
     key = ledger_key(idempotency_key, body.idempotency_key if body else None)
     answer, replayed = await holds.release(platform, scope, hold_id, key)
     _mark(response, replayed)
@@ -143,7 +153,11 @@ async def extend_hold(
     response: Response,
     idempotency_key: IdempotencyHeader = None,
 ) -> HoldAnswer:
-    """Let a hold live longer, for work that takes longer than was thought."""
+    """Let a hold live longer, for work that takes longer than was thought.
+
+    It never gets shorter: a time that ends sooner than the hold does is answered 200 and changes nothing. In a pool
+    this is for whoever placed the hold, and for those with `credits.manage`.
+    """
     key = ledger_key(idempotency_key, body.idempotency_key)
     answer, replayed = await holds.extend(platform, scope, hold_id, body, key)
     _mark(response, replayed)
@@ -159,7 +173,7 @@ async def list_holds(
     status: Annotated[HoldStatus | None, Query(description="Only holds that are so now.")] = None,
     _workspace_id: WorkspaceParameter = None,
 ) -> HoldList:
-    """The account's holds, newest first."""
+    """The account's holds, newest first. In a pool, without `credits.manage`: those you placed."""
     bound = {"account": account_id_of(scope), "status": status}
     key = platform.cursors.decode(page.cursor, of=LIST, **bound)
     before_id = UUID(key[0]) if key else None
@@ -176,7 +190,10 @@ async def get_hold(
     session: SessionDep,
     hold_id: HoldId,
 ) -> HoldDetailsAnswer:
-    """One hold as it is now; one whose time has passed has expired."""
+    """One hold as it is now; one whose time has passed has expired.
+
+    In a pool, without `credits.manage`, only one that you placed.
+    """
     return HoldDetailsAnswer(hold=await holds.read(session, platform, scope, hold_id))
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Response
 
-from pm_api.core.actor import AccountScope, UserScope, WorkspaceScope
+from pm_api.core.actor import CreditScope, UserScope, WorkspaceScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import Forbidden
 from pm_api.core.idempotency import api_router
@@ -34,7 +34,7 @@ router = api_router(tag="ai credits")
 
 @router.get("/credits/forecast", operation_id="getCreditForecast")
 async def get_credit_forecast(
-    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     _workspace_id: WorkspaceParameter = None,
@@ -51,7 +51,7 @@ async def get_credit_forecast(
     openapi_extra=raises(InvalidPeriod, Forbidden),
 )
 async def get_credit_analytics(
-    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     _workspace_id: WorkspaceParameter = None,
@@ -96,7 +96,7 @@ async def get_credit_analytics(
 
 @router.get("/credits/suggestions", operation_id="listCreditSuggestions")
 async def list_credit_suggestions(
-    scope: Annotated[AccountScope, Depends(require_account("credits.read"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     _workspace_id: WorkspaceParameter = None,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Query, Response
 
-from pm_api.core.actor import AccountScope, AdminScope, CreditScope
+from pm_api.core.actor import AdminScope, CreditScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import IdempotencyKeyRequired
 from pm_api.core.http import content_tag
@@ -33,6 +33,7 @@ from pm_api.domains.ai_credits.schemas.ledger import (
     BalanceAnswer,
     CreditOverview,
     EntryAnswer,
+    GrantAnswer,
     GrantRequest,
     History,
     Packs,
@@ -56,6 +57,10 @@ IdempotencyHeader = Annotated[
 ]
 WorkspaceParameter = Annotated[
     UUID | None, Query(alias="workspaceId", description="The workspace's pool; absent: your own wallet.")
+]
+MemberParameter = Annotated[
+    UUID | None,
+    Query(alias="memberId", description="Only what this user did; in a pool others than you need credits.manage."),
 ]
 LEDGER_PROBLEMS = (IdempotencyKeyRequired, IdempotencyKeyReused, InvalidIdempotencyKey, LedgerBusy)
 
@@ -85,19 +90,24 @@ async def spend_credits(
     "/credits/spend:batch",
     operation_id="spendCreditsBatch",
     response_model=SpendBatchAnswer,
-    openapi_extra=raises(LedgerBusy),
+    openapi_extra=raises(InvalidIdempotencyKey, LedgerBusy),
 )
 async def spend_credits_batch(
     scope: Annotated[CreditScope, Depends(require_account("credits.spend", leads=True))],
     platform: PlatformDep,
     body: SpendBatchRequest,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", include_in_schema=False)] = None,
 ) -> Response:
     """Up to 500 spends in one request, each exactly once under its own key, each standing alone.
 
     The answer is 200 as soon as the items were tried: whether each went through is its own `status`. After a 503
     send the whole request again; what was written is answered from its keys. An item is the same spend as one sent
     to `POST /api/credits/spend` with this key and content.
+
+    There is no key for the whole: an `Idempotency-Key` header is refused with 422 `invalid_idempotency_key`.
     """
+    if idempotency_key is not None:
+        raise InvalidIdempotencyKey(batch.NO_KEY_FOR_THE_WHOLE)
     return Response(await batch.spend_many(platform, scope, body), media_type="application/json")
 
 
@@ -127,7 +137,7 @@ async def grant_credits(
     body: GrantRequest,
     response: Response,
     idempotency_key: IdempotencyHeader = None,
-) -> EntryAnswer:
+) -> GrantAnswer:
     """Bring credits by an operator's hand, exactly once."""
     key = service.ledger_key(idempotency_key, body.idempotency_key)
     answer, replayed = await service.grant(platform, scope, body, key)
@@ -167,11 +177,11 @@ async def list_credit_history(
     _workspace_id: WorkspaceParameter = None,
     service_name: Annotated[Service | None, Query(alias="service", description="Only this service.")] = None,
     entry_type: Annotated[EntryType | None, Query(alias="type", description="Only this kind of entry.")] = None,
-    member_id: Annotated[UUID | None, Query(alias="memberId", description="Only what this user did.")] = None,
+    member_id: MemberParameter = None,
     since: Annotated[Timestamp | None, Query(alias="from", description="From here on, included.")] = None,
     until: Annotated[Timestamp | None, Query(alias="to", description="Up to here, not included.")] = None,
 ) -> History:
-    """The account's book, newest line first."""
+    """The account's book, newest line first. In a pool, without `credits.manage`: your own lines and the system's."""
     return await balances.history(
         session,
         platform,
@@ -187,7 +197,7 @@ async def list_credit_history(
 
 @router.get("/credits/verify", operation_id="verifyCredits")
 async def verify_credits(
-    scope: Annotated[AccountScope, Depends(require_account("credits.verify"))],
+    scope: Annotated[CreditScope, Depends(require_account("credits.verify", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     _workspace_id: WorkspaceParameter = None,

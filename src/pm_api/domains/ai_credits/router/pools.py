@@ -19,6 +19,7 @@ from pm_api.domains.ai_credits.enums import CapWindow, Service
 from pm_api.domains.ai_credits.errors import (
     InvalidPeriod,
     NoCapToRaise,
+    NothingLastingToGrant,
     PoolRequestAlreadyDecided,
     TooManyCaps,
     TooManyPoolRequests,
@@ -236,7 +237,13 @@ async def get_credit_pool_request(
     operation_id="approveCreditPoolRequest",
     responses={200: ETAG_HEADER},
     openapi_extra=raises(
-        NotFound, PoolRequestAlreadyDecided, NoCapToRaise, TooManyCaps, PreconditionFailed, InvalidIfMatch
+        NotFound,
+        PoolRequestAlreadyDecided,
+        NothingLastingToGrant,
+        NoCapToRaise,
+        TooManyCaps,
+        PreconditionFailed,
+        InvalidIfMatch,
     ),
 )
 async def approve_credit_pool_request(
@@ -249,7 +256,7 @@ async def approve_credit_pool_request(
     wanted: PoolRequestApproval,
 ) -> PoolRequestAnswer:
     """Grant what a member asked for. Their cap is raised for the present window, or for good with `lasting`; a
-    request for CREDITS moves none, the pool gets them when they are bought.
+    request for CREDITS moves none: an admin agrees, and the pool is filled by buying credits or a plan.
     """
     decided = await pool_requests.approve(session, platform, scope, pool_request_id, wanted, expected_version)
     response.headers["ETag"] = entity_tag(decided.version)

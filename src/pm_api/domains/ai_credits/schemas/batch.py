@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pm_api.core.schema import ApiModel, ApiRequest
 from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter, CreditEntryRead, WorkRequest
@@ -21,6 +21,19 @@ class SpendItem(WorkRequest):
 
 class SpendBatchRequest(ApiRequest):
     """Every item stands alone: one that is refused changes nothing for the others."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "items": [
+                        {"service": "TASK_GENERATION", "quantity": 1, "idempotencyKey": "import-7-line-12"},
+                        {"amount": 3, "description": "Line 13", "idempotencyKey": "import-7-line-13"},
+                    ]
+                }
+            ]
+        }
+    )
 
     items: Annotated[list[SpendItem], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
         description="In the order in which they are tried."

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text
 from pm_api.domains.ai_credits.enums import Service
@@ -17,7 +17,7 @@ class ChargedUsage(ApiModel):
 
     credits_used: int = Field(description="Credits taken for it.", examples=[3])
     service: Service = Field(description="Whose price it was.")
-    balance: BalanceAfter
+    balance: BalanceAfter = Field(description="The figures right after it.")
     hold_id: UUID = Field(description="The hold it was paid from.")
     entry_id: UUID | None = Field(description="The line in the book; null when nothing was used.")
     usage_log_id: UUID = Field(description="Id of its usage record: quote it when you ask for a refund.")
@@ -25,6 +25,10 @@ class ChargedUsage(ApiModel):
 
 class UseCreditsRequest(ApiRequest):
     """Work that costs credits: counting words, so that an integration can be tried without a model."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"service": "TASK_GENERATION", "quantity": 1, "text": EXAMPLE_TEXT}]}
+    )
 
     service: Service = Field(Service.TASK_GENERATION, description="Whose price to pay.")
     quantity: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(1, description="How many units to hold.")
@@ -41,6 +45,8 @@ class UseCreditsRequest(ApiRequest):
 class StreamCreditsRequest(ApiRequest):
     """The same as a stream: one event a word."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"service": "CHAT_ASSISTANT", "text": EXAMPLE_TEXT}]})
+
     service: Service = Field(Service.CHAT_ASSISTANT, description="Whose price to pay.")
     text: Text = Field(EXAMPLE_TEXT, max_length=2000, description="What to say.", examples=[EXAMPLE_TEXT])
     fail: bool = Field(False, description="Let the work fail at its end: nothing is charged.", strict=True)
@@ -55,5 +61,5 @@ class ExampleResult(ApiModel):
 
 
 class UseCreditsAnswer(ApiModel):
-    result: ExampleResult
-    usage: ChargedUsage
+    result: ExampleResult = Field(description="What the work came to.")
+    usage: ChargedUsage = Field(description="What it cost.")

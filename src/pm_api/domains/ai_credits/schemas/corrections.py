@@ -3,11 +3,12 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.ai_credits.book import MAX_AMOUNT
 from pm_api.domains.ai_credits.enums import RefundCategory, RefundStatus
+from pm_api.domains.ai_credits.schemas import samples
 from pm_api.domains.ai_credits.schemas.ledger import Amount, EntryAnswer, Key
 
 Reason = Annotated[Text, Field(min_length=1, max_length=500)]
@@ -15,6 +16,18 @@ SignedAmount = Annotated[int, Field(strict=True, ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 
 
 class RefundCreditsRequest(ApiRequest):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "entryId": samples.ENTRY_ID,
+                    "reason": "The task list came out empty",
+                    "idempotencyKey": samples.KEY,
+                }
+            ]
+        }
+    )
+
     entry_id: UUID = Field(description="The spend to give back.")
     amount: Amount | None = Field(None, description="Credits; all that is left of it when absent.", examples=[3])
     reason: Reason = Field(
@@ -25,6 +38,25 @@ class RefundCreditsRequest(ApiRequest):
 
 class AdjustCreditsRequest(ApiRequest):
     """Exactly one of `userId` and `workspaceId`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "userId": samples.ACCOUNT_ID,
+                    "amount": 100,
+                    "reason": "Welcome back",
+                    "idempotencyKey": samples.KEY,
+                },
+                {
+                    "userId": samples.ACCOUNT_ID,
+                    "amount": -5,
+                    "reason": "Granted twice by mistake",
+                    "idempotencyKey": "try-it-out-2",
+                },
+            ]
+        }
+    )
 
     user_id: UUID | None = Field(None, description="Whose wallet.")
     workspace_id: UUID | None = Field(None, description="Whose pool.")
@@ -45,11 +77,27 @@ class AdjustCreditsRequest(ApiRequest):
 
 
 class VoidGrantRequest(ApiRequest):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "Bought with a stolen card", "idempotencyKey": samples.KEY}]}
+    )
+
     reason: Reason = Field(description="Why; shown to the account's owner.", examples=["Bought with a stolen card"])
     idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
 
 
 class RefundRequestCreate(ApiRequest):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "entryId": samples.ENTRY_ID,
+                    "reason": "The answer broke off in the middle",
+                    "category": "FAILED",
+                }
+            ]
+        }
+    )
+
     entry_id: UUID = Field(description="The spend whose credits should come back.")
     amount: Amount | None = Field(None, description="Credits; all that is left of it when absent.", examples=[3])
     reason: Reason = Field(description="What went wrong.", examples=["The answer broke off in the middle"])
@@ -84,7 +132,7 @@ class RefundRequestDecided(RefundRequestRead):
 
 
 class RefundRequestAnswer(ApiModel):
-    refund_request: RefundRequestRead
+    refund_request: RefundRequestRead = Field(description="The request as it stands.")
 
 
 class RefundRequests(ApiModel):
@@ -98,19 +146,25 @@ class RefundQueue(ApiModel):
 
 
 class ApproveRefundRequest(ApiRequest):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"note": "Sorry about that"}, {"amount": 3, "note": "Sorry about that"}]}
+    )
+
     amount: Amount | None = Field(None, description="Credits to give back; what was asked for when absent.")
     note: Reason | None = Field(None, description="What the person is told with it.")
 
 
 class DeclineRefundRequest(ApiRequest):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "The result was delivered and used"}]})
+
     note: Reason = Field(description="What the person is told.", examples=["The result was delivered and used"])
 
 
 class ApprovedAnswer(EntryAnswer):
     """The decision, the entry that gave the credits back, and the account's balance after it."""
 
-    refund_request: RefundRequestDecided
+    refund_request: RefundRequestDecided = Field(description="The request, approved.")
 
 
 class DeclinedAnswer(ApiModel):
-    refund_request: RefundRequestDecided
+    refund_request: RefundRequestDecided = Field(description="The request, declined.")

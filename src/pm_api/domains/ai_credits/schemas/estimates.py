@@ -3,7 +3,7 @@
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pm_api.core.schema import ApiModel, ApiRequest, Timestamp
 from pm_api.domains.ai_credits.enums import CapWindow, LotKind, Service
@@ -19,6 +19,15 @@ class EstimateItem(ApiRequest):
 
 class EstimateRequest(ApiRequest):
     """Either `items`, or one `service` with its `quantity`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"service": "TASK_GENERATION", "quantity": 2},
+                {"items": [{"service": "TASK_GENERATION", "quantity": 2}, {"service": "CHAT_ASSISTANT"}]},
+            ]
+        }
+    )
 
     items: Annotated[list[EstimateItem], Field(min_length=1, max_length=MAX_ITEMS)] | None = Field(
         None, description="Several, in the order in which they would be done."
@@ -39,7 +48,7 @@ class EstimateRequest(ApiRequest):
 class EstimatedItem(ApiModel):
     """What one item would cost."""
 
-    service: Service = Field(description="What is to be done.")
+    service: Service = Field(description="What is to be done.", examples=["TASK_GENERATION"])
     quantity: int = Field(description="How many units.", examples=[2])
     unit_cost: int = Field(description="Credits a unit.", examples=[3])
     cost: int = Field(description="Credits in all.", examples=[6])
@@ -78,4 +87,4 @@ class Estimate(ApiModel):
 
 
 class EstimateAnswer(ApiModel):
-    estimate: Estimate
+    estimate: Estimate = Field(description="What it would cost, and whether it would go through.")

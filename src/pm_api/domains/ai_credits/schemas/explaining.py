@@ -101,4 +101,4 @@ class Explanation(ApiModel):
 
 
 class ExplanationAnswer(ApiModel):
-    explanation: Explanation
+    explanation: Explanation = Field(description="Everything that made the line what it is.")

@@ -3,10 +3,11 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.ai_credits.enums import GiftDirection, GiftKind, GiftStatus
+from pm_api.domains.ai_credits.schemas import samples
 from pm_api.domains.ai_credits.schemas.ledger import Amount, BalanceAfter, Key
 from pm_api.identity.schemas import Email
 
@@ -30,6 +31,15 @@ class CodeTerms(ApiRequest):
 class GiftRequest(ApiRequest):
     """Exactly one of `recipientEmail`, `recipientUserId` and `code`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"code": {"maxClaims": 1}, "amount": 25, "message": "Thank you!", "idempotencyKey": samples.KEY},
+                {"recipientEmail": "ben@example.com", "amount": 25, "idempotencyKey": "try-it-out-2"},
+            ]
+        }
+    )
+
     recipient_email: Email | None = Field(None, description="To whom: a user's e-mail address.")
     recipient_user_id: UUID | None = Field(None, description="To whom: a user's id.")
     code: CodeTerms | None = Field(None, description="To whoever redeems the code that is made.")
@@ -48,6 +58,12 @@ class GiftRequest(ApiRequest):
 
 class GiftCodesRequest(ApiRequest):
     """Many single-use codes at once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"count": 2, "amount": 5, "message": "Thank you!", "idempotencyKey": samples.KEY}]
+        }
+    )
 
     count: Annotated[int, Field(strict=True, ge=1, le=MOST_CODES)] = Field(
         description="How many codes.", examples=[20]
@@ -69,7 +85,9 @@ class GiftRead(ApiModel):
     kind: GiftKind = Field(description="To a user, one code, or many single-use codes.")
     status: GiftStatus = Field(description="Where it stands at this moment.")
     amount: int = Field(description="Credits for each who gets it.", examples=[25])
-    account_id: UUID = Field(description="Whose credits were given: a user's or a workspace's.")
+    account_id: UUID | None = Field(
+        description="Whose credits were given, a user's or a workspace's; null for who received it."
+    )
     max_claims: int | None = Field(description="How often it can be claimed in all.", examples=[1])
     claims: int | None = Field(description="How often it was.", examples=[0])
     returned: int | None = Field(description="Credits that came back to the giver.", examples=[0])
@@ -97,13 +115,13 @@ class IssuedCode(ApiModel):
 
 
 class GiftSent(ApiModel):
-    gift: GiftRead
+    gift: GiftRead = Field(description="The gift that was made.")
     codes: list[IssuedCode] = Field(description="The codes of this gift, shown only here; empty for one to a user.")
     balance: BalanceAfter = Field(description="What the giving account has now.")
 
 
 class GiftAnswer(ApiModel):
-    gift: GiftRead
+    gift: GiftRead = Field(description="The gift as it stands.")
     codes: list[GiftCodeRead] = Field(description="How its codes stand, by number.")
 
 
@@ -113,6 +131,10 @@ class GiftsAnswer(ApiModel):
 
 
 class RedeemRequest(ApiRequest):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"code": "7KQ2-M9XW-4TDR", "idempotencyKey": samples.KEY}]}
+    )
+
     code: Text = Field(
         min_length=1,
         max_length=64,
@@ -123,6 +145,6 @@ class RedeemRequest(ApiRequest):
 
 
 class GiftRedeemed(ApiModel):
-    gift: GiftRead
+    gift: GiftRead = Field(description="The gift, as its receiver sees it.")
     credits_expire_at: Timestamp = Field(description="When the credits received run out.")
     balance: BalanceAfter = Field(description="What the caller's wallet had right after.")

@@ -3,10 +3,11 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.ai_credits.enums import HoldStatus, Service
+from pm_api.domains.ai_credits.schemas import samples
 from pm_api.domains.ai_credits.schemas.ledger import (
     Amount,
     BalanceAfter,
@@ -25,6 +26,20 @@ TtlSeconds = Annotated[int, Field(strict=True, ge=1, le=MAX_TTL_S)]
 class HoldRequest(WorkRequest):
     """Exactly one of `amount` and `service`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "service": "TASK_GENERATION",
+                    "quantity": 1,
+                    "description": "Report of the week",
+                    "ttlSeconds": DEFAULT_TTL_S,
+                    "idempotencyKey": samples.KEY,
+                }
+            ]
+        }
+    )
+
     ttl_seconds: TtlSeconds = Field(
         DEFAULT_TTL_S, description="For how long; what is not captured by then goes back by itself."
     )
@@ -34,6 +49,10 @@ class HoldRequest(WorkRequest):
 
 class CaptureRequest(ApiRequest):
     """Without `amount`, all that is left of the hold."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"amount": 2, "final": True, "idempotencyKey": samples.KEY}]}
+    )
 
     amount: Amount | None = Field(None, description="Credits to spend out of the hold.", examples=[2])
     final: bool = Field(
@@ -47,13 +66,23 @@ class CaptureRequest(ApiRequest):
 class ReleaseRequest(ApiRequest):
     """Nothing but the key, for callers who cannot set headers."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"idempotencyKey": samples.KEY}]})
+
     idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
 
 
 class ExtendRequest(ApiRequest):
     """A hold never gets shorter by this."""
 
-    ttl_seconds: TtlSeconds = Field(description="Let it live for so long from now.", examples=[900])
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ttlSeconds": DEFAULT_TTL_S, "idempotencyKey": samples.KEY}]}
+    )
+
+    ttl_seconds: TtlSeconds = Field(
+        description="Let it live for so long from now. It never gets shorter: a time that ends before `expiresAt` "
+        "changes nothing.",
+        examples=[900],
+    )
     idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
 
 
@@ -82,18 +111,18 @@ class HoldDetails(HoldRead):
 
 
 class HoldAnswer(ApiModel):
-    hold: HoldRead
-    balance: BalanceAfter
+    hold: HoldRead = Field(description="The hold as this left it.")
+    balance: BalanceAfter = Field(description="The figures right after it.")
 
 
 class CaptureAnswer(ApiModel):
-    hold: HoldRead
-    entry: CreditEntryRead
-    balance: BalanceAfter
+    hold: HoldRead = Field(description="The hold as this left it.")
+    entry: CreditEntryRead = Field(description="The line that was written.")
+    balance: BalanceAfter = Field(description="The figures right after it.")
 
 
 class HoldDetailsAnswer(ApiModel):
-    hold: HoldDetails
+    hold: HoldDetails = Field(description="The hold as it is now.")
 
 
 class HoldList(ApiModel):

@@ -108,7 +108,7 @@ class ForecastRead(ApiModel):
     daily_usage: float | None = Field(description="Mean credits a day in that time.", examples=[3.5])
     available: int = Field(description="Credits that may be spent now.", examples=[97])
     held: int = Field(description="Credits of open holds, taken for spent.", examples=[0])
-    run_out: RunOut
+    run_out: RunOut = Field(description="When nothing will be left, with how much certainty.")
     expiring_unused: list[LotUnused] = Field(description="Lots that end before they are used up, first to end first.")
     expiring_unused_total: int = Field(description="Their credits added up.", examples=[40])
     next_grant: ComingGrant | None = Field(description="The next renewal; later ones are reckoned with too.")
@@ -119,7 +119,7 @@ class ForecastRead(ApiModel):
 
 
 class ForecastAnswer(ApiModel):
-    forecast: ForecastRead
+    forecast: ForecastRead = Field(description="How the credits will go, if usage goes on as it went.")
 
 
 class UsageFigures(ApiModel):
@@ -162,8 +162,8 @@ class AnalyticsRead(ApiModel):
     account_id: UUID = Field(description="The wallet's user or the pool's workspace.")
     from_: Timestamp = Field(alias="from", description="Where the time begins, included.")
     to: Timestamp = Field(description="Where it ends, not included.")
-    totals: UsageFigures
-    before: TimeBefore
+    totals: UsageFigures = Field(description="All of the time asked for.")
+    before: TimeBefore = Field(description="The same of the equal time before.")
     net_change: int = Field(description="Net of this time minus net of the time before.", examples=[6])
     net_change_percent: float | None = Field(
         description="The same in percent of the time before; null when that was nothing.", examples=[30.0]
@@ -179,7 +179,7 @@ class AnalyticsRead(ApiModel):
 
 
 class AnalyticsAnswer(ApiModel):
-    analytics: AnalyticsRead
+    analytics: AnalyticsRead = Field(description="Usage in the time asked for.")
 
 
 class Suggestion(ApiModel):
@@ -231,7 +231,7 @@ class LeaderboardRead(ApiModel):
 
 
 class LeaderboardAnswer(ApiModel):
-    leaderboard: LeaderboardRead
+    leaderboard: LeaderboardRead = Field(description="Who earned and who spent most.")
 
 
 class AchievementRead(ApiModel):

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter
@@ -10,6 +10,8 @@ from pm_api.identity.schemas import Email
 
 
 class LeadCreate(ApiRequest):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"source": "landing-page"}]})
+
     email: Email | None = Field(None, description="Where to write to, if the visitor says so.")
     source: Text = Field("", max_length=100, description="Where they came from.", examples=["landing-page"])
 
@@ -22,8 +24,8 @@ class LeadRead(ApiModel):
 
 
 class LeadAnswer(ApiModel):
-    lead: LeadRead
+    lead: LeadRead = Field(description="The lead that was made.")
     lead_token: str = Field(
         description="For `Authorization: Bearer` on credit routes, and `leadToken` when registering."
     )
-    balance: BalanceAfter
+    balance: BalanceAfter = Field(description="What there is to try with.")

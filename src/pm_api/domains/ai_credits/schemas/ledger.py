@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable_json
 from pm_api.domains.ai_credits.book import (
@@ -11,6 +11,7 @@ from pm_api.domains.ai_credits.book import (
     canonical_json,
 )
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, PackKind, Service
+from pm_api.domains.ai_credits.schemas import samples
 
 MAX_METADATA_BYTES = 8192
 
@@ -31,18 +32,25 @@ Quantity = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 class CreditEntryRead(ApiModel):
     """One line of an account's book."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.SPEND]})
+
     id: UUID = Field(description="Id of the entry.")
     account_id: UUID = Field(description="The wallet's user or the pool's workspace.")
     seq: int = Field(description="Place in the account's book, without gaps.", examples=[12])
     type: EntryType = Field(description="What kind of movement it is.")
     amount: int = Field(description="Signed credits: negative spends.", examples=[-3])
-    balance_after: int = Field(description="The book's balance after this line.", examples=[97])
+    balance_after: int = Field(
+        description="The book's balance after this line, held credits included.", examples=[97]
+    )
     service: Service | None = Field(description="The service it paid for.")
     quantity: int | None = Field(description="How many units of the service.")
     price_version: int | None = Field(description="Version of the price rule used.")
     description: str = Field(description="Text for people.", examples=["Task list for the launch"])
     metadata: dict[str, Any] = Field(description="What the caller attached.")
     actor_user_id: UUID | None = Field(description="Who did it; null for the system.")
+    hold_id: UUID | None = Field(description="The hold it was captured from.")
+    reverses_seq: int | None = Field(description="The `seq` of the line it gives back, wholly or in part.")
+    debt_after: int = Field(description="What the account owed after this line.", examples=[0])
     created_at: Timestamp = Field(description="When it was written.")
 
 
@@ -55,8 +63,16 @@ class BalanceAfter(ApiModel):
 
 
 class EntryAnswer(ApiModel):
-    entry: CreditEntryRead
-    balance: BalanceAfter
+    entry: CreditEntryRead = Field(description="The line that was written.")
+    balance: BalanceAfter = Field(description="The figures right after it.")
+
+
+class GrantAnswer(EntryAnswer):
+    """The same, with what `POST /api/credits/grants/{grantId}/void` asks for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.after(samples.GRANTED, lots=[samples.LOT_ID])]})
+
+    lots: list[UUID] = Field(description="Ids of the lots it made; empty when it brought none.")
 
 
 class WorkRequest(ApiRequest):
@@ -80,12 +96,40 @@ class WorkRequest(ApiRequest):
 class SpendRequest(WorkRequest):
     """Exactly one of `amount` and `service`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "service": "TASK_GENERATION",
+                    "quantity": 1,
+                    "description": "Task list for the launch",
+                    "metadata": {"project": "launch"},
+                    "idempotencyKey": samples.KEY,
+                },
+                {"amount": 3, "description": "Task list for the launch", "idempotencyKey": "try-it-out-2"},
+            ]
+        }
+    )
+
     workspace_id: UUID | None = Field(None, description="The pool pays; absent: your own wallet pays.")
     idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
 
 
 class GrantRequest(ApiRequest):
     """Exactly one of `userId` and `workspaceId`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "userId": samples.ACCOUNT_ID,
+                    "amount": 100,
+                    "reason": "Welcome back",
+                    "idempotencyKey": samples.KEY,
+                }
+            ]
+        }
+    )
 
     user_id: UUID | None = Field(None, description="Whose wallet.")
     workspace_id: UUID | None = Field(None, description="Whose pool.")
@@ -103,6 +147,8 @@ class GrantRequest(ApiRequest):
 
 class LotRead(ApiModel):
     """Credits of one origin: amount = remaining + spent + expired + voided + transferredOut, always."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.LOT]})
 
     id: UUID = Field(description="Id of the lot.")
     kind: LotKind = Field(description="Where they came from.")
@@ -128,6 +174,8 @@ class ExpiringSoon(ApiModel):
 class Identity(ApiModel):
     """granted = available + scheduled + held + spent + expired + voided + transferredOut, always."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.IDENTITY]})
+
     granted: int = Field(description="All credits this account ever got.")
     available: int = Field(description="May be spent now.")
     scheduled: int = Field(description="May be spent from a later moment on.")
@@ -141,8 +189,12 @@ class Identity(ApiModel):
 class Balance(ApiModel):
     """What an account has, lot by lot."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.BALANCE]})
+
     account_id: UUID = Field(description="The wallet's user or the pool's workspace.")
-    account_kind: AccountKind = Field(description="USER for a wallet, WORKSPACE for a pool.")
+    account_kind: AccountKind = Field(
+        description="USER for a wallet, WORKSPACE for a pool, LEAD for a visitor's credits."
+    )
     current: int = Field(description="Available credits, without held ones.", examples=[97])
     limit: int = Field(
         description="This period's grant plus the original amounts of other lots that still have credits."
@@ -151,13 +203,13 @@ class Balance(ApiModel):
     held: int = Field(description="Credits set aside for work under way.")
     debt: int = Field(description="Credits the next grant pays off first.")
     seq: int = Field(description="Number of the book's last line; grows with every change.")
-    expiring_soon: ExpiringSoon = Field(description="What runs out within seven days.")
+    expiring_soon: ExpiringSoon = Field(description="How much of it runs out within seven days.")
     lots: list[LotRead] = Field(description="Lots that have credits, in the order they are spent.")
     identity: Identity = Field(description="Where every credit ever granted is now.")
 
 
 class BalanceAnswer(ApiModel):
-    balance: Balance
+    balance: Balance = Field(description="What the account has now.")
 
 
 class CreditBalanceSummary(ApiModel):
@@ -194,13 +246,13 @@ class CreditPricing(ApiModel):
 class CreditOverview(ApiModel):
     """Everything the credits page shows."""
 
-    balance: CreditBalanceSummary
-    usage: CreditUsage
-    pricing: CreditPricing
+    balance: CreditBalanceSummary = Field(description="What there is, in three figures.")
+    usage: CreditUsage = Field(description="What of it was spent this month.")
+    pricing: CreditPricing = Field(description="What more of them cost.")
     lots: list[LotRead] = Field(description="Lots that have credits, in the order they are spent.")
     held: int = Field(description="Credits set aside for work under way.")
     debt: int = Field(description="Credits the next grant pays off first.")
-    expiring_soon: ExpiringSoon = Field(description="What runs out within seven days.")
+    expiring_soon: ExpiringSoon = Field(description="How much of it runs out within seven days.")
     identity: Identity = Field(description="Where every credit ever granted is now.")
 
 
@@ -222,7 +274,7 @@ class Verification(ApiModel):
 
 
 class VerificationAnswer(ApiModel):
-    verification: Verification
+    verification: Verification = Field(description="The proof, and what it found.")
 
 
 class PackLot(ApiModel):

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.ai_credits.book import MAX_AMOUNT
@@ -26,7 +26,7 @@ class PoolRequestStatus(StrEnum):
 
 
 class CapRead(ApiModel):
-    """At most `amount` credits in each window."""
+    """At most `amount` credits in each window, and `limit` in the present one."""
 
     subject: str = Field(
         description="`member:<user id>`, `role:<ROLE>` (each person of it without a cap of their own) or "
@@ -36,14 +36,19 @@ class CapRead(ApiModel):
     window: CapWindow = Field(
         description="DAY: the UTC day. PERIOD: the plan's period, without a plan the UTC month."
     )
-    amount: int = Field(description="The limit in credits, with what was granted on top.", examples=[50])
-    granted_on_top: int = Field(description="How much of `amount` is granted until `resetsAt` only.", examples=[0])
+    amount: int = Field(
+        description="The lasting cap in credits: what a form that edits it shows and sends back. For a member whom "
+        "only their role limits but for `grantedOnTop`, the role's.",
+        examples=[50],
+    )
+    granted_on_top: int = Field(description="Granted above `amount` until `resetsAt` only.", examples=[10])
+    limit: int = Field(description="What binds now: amount + grantedOnTop.", examples=[60])
     used: int | None = Field(
         description="Used in the present window, open holds included. For your own role what you used; null for "
         "another role: it is held against each person.",
         examples=[12],
     )
-    left: int | None = Field(description="What is left of it; null as `used`.", examples=[38])
+    left: int | None = Field(description="What is left of `limit`; null as `used`.", examples=[48])
     resets_at: Timestamp = Field(description="When the window ends.")
     version: int = Field(description="For If-Match.", examples=[1])
 
@@ -66,7 +71,7 @@ class PoolRead(ApiModel):
 
 
 class PoolAnswer(ApiModel):
-    pool: PoolRead
+    pool: PoolRead = Field(description="The pool's settings, figures and caps.")
 
 
 class PoolUpdate(ApiRequest):
@@ -84,7 +89,7 @@ class CapWrite(ApiRequest):
 
 
 class CapAnswer(ApiModel):
-    cap: CapRead
+    cap: CapRead = Field(description="The cap as it is now.")
 
 
 class MemberUsage(ApiModel):
@@ -119,7 +124,9 @@ class PoolRequestRead(ApiModel):
     amount: int = Field(description="How many credits more are asked for.", examples=[50])
     reason: str = Field(description="Why.", examples=["The launch is on Friday"])
     status: PoolRequestStatus = Field(description="OPEN until it is decided, once.")
-    approved_amount: int | None = Field(description="What was granted; null unless approved.")
+    approved_amount: int | None = Field(
+        description="By how much the cap was raised, or how many credits an admin agreed to; null unless approved."
+    )
     lasting: bool = Field(description="Whether the cap was raised for good.")
     raised_until: Timestamp | None = Field(description="Until when the cap is raised, unless it is for good.")
     decided_by_user_id: UUID | None = Field(description="Who decided.")
@@ -130,7 +137,7 @@ class PoolRequestRead(ApiModel):
 
 
 class PoolRequestAnswer(ApiModel):
-    request: PoolRequestRead
+    request: PoolRequestRead = Field(description="The request as it is now.")
 
 
 class PoolRequests(ApiModel):
@@ -155,8 +162,14 @@ class PoolRequestCreate(ApiRequest):
 
 
 class PoolRequestApproval(ApiRequest):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": 50, "note": "For the launch"}]})
+
     amount: Amount | None = Field(None, description="How many credits more; what was asked for when absent.")
-    lasting: Switch = Field(False, description="Raise the cap for good, not in the present window alone.")
+    lasting: Switch = Field(
+        False,
+        description="Raise the cap for good, not in the present window alone. Refused for kind CREDITS: there is no "
+        "cap to raise.",
+    )
     note: Text | None = Field(None, max_length=500, description="What the member is told.")
 
 

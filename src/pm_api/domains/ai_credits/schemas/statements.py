@@ -4,15 +4,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pm_api.core.schema import ApiModel
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind
+from pm_api.domains.ai_credits.schemas import samples
 
 
 class StatementAccount(ApiModel):
     id: UUID = Field(description="The wallet's user or the pool's workspace.")
-    kind: AccountKind = Field(description="USER for a wallet, WORKSPACE for a pool.")
+    kind: AccountKind = Field(description="USER for a wallet, WORKSPACE for a pool, LEAD for a visitor's credits.")
 
 
 class StatementFigures(ApiModel):
@@ -50,6 +51,8 @@ class StatementLot(ApiModel):
 
 class StatementLine(ApiModel):
     """A line with everything that its hash covers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.STATED]})
 
     seq: int = Field(description="Place in the account's book, without gaps.", examples=[13])
     id: UUID = Field(description="Id of the entry.")

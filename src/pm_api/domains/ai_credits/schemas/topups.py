@@ -12,13 +12,19 @@ from pm_api.domains.ai_credits.book import MAX_AMOUNT
 class AutoTopUpState(ApiModel):
     """How it has gone so far; nobody sets this."""
 
-    armed: bool = Field(description="Whether it may buy: enabled, and not stopped by declined payments.")
+    armed: bool = Field(
+        description="Whether it may buy: enabled, with a payment method that can be charged, and not stopped by "
+        "declined payments. While no payment method is known nothing is charged, and the settings are kept.",
+        examples=[False],
+    )
     failures: int = Field(description="Declined payments in a row.", examples=[0])
     last_failure_at: Timestamp | None = Field(description="When the last payment was declined.")
     next_attempt_at: Timestamp | None = Field(description="Not before then after a declined payment.")
     spent_this_month: int = Field(description="Minor units spent in this UTC month.", examples=[899])
     disarmed_reason: str | None = Field(
-        description="Why it was stopped; only a new card starts it again.", examples=["card_declined"]
+        description="Why it cannot buy: `NO_PAYMENT_METHOD` while none is known; `card_declined` after repeated "
+        "declines, and then only a new card starts it again.",
+        examples=["NO_PAYMENT_METHOD"],
     )
 
 
@@ -36,7 +42,7 @@ class AutoTopUpRead(ApiModel):
 
 
 class AutoTopUpAnswer(ApiModel):
-    auto_top_up: AutoTopUpRead
+    auto_top_up: AutoTopUpRead = Field(description="The account's settings and where they stand.")
 
 
 class AutoTopUpWrite(ApiRequest):

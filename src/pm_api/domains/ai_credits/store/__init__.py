@@ -23,12 +23,22 @@ from pm_api.domains.ai_credits.store.answers import (
     stored_answer,
     write_commands,
 )
-from pm_api.domains.ai_credits.store.writing import BALANCE_CHANNEL, NO_SERVICE, NOBODY, UsageKey, usage_key
+from pm_api.domains.ai_credits.store.writing import (
+    BALANCE_CHANNEL,
+    DELIVER_ALERTS,
+    NO_SERVICE,
+    NOBODY,
+    AlertsWritten,
+    UsageKey,
+    usage_key,
+)
 
 __all__ = [
     "BALANCE_CHANNEL",
+    "DELIVER_ALERTS",
     "NOBODY",
     "NO_SERVICE",
+    "AlertsWritten",
     "Answer",
     "KeyConflict",
     "KeyReused",

@@ -13,6 +13,7 @@ from pm_api.domains.ai_credits import book, sql
 from pm_api.domains.ai_credits.book import Applied, By, Entry, HoldView, Refusal, Refused
 from pm_api.domains.ai_credits.commands import Command
 from pm_api.domains.ai_credits.enums import AccountKind, CommandStatus, EntryType
+from pm_api.domains.ai_credits.lines import GRANTING
 from pm_api.domains.ai_credits.store.loading import parsed
 
 
@@ -73,9 +74,13 @@ async def claim_first(statements: sql.Statements, orders: Mapping[Key, Order], n
     }
 
 
-async def stored_answer(statements: sql.Statements, account_id: UUID, key: str) -> Answer | None:
-    """How a command ended, or None when its key was never used."""
+async def stored_answer(
+    statements: sql.Statements, account_id: UUID, key: str, fingerprint: bytes | None = None
+) -> Answer | None:
+    """How a command ended, or None when its key was never used; with `fingerprint`, KeyReused when for another."""
     rows = await statements.fetch(sql.STORED, [account_id], [key])
+    if fingerprint is not None and any(bytes(row["fingerprint"]) != fingerprint for row in rows):
+        return Answer(KeyReused(), replayed=True)
     return next(iter((await _stored_answers(statements, rows)).values()), None)
 
 
@@ -117,13 +122,23 @@ def _hold_view(kept: Sequence[Any] | None) -> HoldView | None:
 async def read_entries(
     statements: sql.Statements, wanted: Sequence[tuple[UUID, int]]
 ) -> dict[tuple[UUID, int], Entry]:
-    """Entries by (account, seq), without their allocations."""
+    """Entries by (account, seq); with allocations only those that made a lot, so that retries too are told which."""
     if not wanted:
         return {}
     rows = await statements.fetch(
         sql.READ_ENTRIES, [account_id for account_id, _ in wanted], [seq for _, seq in wanted]
     )
-    return {(row["account_id"], row["seq"]): entry_from(row) for row in rows}
+    entries = {(row["account_id"], row["seq"]): entry_from(row) for row in rows}
+    makers = [place for place, entry in entries.items() if entry.type in GRANTING]
+    if makers:
+        made = await statements.fetch(
+            sql.READ_MADE_LOTS, [account_id for account_id, _ in makers], [seq for _, seq in makers]
+        )
+        for row in made:
+            place = (row["account_id"], row["entry_seq"])
+            move = book.Allocation(row["grant_id"], row["amount"])
+            entries[place] = entries[place]._replace(allocations=(move,))
+    return entries
 
 
 def entry_from(row: Mapping[str, Any]) -> Entry:

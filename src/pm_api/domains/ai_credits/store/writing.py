@@ -6,7 +6,9 @@ from typing import Final
 from uuid import UUID
 
 import orjson
+from pydantic import BaseModel
 
+from pm_api.core.jobs import declare, enqueue_over
 from pm_api.core.signals import MAX_PAYLOAD_BYTES
 from pm_api.domains.ai_credits import sql
 from pm_api.domains.ai_credits.book import Entry, Hold, Lot, Outcome
@@ -15,6 +17,13 @@ from pm_api.domains.ai_credits.enums import AlertKind, EntryType
 BALANCE_CHANNEL: Final = "pm_balance"
 NO_SERVICE: Final = ""
 NOBODY: Final = UUID(int=0)
+
+
+class AlertsWritten(BaseModel):
+    """Nothing to say: who wakes up looks for what waits."""
+
+
+DELIVER_ALERTS: Final = declare("ai_credits.deliver_alerts", AlertsWritten)
 
 
 async def write(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
@@ -141,6 +150,7 @@ def _hold_row(account_id: UUID, hold: Hold) -> tuple[object, ...]:
         hold.actor_user_id,
         hold.expires_at,
         hold.created_at,
+        hold.guarded,
     )
 
 
@@ -158,6 +168,11 @@ async def _write_counters(statements: sql.Statements, outcomes: Sequence[Outcome
 
 
 async def _write_alerts(statements: sql.Statements, outcomes: Sequence[Outcome]) -> None:
+    """With one job for the whole commit that delivers them at once.
+
+    Without a dedupe key: a key also stands for a job that runs and has read its rows, and for one that runs before
+    this commits, and either would swallow this wake-up. A job that finds nothing waiting costs one look.
+    """
     rows = [
         (
             outcome.state.id,
@@ -171,6 +186,7 @@ async def _write_alerts(statements: sql.Statements, outcomes: Sequence[Outcome])
     ]
     if rows:
         await statements.append("credit_alerts", sql.ALERT_COLUMNS, rows)
+        await enqueue_over(statements, DELIVER_ALERTS, AlertsWritten())
 
 
 async def _write_figures(statements: sql.Statements, outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> None:

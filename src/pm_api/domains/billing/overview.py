@@ -1,0 +1,197 @@
+"""What an account has, what it uses of it, and what comes of it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from dateutil.relativedelta import relativedelta
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import insight
+from pm_api.domains.ai_credits import plans as plan_credits
+from pm_api.domains.ai_credits.plans import PlanUsage
+from pm_api.domains.billing import plans
+from pm_api.domains.billing.enums import BillingInterval, SubscriptionStatus
+from pm_api.domains.billing.forecasting import Course, Stretch, straight_on
+from pm_api.domains.billing.repository import contracts as repository
+from pm_api.domains.billing.schemas.overview import (
+    LimitsFrom,
+    MetricUsage,
+    SubscriptionRead,
+    SubscriptionUsage,
+    UsageAnswer,
+    UsageForecast,
+    UsagePeriod,
+)
+from pm_api.entitlements import service as entitlements
+from pm_api.entitlements.enums import AccountType, Metric, Plan, Status
+from pm_api.entitlements.rules import Budget, Limits, Standing
+
+COUNT, BYTES = "count", "bytes"
+NOT_COUNTED_YET = 0
+
+_STATUSES = {
+    Status.ACTIVE: SubscriptionStatus.ACTIVE,
+    Status.TRIALING: SubscriptionStatus.TRIALING,
+    Status.GRACE: SubscriptionStatus.PAST_DUE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """An account's own plan, the limits it lives under, and the month that runs."""
+
+    kind: AccountType
+    id: UUID
+    own: Standing
+    budget: Budget
+    month: Stretch
+    credits: PlanUsage
+    max_ai_credits: int
+
+    @property
+    def limits(self) -> Limits:
+        return self.budget.limits
+
+
+async def subscription(session: AsyncSession, platform: Platform, scope: AccountScope) -> SubscriptionRead:
+    """The plan an account has with its figures; without any, FREE and ACTIVE."""
+    now = platform.clock.now()
+    found = await _account(session, platform, scope)
+    contract = await repository.running(session, scope, now) if found.own.is_bought else None
+    offer = await plans.offered(platform, found.own.plan)
+    own, trialing = found.own, found.own.status is Status.TRIALING
+    return SubscriptionRead(
+        id=own.source_id,
+        user_id=found.id if found.kind is AccountType.USER else None,
+        workspace_id=found.id if found.kind is AccountType.WORKSPACE else None,
+        stripe_subscription_id=None,
+        plan=own.plan,
+        status=_STATUSES[own.status],
+        billing_interval=BillingInterval.MONTHLY,
+        amount=contract.price_minor if contract else offer.price or 0,
+        currency=contract.currency if contract else offer.currency,
+        current_period_start=found.month.start,
+        current_period_end=found.month.end,
+        trial_start=own.period_start if trialing else None,
+        trial_end=own.period_end if trialing else None,
+        cancel_at_period_end=False,
+        canceled_at=None,
+        ends_at=own.ends_at,
+        grace_ends_at=own.grace_ends_at,
+        pricing=offer,
+        limits_from=_limits_from(found.budget),
+        usage=SubscriptionUsage(
+            users=await entitlements.users_in(session, found.budget),
+            max_users=found.limits.max_users,
+            storage=NOT_COUNTED_YET,
+            max_storage=found.limits.max_storage_bytes,
+            ai_credits=found.credits.spent,
+            max_ai_credits=found.max_ai_credits,
+            api_calls=NOT_COUNTED_YET,
+            max_api_calls=found.limits.max_api_calls,
+        ),
+        created_at=contract.created_at if contract else None,
+        updated_at=contract.updated_at if contract else None,
+        version=own.version,
+    )
+
+
+async def usage(session: AsyncSession, platform: Platform, scope: AccountScope) -> UsageAnswer:
+    """Each metric with its limit, its period and its forecast."""
+    now = platform.clock.now()
+    found = await _account(session, platform, scope)
+    limits, month = found.limits, found.month
+    users = await entitlements.users_in(session, found.budget)
+    users_before = await entitlements.users_before(session, found.budget, month.start)
+    counted = [
+        _metric(Metric.USERS, COUNT, users, limits.max_users, month, now, began_with=users_before),
+        _metric(Metric.STORAGE, BYTES, NOT_COUNTED_YET, limits.max_storage_bytes, month, now),
+        await _ai_credits(session, platform, scope, found),
+        _metric(Metric.API_CALLS, COUNT, NOT_COUNTED_YET, limits.max_api_calls, month, now),
+        _metric(Metric.PROJECTS, COUNT, NOT_COUNTED_YET, limits.max_projects, month, now),
+        _metric(Metric.TASKS, COUNT, NOT_COUNTED_YET, None, month, now),
+    ]
+    return UsageAnswer(limits_from=_limits_from(found.budget), usage=counted)
+
+
+async def _account(session: AsyncSession, platform: Platform, scope: AccountScope) -> _Account:
+    kind, account_id = AccountType.USER, scope.user_id
+    if isinstance(scope, WorkspaceScope):
+        kind, account_id = AccountType.WORKSPACE, scope.workspace_id
+    own = await entitlements.standing_of(session, platform, kind, account_id)
+    if kind is AccountType.USER:
+        budget = await entitlements.budget_of_user(session, platform, account_id)
+    else:
+        budget = await entitlements.budget_of(session, platform, account_id)
+    return _Account(
+        kind=kind,
+        id=account_id,
+        own=own,
+        budget=budget,
+        month=_month(own, platform.clock.now()),
+        credits=await plan_credits.usage_of(session, platform, scope),
+        max_ai_credits=await _credits_of(session, own),
+    )
+
+
+async def _credits_of(session: AsyncSession, own: Standing) -> int:
+    """Credits a period brings this account itself: the free plan fills wallets, not pools."""
+    if own.max_ai_credits is not None:
+        return own.max_ai_credits
+    if own.plan is Plan.FREE and own.account_kind is AccountType.WORKSPACE:
+        return 0
+    return (await plan_credits.credits_by_plan(session)).get(own.plan, 0)
+
+
+def _month(own: Standing, now: datetime) -> Stretch:
+    """The month of the plan that runs; of the calendar, in UTC, for who has none."""
+    if own.period_start is not None and own.period_end is not None:
+        return Stretch(*plan_credits.month_at(own.period_start, own.period_end, now))
+    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return Stretch(first, first + relativedelta(months=1))
+
+
+async def _ai_credits(session: AsyncSession, platform: Platform, scope: AccountScope, found: _Account) -> MetricUsage:
+    """Forecast by the ledger's own insight, which knows weekdays, expiry and renewals."""
+    now = platform.clock.now()
+    outlook = await insight.forecast_of(session, platform, scope)
+    period = found.month
+    if found.credits.starts_at is not None and found.credits.ends_at is not None and found.credits.ends_at > now:
+        period = Stretch(found.credits.starts_at, found.credits.ends_at)
+    at_end = None
+    if outlook.daily_usage is not None:
+        at_end = round(found.credits.spent + outlook.daily_usage * (period.end - now).total_seconds() / 86400)
+    return MetricUsage(
+        metric=Metric.AI_CREDITS,
+        unit="credits",
+        used=found.credits.spent,
+        limit=found.max_ai_credits,
+        period=UsagePeriod(start=period.start, end=period.end),
+        forecast=UsageForecast(at_period_end=at_end, reaches_limit_at=outlook.run_out.p50),
+    )
+
+
+def _metric(
+    metric: Metric, unit: str, used: int, limit: int | None, period: Stretch, now: datetime, *, began_with: int = 0
+) -> MetricUsage:
+    found = straight_on(Course(began_with, used, limit), period, now)
+    return MetricUsage(
+        metric=metric,
+        unit=unit,
+        used=used,
+        limit=limit,
+        period=UsagePeriod(start=period.start, end=period.end),
+        forecast=UsageForecast(at_period_end=found.at_end, reaches_limit_at=found.reaches_limit_at),
+    )
+
+
+def _limits_from(budget: Budget) -> LimitsFrom:
+    return LimitsFrom(
+        account_type=budget.standing.account_kind,
+        account_id=budget.standing.account_id,
+        plan=budget.standing.plan,
+        workspaces=len(budget.workspace_ids),
+    )
