@@ -211,9 +211,9 @@ class TooManyLeads(TooManyRequests):
 
 
 class AlreadyCharged(Conflict):
-    """The work of this Idempotency-Key was done and paid for, and its answer is not kept: it was a stream, was lost
-    before it could be stored, or is older than 48 hours.
+    """The work of this Idempotency-Key was done and paid for, and its answer is not kept.
 
+    It was a stream, was lost before it could be stored, or is older than 48 hours.
     `holdId` and `creditsUsed` say what was paid. Use a new key to have new work done.
     """
 
@@ -333,9 +333,7 @@ class NothingLastingToGrant(Unprocessable):
 
 
 class NotYourHold(Forbidden):
-    """In a workspace a hold is captured, released and extended by whoever placed it, or by those who manage its
-    credits.
-    """
+    """Only who placed a hold, or manages the workspace's credits, may resolve or extend it."""
 
     code = "not_your_hold"
 
@@ -359,9 +357,7 @@ class LeadConverted(Conflict):
 
 
 class RecipientFull(Conflict):
-    """Whom you give to has so many lots of credits that no gift fits in before some are used up. Nothing was taken
-    from you.
-    """
+    """Whom you give to has too many lots of credits for another gift; nothing was taken from you."""
 
     code = "recipient_full"
 

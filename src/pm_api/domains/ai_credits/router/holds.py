@@ -20,6 +20,7 @@ from pm_api.domains.ai_credits.errors import (
     HoldAlreadyCaptured,
     HoldAlreadyReleased,
     HoldExpired,
+    HoldInUse,
     HoldNotFound,
     InsufficientCredits,
     NotYourHold,
@@ -52,6 +53,7 @@ RESOLVING_PROBLEMS: Final = (
     HoldAlreadyCaptured,
     HoldAlreadyReleased,
     HoldExpired,
+    HoldInUse,
     *LEDGER_PROBLEMS,
 )
 
