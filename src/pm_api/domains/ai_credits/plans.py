@@ -100,7 +100,8 @@ async def open_user_account(session: AsyncSession, platform: Platform, user_id: 
 
 
 async def renew_free_tier(session: AsyncSession, platform: Platform, limit: int) -> int:
-    """Give the free plan's credits to wallets whose period has ended and that no paid plan fills; returns how many.
+    """Give the free plan's credits to wallets whose period has ended and that no paid plan fills. Returns how many
+    were looked at; 0 when none of them could be served, so that nobody asks again at once.
 
     Two workers share the work: a wallet that somebody else has locked is left to them.
     """
@@ -119,7 +120,8 @@ async def renew_free_tier(session: AsyncSession, platform: Platform, limit: int)
         for due in await repository.wallets_on_the_free_plan(session, locked, now)
     ]
     answers = await apply(session, platform, orders) if orders else []
-    return sum(not answer.replayed and isinstance(answer.result, Applied) for answer in answers)
+    served = any(not answer.replayed and isinstance(answer.result, Applied) for answer in answers)
+    return len(locked) if served else 0
 
 
 def current_period(started_at: datetime, next_reset_at: datetime, now: datetime) -> Period:
