@@ -205,5 +205,8 @@ def _read(entry: CreditEntry) -> CreditEntryRead:
         description=entry.description,
         metadata=entry.details,
         actor_user_id=entry.actor_user_id,
+        hold_id=entry.hold_id,
+        reverses_seq=entry.reverses_seq,
+        debt_after=entry.debt_after,
         created_at=entry.created_at,
     )
