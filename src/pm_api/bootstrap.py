@@ -96,6 +96,7 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     try:
         await platform.signals.start()
         await read_clock(platform)
+        await asyncio.gather(*rereading)  # one that ends later would undo a move made in the meantime
         streams.start()
         await platform.part(LedgerWriter).start()
         yield platform
