@@ -21,8 +21,8 @@ PUT = (
         " effective_at, created_at) VALUES (:account, :lot, 'BONUS', 60, 10, 6, 't', 't', now(), now())"
     ),
     (
-        "INSERT INTO credit_entries (account_id, seq, id, type, amount, balance_after, actor_kind, description, metadata,"
-        " command_key, request_id, created_at, hash) VALUES"
+        "INSERT INTO credit_entries (account_id, seq, id, type, amount, balance_after, actor_kind, description,"
+        " metadata, command_key, request_id, created_at, hash) VALUES"
         " (:account, 1, gen_random_uuid(), 'BONUS', 10, 10, 'system', '', '{}', 'k', '', now(), ''),"
         " (:account, 2, gen_random_uuid(), 'USAGE', -4, 6, 'system', '', '{}', 'k', '', now(), '')"
     ),
