@@ -59,6 +59,7 @@ def open_session(
     sandbox: Sandbox,
     lines: Sequence[Line],
     *,
+    created: int,
     expires_at: int,
     base_url: str,
     currency: str | None = None,
@@ -72,7 +73,7 @@ def open_session(
     session_id = new_id("cs_test")
     session = build_session(
         session_id=session_id,
-        created=sandbox.now(),
+        created=created,
         expires_at=expires_at,
         currency=lines[0].price["currency"] if lines else currency,
         amount_total=None,

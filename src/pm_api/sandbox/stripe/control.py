@@ -127,6 +127,7 @@ async def seed_session(request: Request, body: SeedSession) -> Json:
         session = open_session(
             sandbox,
             [_seed_line(sandbox, line) for line in body.line_items],
+            created=sandbox.now(),
             expires_at=sandbox.now() + LIFETIME_S,
             base_url=str(request.base_url),
             client_reference_id=body.client_reference_id,

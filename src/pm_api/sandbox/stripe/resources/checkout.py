@@ -92,13 +92,15 @@ def create_session(call: ApiCall) -> Json:
         raise InvalidParameter("You may only specify one of these parameters: customer, customer_email.")
     if customer_id is not None:
         referenced(call.sandbox, "customer", customer_id, param="customer")
-    expires_at = _expires_at(call)
+    created = call.sandbox.now()
+    expires_at = _expires_at(call, created)
     plan = _plan(call, mode, customer_id)
     lines = [] if mode == "setup" else _lines(call, mode)
     sandbox = call.sandbox.asked_by(call.origin)
     return open_session(
         sandbox,
         lines,
+        created=created,
         expires_at=expires_at,
         base_url=call.base_url,
         currency=read_currency(params) if mode == "setup" and "currency" in params else None,
@@ -230,8 +232,7 @@ def _setup_intent(sandbox: Sandbox, params: Params, customer_id: str | None) -> 
     return str(intent["id"])
 
 
-def _expires_at(call: ApiCall) -> int:
-    now = call.sandbox.now()
+def _expires_at(call: ApiCall, now: int) -> int:
     expires_at = call.params.integer("expires_at")
     if expires_at is None:
         return now + LIFETIME_S
