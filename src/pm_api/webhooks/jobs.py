@@ -12,7 +12,7 @@ from pm_api.core.inbox import HANDLED, HELD
 from pm_api.core.jobs import JobContext, TryAgain, enqueue, held_keys, implements, periodic
 from pm_api.core.platform import Platform
 from pm_api.core.tables import InboxEvent
-from pm_api.domains.billing.stripe_events import EventNotUnderstood
+from pm_api.domains.billing.stripe_events.handling import EventNotUnderstood
 from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeDoor, StripeObjectMissing
 from pm_api.webhooks.handlers import STRIPE
 from pm_api.webhooks.service import DRAIN_STRIPE, SOURCE, DrainSubject

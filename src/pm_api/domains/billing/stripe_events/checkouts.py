@@ -1,5 +1,6 @@
-"""How Stripe's events change our rows. Each handler looks at the object as Stripe has it now, not at the event."""
+"""Checkouts that were paid, or ran out."""
 
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -7,14 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import SystemScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import purchases
+from pm_api.domains.billing.stripe_events.handling import EventNotUnderstood, Handler
 from pm_api.domains.payments import service as payments
 from pm_api.integrations.stripe import StripeCheckout, StripeDoor, checkouts
 
 _SCOPE = SystemScope("stripe event")
-
-
-class EventNotUnderstood(Exception):
-    """The event cannot be applied as it is: hold it for a person."""
 
 
 async def fetch_checkout(door: StripeDoor, session_id: str) -> StripeCheckout:
@@ -60,3 +58,13 @@ def _our_id(found: StripeCheckout) -> UUID:
         return UUID(found.client_reference_id or "")
     except ValueError:
         raise EventNotUnderstood("the session carries no checkout id of ours") from None
+
+
+_CHECKOUT: Final = Handler(fetch_checkout, apply_checkout)
+
+HANDLERS: Final = {
+    "checkout.session.completed": _CHECKOUT,
+    "checkout.session.async_payment_succeeded": _CHECKOUT,
+    "checkout.session.async_payment_failed": _CHECKOUT,
+    "checkout.session.expired": _CHECKOUT,
+}

@@ -1,0 +1,14 @@
+"""Flows that go over a wire, Stripe's customers, and checkouts of bundles and plans."""
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
