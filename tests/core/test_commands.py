@@ -16,7 +16,8 @@ from pm_api.core.settings import Settings
 from pm_api.development import PortTaken, check_ports
 from pm_api.seed import Demo
 from tests.conftest import Person
-from tests.support.settings import environment_for
+from tests.support.mail import post_office
+from tests.support.settings import environment_for, settings_for
 
 
 @pytest.fixture
@@ -47,6 +48,18 @@ def test_dev_refuses_production_before_it_asks_for_secrets() -> None:
         ),
         ({"PM_PORT": "65535"}, "there is no port after 65535"),
         ({"PM_PORT": "{taken}", "PM_SANDBOX_PORT": "{taken}"}, "cannot share port {taken}"),
+        (
+            {"PM_MAILBOX_PORT": "{taken}", "PM_PORT": "0"},
+            "port {taken} is taken; choose another with PM_MAILBOX_PORT",
+        ),
+        (
+            {"PM_MAILBOX_SMTP_PORT": "{taken}", "PM_PORT": "0"},
+            "port {taken} is taken; choose another with PM_MAILBOX_SMTP_PORT",
+        ),
+        (
+            {"PM_MAILBOX_PORT": "{taken}", "PM_MAILBOX_SMTP_PORT": "{taken}"},
+            "the mailbox and the mailbox's mail cannot share port {taken}",
+        ),
     ],
 )
 def test_dev_names_the_port_to_change_before_it_creates_a_database(
@@ -102,6 +115,33 @@ async def test_doctor_says_that_the_sandbox_is_not_running(fresh_database: str) 
     )
 
 
+async def test_doctor_tries_the_mail_server(fresh_database: str) -> None:
+    async def said(**smtp: str) -> doctor.Finding:
+        settings = settings_for(fresh_database, smtp=smtp)
+        [found] = [one for one in await doctor.examine(settings) if one.name == "mail"]
+        return found
+
+    async with post_office() as post:
+        there = await said(url=post.url)
+        assert (there.ok, there.text) == (True, f"127.0.0.1:{post.port} takes mail, not encrypted")
+        assert post.mailbox.page() == [], "no mail is sent"
+        must = await doctor.examine(settings_for(fresh_database, smtp={"url": post.url, "starttls": True}))
+        assert [one.ok for one in must if one.name == "mail"] == [False]
+    gone = await said(url=post.url)
+    assert not gone.ok
+    assert gone.text.startswith(f"127.0.0.1:{post.port}: ")
+    assert gone.text.endswith("check PM_SMTP_URL, its user and password, and PM_SMTP_STARTTLS")
+    assert (await said()).ok
+
+
+async def test_doctor_says_that_production_sends_no_mail(fresh_database: str) -> None:
+    settings = settings_for(
+        fresh_database, env="production", public_url="https://api.example.com", site_url="https://example.com"
+    )
+    [found] = [one for one in await doctor.examine(settings) if one.name == "mail"]
+    assert (found.ok, found.text[:24]) == (False, "PM_SMTP_URL is not set: ")
+
+
 def test_an_unknown_job_cannot_be_released(worker_database: str) -> None:
     for unknown in ("999999", str(2**80)):
         code, said = invoke("jobs", "--release", unknown, **environment_for(worker_database))
@@ -111,15 +151,16 @@ def test_an_unknown_job_cannot_be_released(worker_database: str) -> None:
 
 async def test_the_banner_shows_the_people_the_secret_and_a_shifted_clock(platform: Platform, person: Person) -> None:
     demo = Demo(person.id, person.id, None)
-    said = await development.banner(platform, demo, "http://sandbox")
+    said = await development.banner(platform, demo, "http://sandbox", "http://mailbox")
     assert "whsec_test" in said
+    assert "Mailbox             http://mailbox/" in said
     for somebody in ("olga@example.com (ADMIN)", "milo@example.com (MEMBER)", "vera@example.com (VIEWER)"):
         assert somebody in said
     assert "Business clock" not in said
     async with platform.database.transaction() as session:
         await session.execute(text("INSERT INTO business_clock (id, shift) VALUES (1, interval '31 days')"))
     try:
-        said = await development.banner(platform, demo, "http://sandbox")
+        said = await development.banner(platform, demo, "http://sandbox", "http://mailbox")
     finally:
         async with platform.database.transaction() as session:
             await session.execute(text("DELETE FROM business_clock"))

@@ -155,3 +155,47 @@ def test_production_is_reached_over_https(
         return
     with pytest.raises(SettingsError, match=f"{name} is not https"):
         load_settings()
+
+
+def test_mail_comes_from_the_site_unless_told_otherwise(environment: pytest.MonkeyPatch) -> None:
+    assert load_settings().smtp.sender == "no-reply@example.com"
+    assert not load_settings().sends_mail
+    environment.setenv("PM_SMTP_URL", "smtps://u:p@mail.example.com")
+    environment.setenv("PM_SMTP_SENDER", "hello@acme.example")
+    environment.setenv("PM_SMTP_SENDER_NAME", "Acme")
+    settings = load_settings()
+    assert (settings.smtp.sender, settings.smtp.sender_name, settings.sends_mail) == (
+        "hello@acme.example",
+        "Acme",
+        True,
+    )
+    assert "p@mail" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PM_SMTP_URL", "https://mail.example.com"),
+        ("PM_SMTP_URL", "smtp://secret@h:99999"),
+        ("PM_SMTP_SENDER", "Acme <hello@acme.example>"),
+        ("PM_SMTP_SENDER", "hello@acme.example\r\nBcc: x@y.z"),
+        ("PM_SMTP_REPLY_TO", "nobody"),
+    ],
+)
+def test_a_mail_setting_that_cannot_be_is_named(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as refusal:
+        load_settings()
+    assert value not in str(refusal.value)
+
+
+def test_development_mails_the_sandbox(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PM_ENV", "development")
+    environment.setenv("PM_PORT", "9000")
+    url = load_settings().smtp.url
+    assert url is not None
+    assert url.get_secret_value() == "smtp://127.0.0.1:9003"
+    environment.setenv("PM_SMTP_URL", "smtp://mail.example.com")
+    url = load_settings().smtp.url
+    assert url is not None
+    assert url.get_secret_value() == "smtp://mail.example.com"

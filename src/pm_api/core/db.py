@@ -72,7 +72,8 @@ class Timestamped:
     updated_at: Mapped[datetime]
 
 
-def _as_json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """JSON with the UUIDs of the driver too."""
     return orjson.dumps(value, default=_driver_uuid).decode()
 
 
@@ -98,7 +99,7 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=False,
             hide_parameters=True,  # an error's text goes into the log, and a statement's values are people's data
-            json_serializer=_as_json,
+            json_serializer=as_json,
             json_deserializer=orjson.loads,
             connect_args={"server_settings": {"application_name": "pm_api", "timezone": "UTC"}},
         )

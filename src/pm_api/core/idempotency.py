@@ -4,7 +4,8 @@ A route class, because it must see the answer: the key row is inserted first in 
 effect runs in a savepoint, and key, effect and sealed answer commit together. A business refusal rolls back to the
 savepoint and is stored; a 5xx rolls everything back, so a retry may succeed. Waiters hold no connection.
 
-Work that takes its time is a `Flow` instead: key and answer are committed apart, and nothing is open in between.
+Work that takes its time is a `DetachedCall` instead: key and answer are committed apart, and nothing is open in
+between. What writes to a provider is a flow with a record of its own, which outlives the process: `core.flows`.
 """
 
 import asyncio
@@ -25,11 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 from sqlalchemy.sql.dml import UpdateBase
 
 from pm_api.core.db import BEFORE_COMMIT, IDEMPOTENT_CALL, Database
-from pm_api.core.errors import ApiError, Conflict, Unprocessable
+from pm_api.core.errors import ApiError, Conflict, IdempotencyKeyRequired, Unprocessable
 from pm_api.core.http import conditional
 from pm_api.core.platform import Platform
 from pm_api.core.problem import problem_response
-from pm_api.core.tables import IdempotencyKey
+from pm_api.core.tables import FlowRecord, IdempotencyKey
 
 KEPT: Final = timedelta(hours=48)
 WAIT_S: Final = 2.0
@@ -43,7 +44,7 @@ Settle = Callable[[ApiError | None], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 _ending: set["asyncio.Task[None]"] = set()
-"""Ends of flows being written: the event loop alone would not keep them."""
+"""Ends of detached calls being written: the event loop alone would not keep them."""
 
 
 class IdempotencyKeyReused(Unprocessable):
@@ -77,6 +78,16 @@ def check_key(key: str) -> str:
     if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
         raise InvalidIdempotencyKey
     return key
+
+
+def required_key(header: str | None, field: str | None) -> str:
+    """The one Idempotency-Key of a route that needs it, from header or body; raises when there is none or two."""
+    if header is not None and field is not None and header != field:
+        raise InvalidIdempotencyKey("The Idempotency-Key header and idempotencyKey in the body differ.")
+    key = header if header is not None else field
+    if key is None:
+        raise IdempotencyKeyRequired
+    return check_key(key)
 
 
 def request_fingerprint(method: str, path: str, query: str, body: bytes) -> bytes:
@@ -189,7 +200,7 @@ class IdempotentCall:
             await self._session.close()
 
 
-class Flow:
+class DetachedCall:
     """A POST under a key whose work is done outside any transaction. The intent is committed before it (`announce`),
     the answer after it (`finish`); which of several requests works is for the work's own record to say, and the one
     that does calls `claim`.
@@ -203,7 +214,7 @@ class Flow:
         self._platform: Platform = request.app.state.platform
         self._place: tuple[str, str, str] = (
             request.state.caller,
-            _route_name(request.scope["route"]),
+            route_name(request.scope["route"]),
             check_key(key),
         )
         self._fingerprint = fingerprint
@@ -326,14 +337,14 @@ class Flow:
             raise _Replay(unseal_answer(self._platform, row))
 
 
-def flow_of(request: Request, *, fingerprint: bytes, holder: UUID, settle: Settle) -> Flow | None:
-    """This request as a flow, which its route class ends; None when it has no key. `holder` names its work."""
+def detached_call_of(request: Request, *, fingerprint: bytes, holder: UUID, settle: Settle) -> DetachedCall | None:
+    """This request detached, for its route class to end; None when it has no key. `holder` names its work."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    flow = Flow(request, key, fingerprint=fingerprint, holder=holder, settle=settle)
-    setattr(request.state, IDEMPOTENT_CALL, flow)
-    return flow
+    call = DetachedCall(request, key, fingerprint=fingerprint, holder=holder, settle=settle)
+    setattr(request.state, IDEMPOTENT_CALL, call)
+    return call
 
 
 def sealed(platform: Platform, response: Response, caller: str, route: str, key: str) -> bytes:
@@ -346,7 +357,7 @@ def sealed(platform: Platform, response: Response, caller: str, route: str, key:
     return platform.keys.seal(SEAL_PURPOSE, orjson.dumps(answer), _seal_context(caller, route, key))
 
 
-def _route_name(route: APIRoute) -> str:
+def route_name(route: APIRoute) -> str:
     return route.operation_id or route.name
 
 
@@ -354,11 +365,12 @@ def _seal_context(caller: str, route: str, key: str) -> bytes:
     return f"{caller}\n{route}\n{key}".encode()
 
 
-def unseal_answer(platform: Platform, row: IdempotencyKey) -> Response:
+def unseal_answer(platform: Platform, row: IdempotencyKey | FlowRecord) -> Response:
     """The stored answer as it left the first time, marked as replayed."""
     assert row.sealed_answer is not None
     assert row.status_code is not None
-    opened = platform.keys.open(SEAL_PURPOSE, row.sealed_answer, _seal_context(row.caller, row.route, row.key))
+    context = _seal_context(row.caller or "", row.route or "", row.key or "")
+    opened = platform.keys.open(SEAL_PURPOSE, row.sealed_answer, context)
     answer = orjson.loads(opened)
     return Response(
         answer["body"],
@@ -377,7 +389,7 @@ class ApiRoute(APIRoute):
             return conditional(handler)
         if "POST" not in (self.methods or ()):
             return handler
-        route = _route_name(self)
+        route = route_name(self)
 
         async def handle(request: Request) -> Response:
             key = request.headers.get("idempotency-key")
@@ -402,9 +414,9 @@ class ApiRoute(APIRoute):
         return handle
 
 
-def _call_of(request: Request) -> IdempotentCall | Flow:
-    """Who keeps the request's key: a route may have made a flow of it."""
-    call: IdempotentCall | Flow = getattr(request.state, IDEMPOTENT_CALL)
+def _call_of(request: Request) -> IdempotentCall | DetachedCall:
+    """Who keeps the request's key: a route may have detached it."""
+    call: IdempotentCall | DetachedCall = getattr(request.state, IDEMPOTENT_CALL)
     return call
 
 

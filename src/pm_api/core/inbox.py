@@ -4,6 +4,7 @@ A subject (one Stripe customer) is drained by one holder at a time under a lease
 provider is asked; before writing, the holder proves under lock that the lease is still its own.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.platform import Platform
-from pm_api.core.tables import InboxEvent, InboxLease
+from pm_api.core.tables import InboxCursor, InboxEvent, InboxLease
 
 PENDING, HANDLED, IGNORED, HELD = "PENDING", "HANDLED", "IGNORED", "HELD"
 
@@ -86,11 +87,18 @@ async def release(session: AsyncSession, source: str, subject: str, holder: UUID
     )
 
 
-async def pending(session: AsyncSession, source: str, subject: str, limit: int = 50) -> list[InboxEvent]:
-    """Events of one subject that wait, in the order they happened."""
+async def pending(
+    session: AsyncSession, source: str, subject: str, *, besides: Collection[UUID] = (), limit: int = 50
+) -> list[InboxEvent]:
+    """Events of one subject that wait, in the order they happened; `besides` those that were tried just now."""
     rows = await session.scalars(
         select(InboxEvent)
-        .where(InboxEvent.source == source, InboxEvent.subject == subject, InboxEvent.status == PENDING)
+        .where(
+            InboxEvent.source == source,
+            InboxEvent.subject == subject,
+            InboxEvent.status == PENDING,
+            InboxEvent.id.not_in(list(besides)),
+        )
         .order_by(InboxEvent.event_created_at, InboxEvent.id)
         .limit(limit)
     )
@@ -107,6 +115,65 @@ async def settle(session: AsyncSession, event: UUID, *, status: str, outcome: st
             outcome=outcome[:1000],
             attempts=InboxEvent.attempts + 1,
             handled_at=now if status == HANDLED else None,
+        )
+    )
+
+
+async def note_failure(session: AsyncSession, event: UUID, outcome: str) -> None:
+    """It waits on, and who looks at it sees how often it was tried and what went wrong last."""
+    await session.execute(
+        update(InboxEvent)
+        .where(InboxEvent.id == event, InboxEvent.status == PENDING)
+        .values(attempts=InboxEvent.attempts + 1, outcome=outcome[:1000])
+    )
+
+
+async def release_held(
+    session: AsyncSession, source: str, types: Collection[str], *, attempts_below: int, limit: int = 500
+) -> list[tuple[str, str]]:
+    """Held events that have been tried less often wait again, the least tried first; their (event id, subject)."""
+    chosen = (
+        select(InboxEvent.id)
+        .where(
+            InboxEvent.source == source,
+            InboxEvent.status == HELD,
+            InboxEvent.type.in_(types),
+            InboxEvent.attempts < attempts_below,
+        )
+        .order_by(InboxEvent.attempts, InboxEvent.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await session.execute(
+        update(InboxEvent)
+        .where(InboxEvent.id.in_(chosen.scalar_subquery()))
+        .values(status=PENDING)
+        .returning(InboxEvent.event_id, InboxEvent.subject)
+    )
+    return [(event_id, subject) for event_id, subject in rows]
+
+
+async def known(session: AsyncSession, source: str, event_ids: Collection[str]) -> set[str]:
+    """Those of the sender's ids that were stored before."""
+    rows = await session.scalars(
+        select(InboxEvent.event_id).where(InboxEvent.source == source, InboxEvent.event_id.in_(event_ids))
+    )
+    return set(rows)
+
+
+async def read_until(session: AsyncSession, source: str) -> datetime | None:
+    """Up to when the sender's own list was read; None: never."""
+    return await session.scalar(select(InboxCursor.read_until).where(InboxCursor.source == source))
+
+
+async def advance(session: AsyncSession, source: str, until: datetime) -> None:
+    """Everything before was read. Forward only."""
+    statement = insert(InboxCursor).values(source=source, read_until=until)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[InboxCursor.source],
+            set_={"read_until": until},
+            where=InboxCursor.read_until < until,
         )
     )
 
@@ -134,11 +201,14 @@ async def get(session: AsyncSession, event: UUID, *, lock: bool = False) -> Inbo
     return await session.scalar(statement.with_for_update() if lock else statement)
 
 
-async def listed(session: AsyncSession, *, limit: int, before: UUID | None, status: str | None) -> list[InboxEvent]:
-    """A page of the inbox, newest first."""
+async def listed(
+    session: AsyncSession, *, limit: int, before: UUID | None, filters: Mapping[str, str | None]
+) -> list[InboxEvent]:
+    """A page of the inbox, newest first; `filters` by column, None for any."""
     statement = select(InboxEvent)
     if before is not None:
         statement = statement.where(InboxEvent.id < before)
-    if status is not None:
-        statement = statement.where(InboxEvent.status == status)
+    for name, value in filters.items():
+        if value is not None:
+            statement = statement.where(getattr(InboxEvent, name) == value)
     return list(await session.scalars(statement.order_by(InboxEvent.id.desc()).limit(limit)))

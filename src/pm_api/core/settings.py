@@ -6,6 +6,7 @@ Outside development nothing secret has a usable default: the service refuses to 
 import base64
 import binascii
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 MINIMUM_SECRET_BYTES = 32
 MINIMUM_ADMIN_KEY_LENGTH = 16
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1"})
+MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 DEVELOPMENT_SECRET_KEYS = "dev:" + base64.b64encode(b"pm-api development key, not a secret").decode()
 DEVELOPMENT_ADMIN_KEY = "dev-admin-key"
@@ -72,6 +74,55 @@ class StripeSettings(BaseModel):
         return self.secret_key.get_secret_value().startswith(("sk_live_", "rk_live_"))
 
 
+class SmtpSettings(BaseModel):
+    """`PM_SMTP_*`. Without a URL nobody gets mail: people are told inside the app alone."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="smtp://user:password@host:587 or smtps://host:465; unset = no mail, in development the sandbox.",
+    )
+    sender: str = Field("", description="Address mails come from; unset = no-reply@ the host of PM_SITE_URL.")
+    sender_name: str = Field("pm_api", min_length=1, max_length=60, description="Name mails come from.")
+    reply_to: str = Field("", description="Address answers go to; unset = the sender's.")
+    starttls: bool | None = Field(
+        None,
+        description="Whether smtp:// must be encrypted; unset = it must, unless the server is on this machine.",
+    )
+    timeout_s: float = Field(20.0, gt=0, le=120, description="Time limit of sending one mail.")
+    daily_limit: int = Field(
+        50, ge=1, le=1000, description="Mails one person gets within 24 hours; security and payments come on top."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        try:
+            parts = urlsplit(value.get_secret_value())
+            known = parts.scheme in {"smtp", "smtps"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError("is written as smtp://user:password@host:port or smtps://…")
+        return value
+
+    @field_validator("sender", "reply_to")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not MAIL_ADDRESS.fullmatch(value):
+            raise ValueError("is an address alone, such as no-reply@example.com")
+        return value
+
+
+class BillingSettings(BaseModel):
+    """`PM_BILLING_*`."""
+
+    portal_return_url: str = Field(
+        "", description="Where Stripe's portal leads back to; unset = the dashboard of PM_SITE_URL."
+    )
+
+
 class SecretKey(BaseModel, frozen=True):
     """One entry of `PM_SECRET_KEYS`: an id that is stored beside what was sealed, and the key's bytes."""
 
@@ -95,6 +146,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port the API listens on.")
     sandbox_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the sandbox providers; unset = PM_PORT + 1."
+    )
+    mailbox_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the sandbox mailbox's page; unset = PM_PORT + 2."
+    )
+    mailbox_smtp_port: int | None = Field(
+        None, ge=0, le=65535, description="Port where the sandbox mailbox takes mail; unset = PM_PORT + 3."
     )
     data_dir: Path = Field(Path(".data"), description="Embedded database, local files, sandbox state.")
 
@@ -122,6 +179,11 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins allowed to call from a browser, comma separated; unset = PM_SITE_URL."
     )
+    return_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins that payment pages may lead back to, comma separated;"
+        " unset = those of PM_SITE_URL and PM_CORS_ORIGINS.",
+    )
     cookie_secure: bool | None = Field(None, description="Secure flag of cookies; unset = on in production.")
     trusted_proxies: str = Field(
         "127.0.0.1", description="Addresses whose X-Forwarded-For is believed, comma separated."
@@ -145,6 +207,8 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     stripe: StripeSettings = StripeSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    billing: BillingSettings = BillingSettings()
 
     @field_validator("secret_keys", mode="before")
     @classmethod
@@ -165,7 +229,7 @@ class Settings(BaseSettings):
             keys.append(SecretKey(id=identifier, value=SecretStr(encoded)))
         return tuple(keys)
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "return_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
@@ -182,6 +246,12 @@ class Settings(BaseSettings):
             self.public_url = f"http://{self.host}:{self.port}"
         if not self.cors_origins:
             self.cors_origins = (self.site_url.rstrip("/"),)
+        if not self.return_origins:
+            self.return_origins = (self.site_url, *self.cors_origins)
+        if not self.billing.portal_return_url:
+            self.billing = BillingSettings(portal_return_url=f"{self.site_url.rstrip('/')}/dashboard")
+        if not self.smtp.sender:
+            self.smtp = self.smtp.model_copy(update={"sender": f"no-reply@{_host_of(self.site_url) or 'localhost'}"})
         return self
 
     def _fill_development_defaults(self) -> None:
@@ -197,6 +267,9 @@ class Settings(BaseSettings):
             self.stripe.api_base = f"http://{self.host}:{self.effective_sandbox_port}"
         if not self.stripe.webhook_secret:
             self.stripe.webhook_secret = (SecretStr(DEVELOPMENT_STRIPE_WEBHOOK_SECRET),)
+        if self.smtp.url is None:
+            url = SecretStr(f"smtp://{self.host}:{self.effective_mailbox_smtp_port}")
+            self.smtp = self.smtp.model_copy(update={"url": url, "starttls": False})
 
     def _refuse_gaps(self) -> None:
         missing = [
@@ -247,6 +320,25 @@ class Settings(BaseSettings):
     @property
     def effective_sandbox_port(self) -> int:
         return self.port + 1 if self.sandbox_port is None else self.sandbox_port
+
+    @property
+    def effective_mailbox_port(self) -> int:
+        return self.port + 2 if self.mailbox_port is None else self.mailbox_port
+
+    @property
+    def effective_mailbox_smtp_port(self) -> int:
+        return self.port + 3 if self.mailbox_smtp_port is None else self.mailbox_smtp_port
+
+    @property
+    def sends_mail(self) -> bool:
+        return self.smtp.url is not None
+
+
+def _host_of(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def _is_safe(address: str) -> bool:

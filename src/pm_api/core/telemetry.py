@@ -43,6 +43,8 @@ LEDGER_BATCH = Histogram(
 )
 LEDGER_QUEUE = Gauge("pm_ledger_queue_commands", "Commands waiting for the ledger's writer.")
 WEBHOOKS = Counter("pm_webhook_events_total", "Webhook events by outcome.", ["source", "outcome"])
+FLOWS = Counter("pm_flows_total", "Flows by how a try of theirs ended.", ["kind", "outcome"])
+MAILS = Counter("pm_mails_total", "Tries to send a mail, by outcome.", ["outcome"])
 STREAMS = Gauge("pm_streams_open", "Open event streams.")
 
 
