@@ -9,6 +9,8 @@ SECRET_KEYS = "test:" + base64.b64encode(b"only for tests, thirty-two bytes or m
 ADMIN_KEY = "test-admin-key-long-enough"
 WEBHOOK_SECRET = "whsec_test"
 STRIPE_KEY = "sk_test_tests"
+# Where nobody listens: a test whose Stripe is not the sandbox talks to none at all.
+NO_STRIPE = "http://127.0.0.1:9"
 
 
 def environment_for(database_url: str, **overrides: str) -> dict[str, str]:
@@ -20,6 +22,7 @@ def environment_for(database_url: str, **overrides: str) -> dict[str, str]:
         "PM_ADMIN_KEY": ADMIN_KEY,
         "PM_STRIPE_SECRET_KEY": STRIPE_KEY,
         "PM_STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "PM_STRIPE_API_BASE": NO_STRIPE,
         "PM_PUBLIC_URL": "http://test.local",
         "PM_SITE_URL": "http://site.local",
         "PM_RATE_LIMITS": "false",
@@ -35,7 +38,7 @@ def settings_for(database_url: str, **overrides: Any) -> Settings:
         "database_url": database_url,
         "secret_keys": SECRET_KEYS,
         "admin_key": ADMIN_KEY,
-        "stripe": {"secret_key": STRIPE_KEY, "webhook_secret": WEBHOOK_SECRET},
+        "stripe": {"secret_key": STRIPE_KEY, "webhook_secret": WEBHOOK_SECRET, "api_base": NO_STRIPE},
         "public_url": "http://test.local",
         "site_url": "http://site.local",
         "rate_limits": False,

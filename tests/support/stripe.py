@@ -21,7 +21,7 @@ from pm_api.app import create_app as create_service
 from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.jobs import JobContext
 from pm_api.core.platform import Platform
-from pm_api.domains.payments import service as payments
+from pm_api.domains.payments import checkouts
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.sandbox.stripe import create_app, sign_payload
 from pm_api.sandbox.stripe.objects.checkout import build_session
@@ -188,7 +188,7 @@ def stripe_settings(api_base: str, **more: Any) -> Json:
 def door_to(platform: Platform, api_base: str, *, timeout_s: float = 10.0) -> StripeDoor:
     """Another door for the platform, behind which Stripe is somewhere else."""
     changes = {"api_base": api_base, "timeout_s": timeout_s}
-    return StripeDoor(platform.settings.stripe.model_copy(update=changes))
+    return StripeDoor(platform.settings.stripe.model_copy(update=changes), platform.clock)
 
 
 def with_secrets(platform: Platform, *secrets: str) -> Platform:
@@ -206,9 +206,8 @@ async def open_checkout(platform: Platform, user_id: UUID, *, pack: str = "MEDIU
     """What the purchase route writes before it sends somebody to Stripe."""
     scope = UserScope(Actor(ActorKind.USER, user_id), user_id)
     async with platform.database.transaction() as session:
-        checkout = payments.open_pack_checkout(
-            session, platform, scope, pack=(pack, version), amount_minor=PACK_PRICE_MINOR, currency="USD"
-        )
+        item = checkouts.Item(checkouts.PACK, pack, PACK_PRICE_MINOR, "USD", version=version)
+        checkout = checkouts.open_one(session, platform, scope, item)
     return checkout.id
 
 

@@ -130,6 +130,24 @@ async def retrieve(door: StripeDoor, session_id: str) -> StripeCheckout:
         return read_checkout(await door.client.v1.checkout.sessions.retrieve_async(session_id))
 
 
+async def find_by_payment(door: StripeDoor, payment_intent_id: str) -> StripeCheckout | None:
+    """The checkout session that a payment was made on; None when it was made on none."""
+    async with calling(payment_intent_id):
+        found = await door.client.v1.checkout.sessions.list_async({"payment_intent": payment_intent_id, "limit": 1})
+    return read_checkout(found.data[0]) if found.data else None
+
+
+async def list_of_customer(
+    door: StripeDoor, customer_id: str, *, limit: int = LIST_LIMIT
+) -> StripeList[StripeCheckout]:
+    """One customer's, newest first."""
+    async with calling("checkout sessions"):
+        first = await door.client.v1.checkout.sessions.list_async(
+            {"customer": customer_id, "limit": page_size(limit)}
+        )
+        return await everything(first, read_checkout, limit)
+
+
 async def list_created(
     door: StripeDoor, *, since: datetime, until: datetime = FOREVER, limit: int = LIST_LIMIT
 ) -> StripeList[StripeCheckout]:

@@ -5,13 +5,17 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import httpx
 import stripe
 import structlog
 
+from pm_api.core import wire
+from pm_api.core.clock import Clock, SystemClock
 from pm_api.core.errors import Unavailable
 from pm_api.core.settings import StripeSettings
 
 API_VERSION: Final = "2026-10-28.endive"
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # Ids become segments of a path: these would ask for something else.
 _NO_IDS: Final = frozenset({"", ".", ".."})
 
@@ -52,7 +56,10 @@ class CardDeclined(Exception):
 
 
 class _Transport(stripe.HTTPXClient):
-    """The SDK hands form bodies to httpx as `data`, which httpx deprecates for text: `content` is the same bytes."""
+    """The SDK hands form bodies to httpx as `data`, which httpx deprecates for text: `content` is the same bytes.
+
+    Flows must know whether a write may have reached Stripe, and only the line itself can tell them.
+    """
 
     def _get_request_args_kwargs(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any
@@ -63,11 +70,31 @@ class _Transport(stripe.HTTPXClient):
             options["content"] = body
         return arguments, options
 
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        writes = method.lower() != "get"
+        wire.calling(writes=writes)
+        try:
+            answer = await super().request_async(method, url, headers, post_data)
+        except stripe.APIConnectionError as error:
+            if writes and isinstance(error.__cause__, _NEVER_SENT):
+                wire.unsent()
+            raise
+        if writes:
+            wire.answered(answer[1])
+        return answer
+
 
 class StripeDoor:
-    """`client` is for the modules of this package alone."""
+    """`client` is for the modules of this package alone. `clock` is for whoever must say when a look was taken:
+    its wall time, read before the call.
+    """
 
-    def __init__(self, settings: StripeSettings) -> None:
+    def __init__(self, settings: StripeSettings, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.stand_in = settings.api_base.rstrip("/")
+        """The address of what answers in Stripe's place; empty: Stripe itself does."""
         self._transport = _Transport(
             timeout=settings.timeout_s,
             verify_ssl_certs=urlsplit(settings.api_base).scheme != "http",
@@ -75,7 +102,7 @@ class StripeDoor:
         self.client = stripe.StripeClient(
             settings.secret_key.get_secret_value() or "sk_unset",
             http_client=self._transport,
-            base_addresses={"api": settings.api_base.rstrip("/")} if settings.api_base else {},
+            base_addresses={"api": self.stand_in} if self.stand_in else {},
             stripe_version=API_VERSION,
             max_network_retries=1,
         )
@@ -110,6 +137,8 @@ async def calling(what: str) -> AsyncIterator[None]:
             raise StripeObjectMissing(what) from error
         raise StripeRefused(error.code or "invalid_request", error.param) from error
     except stripe.IdempotencyError as error:
+        if error.code == "idempotency_key_in_use":  # the first request under the key is still at it
+            raise PaymentProviderUnavailable from error
         raise StripeRefused("idempotency_error") from error
     except stripe.StripeError as error:
         _log.warning(

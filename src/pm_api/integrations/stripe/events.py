@@ -15,6 +15,9 @@ from pm_api.integrations.stripe.values import FOREVER, LIST_LIMIT, StripeList, e
 
 TOLERANCE_S: Final = 300
 MAX_ID_LENGTH: Final = 255
+# What a thin event calls itself, and how it begins the types that snapshots have too.
+THIN: Final = "v2.core.event"
+OF_VERSION_1: Final = "v1."
 # So many types Stripe takes in one request.
 TYPES_LIMIT: Final = 20
 
@@ -29,7 +32,7 @@ class InvalidWebhook(BadRequest):
 class StripeEvent:
     """What an event says about itself. Its object is fetched afresh, never taken from here.
 
-    `subject` is the customer it is about; where there is none, the object.
+    `subject` is the customer it is about; where there is none, the object. `body` is the whole event, as text.
     """
 
     id: str
@@ -37,6 +40,7 @@ class StripeEvent:
     created_at: datetime
     object_id: str
     subject: str
+    body: str
 
 
 async def list_since(
@@ -71,7 +75,9 @@ async def list_since(
 
 
 def read_event(found: stripe.Event) -> StripeEvent:
-    return _described(found.id, found.type, found.to_dict(), created_at=moment(found.created))
+    content = found.to_dict()
+    body = json.dumps(content, default=str)
+    return _described(found.id, found.type, content, created_at=moment(found.created), body=body)
 
 
 def verify_event(
@@ -79,7 +85,8 @@ def verify_event(
 ) -> StripeEvent:
     """Check signature, age (both ways: the SDK accepts the future) and mode; raises InvalidWebhook.
 
-    Thin events carry no object: they come out with an empty `object_id`.
+    A thin event carries no object, only where one is; that is enough, because every object is fetched anyway. Its
+    type comes without the `v1.` that tells it from a snapshot's.
     """
     _verify_signature(body, header or "", secrets, now)
     try:
@@ -91,13 +98,16 @@ def verify_event(
         raise InvalidWebhook("The event is of the other mode (live or test).")
     if _id(event_id) is None or _id(event_type) is None:
         raise InvalidWebhook("The body is not an event.")
-    return _described(event_id, event_type, content, created_at=_moment(content.get("created"), now))
+    created_at = _moment(content.get("created"), now)
+    if content.get("object") == THIN:
+        event_type = event_type.removeprefix(OF_VERSION_1)
+    return _described(event_id, event_type, content, created_at=created_at, body=body.decode())
 
 
-def _described(event_id: str, event_type: str, content: Mapping[str, Any], *, created_at: datetime) -> StripeEvent:
-    data = content.get("data")
-    about = data.get("object") if isinstance(data, dict) else None
-    found = about if isinstance(about, dict) else {}
+def _described(
+    event_id: str, event_type: str, content: Mapping[str, Any], *, created_at: datetime, body: str
+) -> StripeEvent:
+    found = _about(content)
     object_id = _id(found.get("id"))
     customer = object_id if found.get("object") == "customer" else _id_in(found.get("customer"))
     return StripeEvent(
@@ -106,7 +116,19 @@ def _described(event_id: str, event_type: str, content: Mapping[str, Any], *, cr
         created_at=created_at,
         object_id=object_id or "",
         subject=customer or object_id or event_id,
+        body=body,
     )
+
+
+def _about(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object in a snapshot, or what a thin event says of where it is."""
+    if content.get("object") == THIN:
+        related = content.get("related_object")
+        about = {**related, "object": related.get("type")} if isinstance(related, dict) else None
+    else:
+        data = content.get("data")
+        about = data.get("object") if isinstance(data, dict) else None
+    return about if isinstance(about, dict) else {}
 
 
 def _verify_signature(body: bytes, header: str, secrets: Sequence[str], now: datetime) -> None:
@@ -137,6 +159,11 @@ def _id_in(reference: Any) -> str | None:
 
 
 def _moment(created: Any, now: datetime) -> datetime:
+    """Seconds in a snapshot, a text in a thin event; what is neither happened now."""
     if isinstance(created, int) and 0 < created < 1 << 33:
         return datetime.fromtimestamp(created, UTC)
-    return now
+    try:
+        told = datetime.fromisoformat(created)
+    except (TypeError, ValueError):
+        return now
+    return told.astimezone(UTC) if told.tzinfo is not None and 2000 < told.year < 2200 else now

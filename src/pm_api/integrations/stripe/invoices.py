@@ -18,6 +18,7 @@ from pm_api.integrations.stripe.values import (
     StripeList,
     everything,
     id_of,
+    known_id_of,
     moment,
     moment_of,
     page_size,
@@ -119,6 +120,15 @@ async def retrieve(door: StripeDoor, invoice_id: str) -> StripeInvoice:
             invoice_id, {"expand": [_PAYMENT_INTENTS, "confirmation_secret"]}
         )
         return await _whole(door, found)
+
+
+async def id_of_payment(door: StripeDoor, payment_intent_id: str) -> str | None:
+    """The invoice that a payment is for; None when it is for none."""
+    async with calling(payment_intent_id):
+        found = await door.client.v1.invoice_payments.list_async(
+            {"payment": {"type": "payment_intent", "payment_intent": payment_intent_id}, "limit": 1}
+        )
+    return known_id_of(found.data[0].invoice) if found.data else None
 
 
 async def list_all(

@@ -89,6 +89,16 @@ async def charge_off_session(
         return read_payment(await door.client.v1.payment_intents.create_async(params, keyed(key)))
 
 
+async def cancel(door: StripeDoor, payment_intent_id: str, *, key: str) -> StripePayment:
+    """It can be paid no more. Raises StripeRefused when it was paid or canceled before."""
+    async with calling(payment_intent_id):
+        return read_payment(
+            await door.client.v1.payment_intents.cancel_async(
+                payment_intent_id, {"cancellation_reason": "abandoned"}, keyed(key)
+            )
+        )
+
+
 async def retrieve(door: StripeDoor, payment_intent_id: str) -> StripePayment:
     async with calling(payment_intent_id):
         return read_payment(await door.client.v1.payment_intents.retrieve_async(payment_intent_id))

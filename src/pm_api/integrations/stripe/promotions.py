@@ -79,6 +79,15 @@ async def find_code(door: StripeDoor, code: str, *, customer_id: str | None = No
     return next(iter(mine + for_all), None)
 
 
+async def codes_written(door: StripeDoor, code: str) -> tuple[StripePromotionCode, ...]:
+    """All that are written so, newest first, also those that are over: to say why one cannot be used."""
+    async with calling("promotion codes"):
+        found = await door.client.v1.promotion_codes.list_async(
+            {"code": code, "limit": 100, "expand": ["data.promotion.coupon"]}
+        )
+        return tuple(read_promotion_code(one) for one in found.data)
+
+
 async def retrieve_code(door: StripeDoor, promotion_code_id: str) -> StripePromotionCode:
     async with calling(promotion_code_id):
         found = await door.client.v1.promotion_codes.retrieve_async(

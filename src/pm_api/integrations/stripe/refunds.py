@@ -109,6 +109,15 @@ async def list_disputes_created(
         return await everything(first, read_dispute, limit)
 
 
+async def list_disputes_of_charge(
+    door: StripeDoor, charge_id: str, *, limit: int = LIST_LIMIT
+) -> StripeList[StripeDispute]:
+    """All disputes of a charge, those that ended too, newest first."""
+    async with calling(charge_id):
+        first = await door.client.v1.disputes.list_async({"charge": charge_id, "limit": page_size(limit)})
+        return await everything(first, read_dispute, limit)
+
+
 async def retrieve_dispute(door: StripeDoor, dispute_id: str) -> StripeDispute:
     async with calling(dispute_id):
         return read_dispute(await door.client.v1.disputes.retrieve_async(dispute_id))

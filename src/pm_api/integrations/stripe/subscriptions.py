@@ -172,9 +172,13 @@ async def cancel_at_period_end(door: StripeDoor, subscription_id: str, *, key: s
     return await _update(door, subscription_id, {"cancel_at_period_end": True, "expand": list(_EXPANDED)}, key)
 
 
-async def resume(door: StripeDoor, subscription_id: str, *, key: str) -> StripeSubscription:
-    """Take `cancel_at_period_end` back, before the period is over."""
-    return await _update(door, subscription_id, {"cancel_at_period_end": False, "expand": list(_EXPANDED)}, key)
+async def resume(door: StripeDoor, subscription_id: str, *, with_period: bool = True, key: str) -> StripeSubscription:
+    """Take a cancellation back before it takes effect: `cancel_at_period_end`, or without `with_period` a `cancel_at`
+    that the portal or the dashboard has set. Stripe takes only one of the two at a time.
+    """
+    params: SubscriptionUpdateParams = {"cancel_at_period_end": False} if with_period else {"cancel_at": ""}
+    params["expand"] = list(_EXPANDED)
+    return await _update(door, subscription_id, params, key)
 
 
 async def set_default_payment_method(

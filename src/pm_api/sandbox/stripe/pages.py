@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pm_api.sandbox.stripe.cards import CARDS, PAYING_CARD, Card, find_card
 from pm_api.sandbox.stripe.checkout import Outcome, Payer, expire_due
 from pm_api.sandbox.stripe.checkout_modes import confirm_card, enter_promotion_code, submit_card
+from pm_api.sandbox.stripe.checkout_totals import plan_of
 from pm_api.sandbox.stripe.control import sandbox_of
 from pm_api.sandbox.stripe.errors import ApiError
 from pm_api.sandbox.stripe.objects.common import API_VERSION, Json
@@ -180,6 +181,7 @@ def _form(
     sandbox: Sandbox, session: Json, *, refusal: str | None = None, status: int = 200, payer: Payer | None = None
 ) -> HTMLResponse:
     customer = sandbox.store.find(session["customer"] or "", "customer") or {}
+    trial_days = plan_of(sandbox, session)["trial_days"]
     return page(
         "checkout.html",
         status=status,
@@ -192,13 +194,16 @@ def _form(
         expiry=f"12 / {(sandbox.clock().year + 3) % 100:02d}",
         cards=CARDS.values(),
         first_card=PAYING_CARD,
-        button=_button(session),
+        button=_button(session, trial_days),
+        trial_days=trial_days,
     )
 
 
-def _button(session: Json) -> str:
+def _button(session: Json, trial_days: int | None) -> str:
     if session["mode"] == "setup":
         return "Save card"
+    if trial_days:
+        return f"Try it for {trial_days} days"
     amount = shown_money(session["amount_total"], session["currency"])
     return f"Subscribe: {amount} today" if session["mode"] == "subscription" else f"Pay {amount}"
 
