@@ -1,6 +1,7 @@
 """Words of notifications, written exactly as on the wire."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Category(StrEnum):
@@ -9,3 +10,8 @@ class Category(StrEnum):
     CREDITS = "CREDITS"
     BILLING = "BILLING"
     WORKSPACE = "WORKSPACE"
+    SECURITY = "SECURITY"
+
+
+REQUIRED: Final = frozenset({Category.BILLING, Category.SECURITY})
+"""What nobody can switch off: receipts, payments that failed, and what happens to their account's door."""

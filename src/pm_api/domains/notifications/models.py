@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Versioned
+from pm_api.core.db import Base, Timestamped, Versioned
 
 
 class Notification(Base, Versioned):
@@ -42,3 +42,12 @@ class Notification(Base, Versioned):
     read_at: Mapped[datetime | None]
     archived_at: Mapped[datetime | None]
     snoozed_until: Mapped[datetime | None]
+
+
+class NotificationPreferences(Base, Versioned, Timestamped):
+    """What one person chose: `{"CREDITS": {"inApp": true, "mail": false}}`. What is not in it is as it is for all."""
+
+    __tablename__ = "notification_preferences"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    choices: Mapped[dict[str, Any]]

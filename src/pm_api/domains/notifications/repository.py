@@ -12,6 +12,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     any_,
+    case,
     exists,
     func,
     literal,
@@ -23,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import UserScope
-from pm_api.domains.notifications.models import Notification
+from pm_api.domains.notifications.models import Notification, NotificationPreferences
 from pm_api.identity.models import Member, User, Workspace
 from pm_api.identity.repository import visible_scope
 
@@ -46,6 +47,14 @@ class Bound:
 
     notification_id: UUID | None = None
     before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told now, and whether inside the app."""
+
+    user_id: UUID
+    in_app: bool
 
 
 # --- sight -----------------------------------------------------------------------------------------------------
@@ -97,10 +106,15 @@ async def insert_new(
     workspace_id: UUID | None,
     scope_id: UUID | None,
     values: Mapping[str, Any],
-) -> list[UUID]:
+    may_be_hidden: bool,
+) -> list[Told]:
     """Tell every user (each with the id of their notification) who may see it and was not told yet; returns those
-    who are told by this.
+    who are told by this. `may_be_hidden`: for who switched its category off in the app it is put away.
     """
+    # Switched off in the app: it is put away at once, where it can still be found.
+    hidden = and_(
+        literal(may_be_hidden), NotificationPreferences.choices[values["category"]]["inApp"].as_boolean().is_(False)
+    )
     told = (
         func.unnest(literal(list(ids.values()), ARRAY(Uuid())), literal(list(ids), ARRAY(Uuid())))
         .table_valued("id", "user_id")
@@ -115,20 +129,22 @@ async def insert_new(
             place,
             circle,
             *(literal(value, columns[name].type) for name, value in values.items()),
+            case((hidden, literal(values["created_at"], columns["archived_at"].type))),
         )
         .select_from(told)
         .join(User, User.id == told.c.user_id)
+        .outerjoin(NotificationPreferences, NotificationPreferences.user_id == User.id)
         .where(_in_sight(place, circle, User.id))
         # In one order: two who tell the same people the same thing would else wait for each other.
         .order_by(User.id)
     )
-    found = await session.scalars(
+    found = await session.execute(
         insert(Notification)
-        .from_select(["id", "user_id", "workspace_id", "scope_id", *values], rows)
+        .from_select(["id", "user_id", "workspace_id", "scope_id", *values, "archived_at"], rows)
         .on_conflict_do_nothing(index_elements=[Notification.user_id, Notification.dedup_key])
-        .returning(Notification.user_id)
+        .returning(Notification.user_id, Notification.archived_at.is_(None))
     )
-    return list(found)
+    return [Told(user_id, in_app) for user_id, in_app in found]
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
@@ -211,3 +227,46 @@ async def read_up_to(
 
 async def has_unread(session: AsyncSession, scope: UserScope, bound: Bound, now: datetime) -> bool:
     return bool(await session.scalar(select(exists().where(_unread(scope, now), _within(bound)))))
+
+
+# --- mail and preferences --------------------------------------------------------------------------------------
+
+
+async def to_mail(
+    session: AsyncSession, notification_id: UUID
+) -> tuple[Notification, User, NotificationPreferences | None] | None:
+    """A notification, its receiver as they are now and what they chose; None when they may not see it any more."""
+    found = await session.execute(
+        select(Notification, User, NotificationPreferences)
+        .join(User, User.id == Notification.user_id)
+        .outerjoin(NotificationPreferences, NotificationPreferences.user_id == User.id)
+        .where(
+            Notification.id == notification_id,
+            _in_sight(Notification.workspace_id, Notification.scope_id, Notification.user_id),
+        )
+    )
+    row = found.one_or_none()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+async def preferences(session: AsyncSession, user_id: UUID) -> NotificationPreferences | None:
+    return await session.scalar(select(NotificationPreferences).where(NotificationPreferences.user_id == user_id))
+
+
+async def lock_preferences(session: AsyncSession, user_id: UUID, now: datetime) -> NotificationPreferences:
+    """The person's row under its lock, made when there is none: one of version 0, which holds no choice."""
+    await session.execute(
+        insert(NotificationPreferences)
+        .values(user_id=user_id, choices={}, version=0, created_at=now, updated_at=now)
+        .on_conflict_do_nothing()
+    )
+    await session.execute(
+        select(NotificationPreferences.user_id).where(NotificationPreferences.user_id == user_id).with_for_update()
+    )
+    row = await session.scalar(
+        select(NotificationPreferences)
+        .where(NotificationPreferences.user_id == user_id)
+        .execution_options(populate_existing=True)
+    )
+    assert row is not None
+    return row

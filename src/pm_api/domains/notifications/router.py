@@ -1,11 +1,12 @@
-"""Notifications over HTTP: a person's own, and nobody else's."""
+"""Notifications over HTTP: a person's own, what they choose to be told, and what an operator sees of mails."""
 
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
+from fastapi.responses import HTMLResponse
 
-from pm_api.core.actor import UserScope
+from pm_api.core.actor import AdminScope, UserScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
 from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
@@ -13,9 +14,9 @@ from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
-from pm_api.domains.notifications import service
+from pm_api.domains.notifications import mails, pages, preferences, service
 from pm_api.domains.notifications.enums import Category
-from pm_api.domains.notifications.errors import InvalidSnooze
+from pm_api.domains.notifications.errors import ChannelRequired, InvalidSnooze, UnknownUnsubscribeLink
 from pm_api.domains.notifications.repository import Wanted
 from pm_api.domains.notifications.schemas import (
     TYPE_LENGTH,
@@ -23,18 +24,27 @@ from pm_api.domains.notifications.schemas import (
     NotificationAnswer,
     NotificationRead,
     NotificationsAnswer,
+    PreferencesAnswer,
+    PreferencesRead,
+    PreferencesWrite,
     ReadAllAnswer,
     ReadAllRequest,
     SnoozeRequest,
     UnreadAnswer,
 )
-from pm_api.identity.guards import signed_in
+from pm_api.identity.guards import operator, signed_in
+from pm_api.outbox import service as outbox
+from pm_api.outbox.enums import MailStatus
+from pm_api.outbox.schemas import MailRead, MailsAnswer
 
 router = api_router(tag="notifications")
 
 Caller = Annotated[UserScope, Depends(signed_in)]
 NotificationId = Annotated[UUID, Path(description="One of your notifications.")]
 ExpectedVersion = Annotated[int | None, Depends(if_match)]
+UnsubscribeToken = Annotated[
+    str, Query(description="The token of the link in a mail.", min_length=1, max_length=400, examples=["aGVsbG8"])
+]
 OF_ONE: Final = raises(NotFound, PreconditionFailed, InvalidIfMatch)
 
 
@@ -83,6 +93,75 @@ async def read_all_notifications(
     At most 500 a call, oldest first: repeat it while `hasMore`.
     """
     return await service.read_all(session, platform, scope, body.up_to)
+
+
+@router.get("/notifications/preferences", operation_id="getNotificationPreferences", responses={200: ETAG_HEADER})
+async def get_notification_preferences(scope: Caller, session: SessionDep, response: Response) -> PreferencesAnswer:
+    """What you are told, and where: every category, in the app and by mail."""
+    return _chosen(await preferences.get(session, scope), response)
+
+
+@router.put(
+    "/notifications/preferences",
+    operation_id="putNotificationPreferences",
+    responses={200: ETAG_HEADER},
+    openapi_extra=raises(PreconditionFailed, InvalidIfMatch, ChannelRequired),
+)
+async def put_notification_preferences(
+    scope: Caller,
+    session: SessionDep,
+    platform: PlatformDep,
+    response: Response,
+    expected_version: ExpectedVersion,
+    body: PreferencesWrite,
+) -> PreferencesAnswer:
+    """Choose anew what you are told, and where. Categories you leave out are on again.
+
+    It holds for what you are told from now on; mails that wait to be sent are asked too.
+    """
+    return _chosen(await preferences.put(session, platform, scope, body, expected_version), response)
+
+
+@router.get(
+    "/notifications/unsubscribe",
+    operation_id="getUnsubscribePage",
+    response_class=HTMLResponse,
+    openapi_extra=raises(UnknownUnsubscribeLink),
+)
+async def get_unsubscribe_page(platform: PlatformDep, token: UnsubscribeToken) -> HTMLResponse:
+    """Where the link at the foot of a mail leads: a page with one button. Opening it changes nothing, because mail
+    programs open links by themselves.
+    """
+    _, category = mails.read_token(platform, token)
+    return HTMLResponse(pages.question(category), headers={"Cache-Control": "no-store"})
+
+
+@router.post(
+    "/notifications/unsubscribe",
+    operation_id="unsubscribe",
+    response_class=HTMLResponse,
+    openapi_extra=raises(UnknownUnsubscribeLink, ChannelRequired),
+)
+async def unsubscribe(platform: PlatformDep, token: UnsubscribeToken) -> HTMLResponse:
+    """Stop the mails of one category, for the person in the token: what that button does, and what mail programs
+    call by themselves (RFC 8058). The body is not looked at; a second call changes nothing.
+    """
+    category = await mails.unsubscribe(platform, token)
+    return HTMLResponse(pages.done(category), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/admin/mails", operation_id="listMails", openapi_extra=raises(InvalidCursor))
+async def list_mails(
+    _scope: Annotated[AdminScope, Depends(operator)],
+    session: SessionDep,
+    platform: PlatformDep,
+    page: Annotated[PageRequest, Depends(page_request)],
+    status: Annotated[MailStatus | None, Query(description="Only those that stand there.")] = None,
+    user_id: Annotated[UUID | None, Query(alias="userId", description="Only those to this person.")] = None,
+) -> MailsAnswer:
+    """Mails of the last 30 days and where they stand, newest first. REFUSED and FAILED ones did not arrive."""
+    rows, following = await outbox.list_of(session, platform, page, status=status, user_id=user_id)
+    return MailsAnswer(mails=[MailRead.model_validate(row) for row in rows], next_cursor=following)
 
 
 @router.get(
@@ -175,3 +254,8 @@ async def snooze_notification(
 def _answer(notification: NotificationRead, response: Response) -> NotificationAnswer:
     response.headers["ETag"] = entity_tag(notification.version)
     return NotificationAnswer(notification=notification)
+
+
+def _chosen(found: PreferencesRead, response: Response) -> PreferencesAnswer:
+    response.headers["ETag"] = entity_tag(found.version)
+    return PreferencesAnswer(preferences=found)

@@ -17,7 +17,7 @@ from pm_api.core.platform import Platform
 from pm_api.core.schema import storable, storable_json
 from pm_api.domains.changes import service as changes
 from pm_api.domains.notifications import repository
-from pm_api.domains.notifications.enums import Category
+from pm_api.domains.notifications.enums import REQUIRED, Category
 from pm_api.domains.notifications.errors import InvalidSnooze
 from pm_api.domains.notifications.models import Notification
 from pm_api.domains.notifications.repository import Bound, Wanted
@@ -29,7 +29,10 @@ from pm_api.domains.notifications.schemas import (
     ReadAllAnswer,
     UnreadAnswer,
 )
+from pm_api.outbox import service as outbox
+from pm_api.outbox.service import NewMail
 
+MAIL_KIND: Final = "notification"
 MOST_RECEIVERS: Final = 1000
 TITLE_LENGTH: Final = 200
 REASON_LENGTH: Final = 300
@@ -66,7 +69,7 @@ async def notify(
     scope_id: UUID | None = None,
     actor_user_id: UUID | None = None,
 ) -> int:
-    """Tell people once per dedup key, in the caller's transaction; returns how many were told now.
+    """Tell people once per dedup key, in the app and by mail, in the caller's transaction; returns how many now.
 
     Left out: the actor, who may not see the workspace or scope, who was told before. Title, body and reason are cut
     to fit. Raises ValueError for over 1000 receivers, and for a type, key, link or data that nobody may send.
@@ -90,9 +93,25 @@ async def notify(
     if not receivers:
         return 0
     ids = {user_id: platform.randomness.uuid() for user_id in receivers}
-    told = await repository.insert_new(session, ids, workspace_id=workspace_id, scope_id=scope_id, values=values)
-    for user_id in told:
-        _record(session, platform, user_id, ids[user_id], "created", 1, scope_id=scope_id, actor_id=actor_user_id)
+    is_required = category in REQUIRED
+    told = await repository.insert_new(
+        session, ids, workspace_id=workspace_id, scope_id=scope_id, values=values, may_be_hidden=not is_required
+    )
+    for one in told:
+        if one.in_app:
+            _record(
+                session,
+                platform,
+                one.user_id,
+                ids[one.user_id],
+                "created",
+                1,
+                scope_id=scope_id,
+                actor_id=actor_user_id,
+            )
+    await outbox.put(
+        session, platform, [NewMail(MAIL_KIND, ids[one.user_id], one.user_id, is_required) for one in told]
+    )
     return len(told)
 
 

@@ -1,0 +1,1 @@
+"""The outbox: what is put, sent once, and told to the operator."""
