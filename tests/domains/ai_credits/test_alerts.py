@@ -21,6 +21,7 @@ from pm_api.domains.ai_credits.commands import Grant, Spend
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.models.catalogue import CreditPackLot
 from pm_api.domains.ai_credits.models.ledger import CreditPack
+from pm_api.domains.ai_credits.repository import alerts as repository
 from pm_api.domains.ai_credits.store import Order
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person, open_platform, register
@@ -205,7 +206,8 @@ async def test_a_delivery_that_fails_is_made_again(person: Person, platform: Pla
 
     async def cut_off() -> None:
         async with platform.database.transaction() as session:
-            assert await alerts.deliver(session, platform, offers, 1000) > 0
+            found = await repository.waiting(session, platform.clock.now(), None, 1000)
+            assert await alerts.deliver(session, platform, found, offers=offers) > 0
             raise ConnectionAbortedError
 
     with pytest.raises(ConnectionAbortedError):
@@ -220,9 +222,11 @@ async def test_a_worker_leaves_alone_what_another_has_in_hand(fresh_database: st
         people = await _people_with_alerts(platform, 5)
         offers = await alerts.offers_now(platform)
         async with platform.database.transaction() as first:
-            assert await alerts.deliver(first, platform, offers, 2) == 2
+            found = await repository.waiting(first, platform.clock.now(), None, 10)
+            assert len(found) == 5
+            assert await alerts.deliver(first, platform, found[:2], offers=offers) == 2
             async with platform.database.transaction() as second:
-                assert await alerts.deliver(second, platform, offers, 10) == 3
+                assert await alerts.deliver(second, platform, found, offers=offers) == 3
         async with platform.database.reading() as session:
             receivers = list(await session.scalars(text("SELECT user_id FROM notifications")))
         assert sorted(receivers) == sorted(people)

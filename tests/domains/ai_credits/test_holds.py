@@ -129,12 +129,14 @@ async def test_not_enough_is_refused_for_good_under_its_key(person: Person) -> N
 
 async def test_an_account_has_so_many_open_holds(person: Person, platform: Platform) -> None:
     last = await placed(person, amount=1)
-    count = text("UPDATE credit_accounts SET open_holds = 1000 WHERE id = :id")
+    more = text("UPDATE credit_accounts SET open_holds = open_holds + :more WHERE id = :id")
     async with platform.database.transaction() as session:
-        await session.execute(count, {"id": person.id})
+        await session.execute(more, {"id": person.id, "more": 999})
     assert told(await place(person, amount=1)) == (409, "too_many_holds")
     await act(person, last, "release")
     assert (await place(person, amount=1)).status_code == 201
+    async with platform.database.transaction() as session:
+        await session.execute(more, {"id": person.id, "more": -999})
 
 
 @pytest.mark.parametrize("action", ["", "/capture", "/release", "/extend"])

@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,14 +11,17 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import event, text
 
+from pm_api.app import create_app
 from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.exports import csv_document
 from pm_api.identity import members
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person
+from tests.domains.ai_credits.apart import platform_apart
 from tests.domains.ai_credits.test_routes import grant, spend
 from tests.support.clock import MovableClock
 from tests.support.plans import have_room
@@ -123,6 +126,18 @@ async def member_since(platform: Platform, person: Person, days: int) -> None:
         days=days,
         id=person.id,
     )
+
+
+@pytest.fixture(scope="module")
+async def platform() -> AsyncIterator[Platform]:
+    """Of this module alone: what its tests leave behind is no book that a sweep could go on with."""
+    async with platform_apart() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def app(platform: Platform) -> FastAPI:
+    return create_app(platform.settings, platform)
 
 
 # --- who may ask -----------------------------------------------------------------------------------------------

@@ -19,10 +19,15 @@ from pm_api.domains.ai_credits.topups import (
     State,
     after_failure,
     after_success,
+    count,
     due,
+    month_of,
+    month_to_count,
     rearm_by_new_card,
     spent_this_month,
+    uncount,
     why_disarmed,
+    with_payment_method,
     without_payment_method,
 )
 from pm_api.identity.permissions import Role
@@ -33,6 +38,7 @@ from tests.support.settings import settings_for
 
 SETTINGS = Settings(enabled=True, threshold=50, monthly_cap_minor=1000, price_minor=400)
 CARD = State(payment_method_ready=True)
+MAY, JUNE = date(2031, 5, 1), date(2031, 6, 1)
 WANTED = {"enabled": True, "threshold": 50, "pack": "MEDIUM", "monthlyCap": 5000, "currency": "USD"}
 
 
@@ -84,7 +90,7 @@ def test_the_monthly_cap_counts_this_purchase_and_this_utc_month() -> None:
     state = CARD
     for bought in range(2):
         assert due(SETTINGS, state, 0, NOON)
-        state = after_success(state, 400, NOON)
+        state = after_success(count(state, 400, MAY))
         assert spent_this_month(state, NOON) == 400 * (bought + 1)
     assert not due(SETTINGS, state, 0, NOON)
     assert due(replace(SETTINGS, monthly_cap_minor=1200), state, 0, NOON)
@@ -92,10 +98,34 @@ def test_the_monthly_cap_counts_this_purchase_and_this_utc_month() -> None:
     june = datetime(2031, 6, 1, tzinfo=UTC)
     assert due(SETTINGS, state, 0, june)
     assert spent_this_month(state, june) == 0
-    assert after_success(state, 400, june).spent_minor == 400
-    assert after_success(state, 400, june).spent_month == date(2031, 6, 1)
+    assert count(state, 400, month_to_count(state, june)) == replace(state, spent_month=JUNE, spent_minor=400)
     east = datetime(2031, 6, 1, 1, tzinfo=UTC).astimezone()
     assert spent_this_month(state, east) == 0
+
+
+def test_what_is_reserved_and_not_charged_is_let_go() -> None:
+    reserved = count(count(CARD, 400, MAY), 400, MAY)
+    assert not due(SETTINGS, reserved, 0, NOON)
+    assert uncount(reserved, 400, MAY).spent_minor == 400
+    in_june = count(reserved, 400, JUNE)
+    assert (in_june.spent_month, in_june.spent_minor) == (JUNE, 400)
+    assert uncount(in_june, 400, MAY) == in_june, "what was let go of counted in another month"
+    assert count(in_june, 400, MAY) == in_june, "a late payment of a month that is over limits nothing"
+
+
+def test_a_month_that_has_begun_elsewhere_has_begun() -> None:
+    """Two processes whose clocks differ by a second, at midnight: what the one counts, the other sees."""
+    may = datetime(2031, 5, 31, 23, 59, 59, tzinfo=UTC)
+    state = count(CARD, 800, JUNE)
+    assert spent_this_month(state, may) == 800
+    assert not due(SETTINGS, state, 0, may)
+    assert month_to_count(state, may) == JUNE
+
+
+def test_a_card_that_was_tried_before_arms_nothing_again() -> None:
+    disarmed = replace(without_payment_method(CARD), failures=4, disarmed_reason="card_declined")
+    assert why_disarmed(with_payment_method(disarmed)) == "card_declined"
+    assert why_disarmed(with_payment_method(State())) is None
 
 
 def test_each_decline_waits_longer_and_the_fourth_disarms() -> None:
@@ -114,12 +144,12 @@ def test_each_decline_waits_longer_and_the_fourth_disarms() -> None:
 
 
 def test_a_success_forgets_declines_and_only_a_new_card_arms_again() -> None:
-    failed = after_failure(after_failure(after_success(CARD, 400, NOON), NOON), NOON)
-    assert after_success(failed, 400, NOON).failures == 0
-    assert after_success(failed, 400, NOON).next_attempt_at is None
+    failed = after_failure(after_failure(count(CARD, 400, MAY), NOON), NOON)
+    assert after_success(failed).failures == 0
+    assert after_success(failed).next_attempt_at is None
     disarmed = after_failure(after_failure(failed, NOON), NOON)
     assert disarmed.disarmed_reason is not None
-    assert after_success(disarmed, 400, NOON).disarmed_reason is not None, "a late answer for the old card"
+    assert after_success(disarmed).disarmed_reason is not None, "a late answer for the old card"
     armed = rearm_by_new_card(disarmed)
     assert (armed.failures, armed.disarmed_reason, armed.next_attempt_at) == (0, None, None)
     assert due(SETTINGS, armed, 0, NOON)
@@ -215,7 +245,7 @@ async def test_an_offer_that_is_over_cannot_be_chosen(fresh_database: str) -> No
 async def test_what_happened_is_kept_and_no_setting_arms_again(person: Person, platform: Platform) -> None:
     assert (await put(person)).status_code == 200
     now = platform.clock.now()
-    for change in (partial(after_success, price_minor=899, now=now), *[partial(after_failure, now=now)] * 4):
+    for change in (partial(count, price_minor=899, month=month_of(now)), *[partial(after_failure, now=now)] * 4):
         async with platform.database.transaction() as session:
             assert await topups.change_state(session, platform, person.id, change) is not None
     state = (await read(person))["state"]

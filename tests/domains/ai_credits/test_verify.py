@@ -1,18 +1,24 @@
 """`/verify`: a book of every kind of command proves, and nothing in it can be changed behind the ledger's back."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
 
+from pm_api.app import create_app
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import verification
 from pm_api.domains.ai_credits.book import By
 from pm_api.domains.ai_credits.commands import Reverse
 from pm_api.domains.ai_credits.enums import EntryType, LotKind
 from pm_api.domains.ai_credits.ledger import expire_due
-from tests.conftest import NewPerson
+from tests.conftest import NewPerson, Person
+from tests.domains.ai_credits.apart import platform_apart
 from tests.domains.ai_credits.story import Story, tell
+from tests.domains.ai_credits.test_routes import spend
 
 USAGE: Final = (
     "account_id = :account AND seq = (SELECT max(seq) FROM credit_entries"
@@ -21,6 +27,18 @@ USAGE: Final = (
 A_LOT: Final = (
     "account_id = :account AND id = (SELECT id FROM credit_grants WHERE account_id = :account AND (%s) LIMIT 1)"
 )
+
+
+@pytest.fixture(scope="module")
+async def platform() -> AsyncIterator[Platform]:
+    """Of this module alone: what its tests leave behind is no book that a sweep could go on with."""
+    async with platform_apart() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def app(platform: Platform) -> FastAPI:
+    return create_app(platform.settings, platform)
 
 
 @pytest.fixture
@@ -301,3 +319,47 @@ async def test_who_spent_is_part_of_the_day(story: Story) -> None:
     figures = "SELECT credits || '/' || refunded FROM credit_usage_days WHERE actor_user_id = :who"
     assert await story.column(figures + " AND account_id = :account", who=stranger) == ["2/1"]
     assert (await story.verify()).problems == []
+
+
+# --- over HTTP --------------------------------------------------------------------------------------------------
+
+TAMPERINGS: Final = {
+    "an amount": "UPDATE credit_entries SET amount = amount - 1 WHERE account_id = :account AND seq = 2",
+    "a description": "UPDATE credit_entries SET description = 'x' WHERE account_id = :account AND seq = 2",
+    "metadata": "UPDATE credit_entries SET metadata = '{}' WHERE account_id = :account AND seq = 2",
+    "a line removed": "DELETE FROM credit_entries WHERE account_id = :account AND seq = 2",
+    "the last line removed": "DELETE FROM credit_entries WHERE account_id = :account AND seq = 3",
+    "a lot": "UPDATE credit_grants SET remaining = remaining + 1, amount = amount + 1 WHERE account_id = :account",
+    "an allocation removed": "DELETE FROM credit_allocations WHERE account_id = :account AND entry_seq = 2",
+    "an allocation altered": (
+        "UPDATE credit_allocations SET amount = -1 WHERE account_id = :account AND entry_seq = 2"
+    ),
+    "a stray allocation": (
+        "INSERT INTO credit_allocations SELECT account_id, 99, grant_id, 0 FROM credit_allocations"
+        " WHERE account_id = :account AND entry_seq = 1"
+    ),
+    "a lot made to last": "UPDATE credit_grants SET expires_at = NULL WHERE account_id = :account",
+    "a lot made another kind": "UPDATE credit_grants SET kind = 'PURCHASE' WHERE account_id = :account",
+    "a lot's price": "UPDATE credit_grants SET cost_minor = 1 WHERE account_id = :account",
+    "a day sum": "UPDATE credit_usage_days SET credits = credits + 1 WHERE account_id = :account",
+    "a day sum removed": "DELETE FROM credit_usage_days WHERE account_id = :account",
+    "the balance": "UPDATE credit_accounts SET balance = balance + 1 WHERE id = :account",
+    "two lines swapped": (
+        "UPDATE credit_entries SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE account_id = :account AND seq > 1;"
+        "UPDATE credit_entries SET seq = -seq WHERE account_id = :account AND seq < 0"
+    ),
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS.values(), ids=TAMPERINGS.keys())
+async def test_the_owner_is_told_of_tampering(person: Person, platform: Platform, tampering: str) -> None:
+    await spend(person, amount=2, metadata={"a": 1})
+    await spend(person, amount=3)
+    good = (await person.client.get("/api/credits/verify")).json()["verification"]
+    assert (good["ok"], good["entries"], good["balance"], good["problems"]) == (True, 3, 5, [])
+    async with platform.database.transaction() as session:
+        for statement in tampering.split(";"):
+            await session.execute(text(statement), {"account": person.id})
+    bad = (await person.client.get("/api/credits/verify")).json()["verification"]
+    assert bad["ok"] is False
+    assert bad["problems"]

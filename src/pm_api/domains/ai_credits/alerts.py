@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.platform import Platform
 from pm_api.core.schema import written
+from pm_api.domains.ai_credits import topup_charges
 from pm_api.domains.ai_credits.catalogue import Catalogue, Offer
 from pm_api.domains.ai_credits.enums import AlertKind, Service
 from pm_api.domains.ai_credits.errors import UnknownService
@@ -26,13 +27,13 @@ from pm_api.domains.ai_credits.models.ledger import CreditAlert, CreditGrant
 from pm_api.domains.ai_credits.repository import alerts as repository
 from pm_api.domains.ai_credits.repository import insight as catalogue_repository
 from pm_api.domains.ai_credits.repository import pools as members
-from pm_api.domains.ai_credits.repository.alerts import NewAlert, Standing
+from pm_api.domains.ai_credits.repository.alerts import EndingLot, NewAlert, Standing, WaitingAlert
 from pm_api.domains.ai_credits.suggestions import SIMILAR, WORDS
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 
 THRESHOLDS: Final = ((timedelta(0), timedelta(days=1), ":1d"), (timedelta(days=1), timedelta(days=7), ":7d"))
-"""(after, until, suffix of the reference): a lot that has less than a day to live is warned of once, not twice."""
+"""(beyond, within, suffix of the reference): a lot that has less than a day to live is warned of once, not twice."""
 LOW_PERCENT: Final = 20
 USAGE_DAYS: Final = 30
 LINK: Final = "/credits"
@@ -91,7 +92,7 @@ def _credits_for_anything(offer: Offer) -> int:
 
 
 async def offers_now(platform: Platform) -> Offers:
-    """Read before a batch: the catalogue reads over a connection of its own."""
+    """Read before the first batch: the catalogue reads over a connection of its own."""
     catalogue = platform.part(Catalogue)
     costs: dict[str, int] = {}
     for service in Service:
@@ -111,11 +112,11 @@ async def any_waiting(platform: Platform) -> bool:
         return await repository.any_waiting(session)
 
 
-async def deliver(session: AsyncSession, platform: Platform, offers: Offers, limit: int) -> int:
-    """Tell people of the oldest alerts that wait, in one transaction with marking them told; returns how many waited.
+async def deliver(session: AsyncSession, platform: Platform, found: Sequence[WaitingAlert], *, offers: Offers) -> int:
+    """Tell people of those alerts that still wait, in one transaction with marking them told; returns how many did.
     Any number of workers may do so at once: each takes its own.
     """
-    waiting = await repository.waiting(session, limit)
+    waiting = await repository.lock_waiting(session, found)
     if not waiting:
         return 0
     now = platform.clock.now()
@@ -155,6 +156,7 @@ async def deliver(session: AsyncSession, platform: Platform, offers: Offers, lim
                 workspace_id=account.workspace_id,
                 **told,
             )
+    await topup_charges.look_at_low(session, platform, among=account_ids)
     return len(waiting)
 
 
@@ -215,16 +217,7 @@ def _expiring(alert: CreditAlert, lot: CreditGrant | None, now: datetime) -> dic
     }
 
 
-async def note_expiring(session: AsyncSession, platform: Platform, limit: int) -> int:
-    """Write down lots that expire within 7 days or a day, each once for each; returns how many were found."""
-    now = platform.clock.now()
-    found = 0
-    for after, until, suffix in THRESHOLDS:
-        lots = await repository.lots_to_warn_of(
-            session, after=now + after, until=now + until, suffix=suffix, limit=limit
-        )
-        made = [NewAlert(lot.account_id, f"{lot.id}{suffix}", {"lotId": str(lot.id)}) for lot in lots]
-        if made:
-            await repository.insert_expiring(session, made, now)
-        found = max(found, len(made))
-    return found
+async def note_expiring(session: AsyncSession, platform: Platform, lots: Sequence[EndingLot], *, suffix: str) -> None:
+    """Write down lots that are about to expire, each once for each threshold."""
+    made = [NewAlert(lot.account_id, f"{lot.lot_id}{suffix}", {"lotId": str(lot.lot_id)}) for lot in lots]
+    await repository.insert_expiring(session, made, platform.clock.now())

@@ -12,8 +12,8 @@ from pm_api.core import signals
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits.errors import OfferExpired, UnknownPackName, UnknownService
 from pm_api.domains.ai_credits.models.catalogue import CreditPackLot
-from pm_api.domains.ai_credits.models.ledger import CreditPack, CreditPriceRule
-from pm_api.domains.ai_credits.repository import insight
+from pm_api.domains.ai_credits.models.ledger import CreditPack, CreditPlanGrant, CreditPriceRule
+from pm_api.domains.ai_credits.repository import insight, plans
 from pm_api.domains.ai_credits.repository import ledger as repository
 
 CACHE_S: Final = 5.0
@@ -154,6 +154,53 @@ async def put_offer(session: AsyncSession, platform: Platform, wanted: NewOffer)
     )
     await signals.publish(session, CHANNEL, wanted.name)
     return version
+
+
+async def offer_now(session: AsyncSession, platform: Platform, name: str, *, is_bundle: bool) -> CreditPack:
+    """The newest version of a pack, or of a bundle, as it is bought in this transaction; raises UnknownPackName and
+    OfferExpired.
+    """
+    pack = next((one for one in await repository.newest_packs(session) if one.name == name), None)
+    if pack is None or pack.price_minor is None:
+        raise UnknownPackName(f"There is no {'bundle' if is_bundle else 'pack'} called {name} on offer.")
+    lots = await repository.pack_lots(session, pack.name, pack.version)
+    if bool(lots) != is_bundle:
+        raise UnknownPackName(f"{name} is a {'bundle' if lots else 'pack'}.")
+    if _is_over(Offer(pack, tuple(lots)), platform.clock.now()):
+        raise OfferExpired
+    return pack
+
+
+async def standing_offers(session: AsyncSession) -> dict[str, NewOffer]:
+    """The newest version of each pack and bundle by name, on offer or not."""
+    return {
+        pack.name: _as_wanted(
+            pack,
+            tuple((lot.credits, lot.service) for lot in await repository.pack_lots(session, pack.name, pack.version)),
+        )
+        for pack in await repository.newest_packs(session)
+    }
+
+
+async def put_plan_credits(session: AsyncSession, plan: str, credits: int) -> None:
+    """What a plan brings each month from the next one on: a new version of its terms, unless they say so already.
+
+    Raises LookupError for a plan without terms.
+    """
+    terms = await plans.plan_terms(session, plan)
+    if terms.credits == credits:
+        return
+    session.add(
+        CreditPlanGrant(
+            plan=plan,
+            version=terms.version + 1,
+            credits=credits,
+            rollover_percent=terms.rollover_percent,
+            rollover_months=terms.rollover_months,
+        )
+    )
+    await session.flush()
+    await signals.publish(session, CHANNEL, plan)
 
 
 async def set_pack_price(session: AsyncSession, platform: Platform, name: str, price_minor: int) -> None:

@@ -27,6 +27,7 @@ from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 
 ATTEMPTS: Final = 5
+MOST_LOTS: Final = 1000
 REASON: Final = "The purchase these credits came from was refunded."
 
 
@@ -53,6 +54,7 @@ class Refunded:
     refunded_minor: int
     paid_minor: int
     reference: str
+    forgive_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,11 @@ async def claw_back(
     paid_minor: int,
     reference: str,
     reinstate: bool = False,
+    forgive_expired: bool = False,
 ) -> ClawedBack:
     """Bring the account in line with what is refunded of a purchase in all (`refunded_minor` of `paid_minor`, minor
     units); repeated and late events change nothing. Less than before only counts with `reinstate` (a dispute won).
+    With `forgive_expired` what ran out unused is not owed: it was of no use to anybody.
     Takes locks: call it with no credit account locked. Raises PurchaseNotGranted, ClawBackBusy.
     """
     if paid_minor <= 0 or refunded_minor < 0:
@@ -104,6 +108,7 @@ async def claw_back(
         refunded_minor,
         paid_minor,
         reference,
+        forgive_expired,
     )
     people = await lock_involved(session, refunded)
     # Holds that are over and lots that have run out are written down first: what is usable now is then in the rows.
@@ -126,7 +131,13 @@ async def claw_back(
 def _demanded(lot: BoughtLot, refunded: Refunded) -> int:
     """A lot's share of what is refunded, rounded up: half a credit cannot be kept."""
     share = -(-lot.amount * refunded.refunded_minor // refunded.paid_minor)
-    return min(lot.amount, share)
+    most = lot.amount - lot.expired if refunded.forgive_expired else lot.amount
+    return min(most, share)
+
+
+async def lots_of(session: AsyncSession, account_id: UUID, source_type: str, reference: str) -> list[str]:
+    """The lots that came by one purchase, or by one plan: those named `reference`, and `reference:…`."""
+    return await repository.refs_beginning_with(session, account_id, source_type, reference, MOST_LOTS)
 
 
 async def _lots(session: AsyncSession, refunded: Refunded) -> dict[str, BoughtLot]:

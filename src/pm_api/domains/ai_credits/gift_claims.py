@@ -4,11 +4,11 @@ The gift's row decides between a claim and a return, after the accounts were loc
 has passed can no longer be claimed, whether or not it has gone back yet.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import structlog
 from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +24,7 @@ from pm_api.domains.ai_credits.enums import AccountKind, GiftDirection, GiftKind
 from pm_api.domains.ai_credits.models.gifts import CreditGift, CreditGiftClaim, CreditGiftCode
 from pm_api.domains.ai_credits.pools import lock_managed
 from pm_api.domains.ai_credits.repository import gifts as repository
+from pm_api.domains.ai_credits.repository.gifts import DueGift
 from pm_api.domains.ai_credits.repository.ledger import account_id_of, lock_accounts
 from pm_api.domains.ai_credits.schemas.gifts import GiftRead, GiftRedeemed
 from pm_api.domains.ai_credits.store import Answer, Order
@@ -35,9 +36,6 @@ LOT_LIFETIME: Final = relativedelta(months=12)
 TOLD_EACH: Final = 20
 """The giver is told of each claim of a gift for so many; of a larger one, of the last alone."""
 LINK: Final = "/credits/gifts"
-DUE_AT_A_TIME: Final = 200
-
-_log = structlog.get_logger(__name__)
 
 
 # --- what a claim is ---------------------------------------------------------------------------------------------
@@ -276,25 +274,17 @@ async def close(
     require(platform, (await ledger.apply(session, platform, [Order(AccountKind.USER, command)]))[0])
 
 
-async def return_due(platform: Platform) -> int:
-    """Send back what nobody claimed in time, each gift in a transaction of its own; returns how many were."""
-    returned = 0
-    async with platform.database.reading() as session:
-        due = await repository.due(session, platform.clock.now(), DUE_AT_A_TIME)
-    for account_id, gift_id in due:
-        try:
-            async with platform.database.transaction() as session:
-                returned += await _return(session, platform, account_id, gift_id)
-        except Exception:
-            _log.exception("gift_return_failed", gift_id=str(gift_id))  # the others do not wait for it
-    return returned
+async def return_due(session: AsyncSession, platform: Platform, due: Sequence[DueGift]) -> None:
+    """Send back what nobody claimed in time."""
+    await lock_accounts(session, {one.account_id for one in due})
+    for one in due:
+        await _return(session, platform, one)
 
 
-async def _return(session: AsyncSession, platform: Platform, account_id: UUID, gift_id: UUID) -> bool:
-    await lock_accounts(session, [account_id])
-    given = await repository.lock_gift(session, account_id, gift_id)
+async def _return(session: AsyncSession, platform: Platform, due: DueGift) -> None:
+    given = await repository.lock_gift(session, due.account_id, due.gift_id)
     if given is None or given.status != GiftStatus.OPEN or not is_over(given, platform.clock.now()):
-        return False
+        return
     await close(session, platform, given, GiftStatus.EXPIRED, by=ledger.by_system())
     await tell_giver(
         session,
@@ -305,4 +295,3 @@ async def _return(session: AsyncSession, platform: Platform, account_id: UUID, g
         title=f"{given.returned} credits came back",
         body="Nobody claimed them in time.",
     )
-    return True

@@ -14,7 +14,13 @@ from pydantic import BaseModel
 
 from pm_api.core.actor import AccountScope
 from pm_api.core.errors import ApiError
-from pm_api.core.idempotency import STORED_REFUSALS, Flow, IdempotencyInProgress, flow_of, request_fingerprint
+from pm_api.core.idempotency import (
+    STORED_REFUSALS,
+    DetachedCall,
+    IdempotencyInProgress,
+    detached_call_of,
+    request_fingerprint,
+)
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.ai_credits.charging import HOLD_TTL_S, Charge, charge
 from pm_api.domains.ai_credits.enums import Service
@@ -55,41 +61,41 @@ def charged(
     """For `Depends(…, scope="function")`: the credits are captured before the answer leaves.
 
     Whatever the route raises releases them, and so does a caller who goes away: their work is cancelled. The route
-    must declare the same `body`, and no session: the ledger commits by itself. Under an Idempotency-Key it is a flow:
-    the key is committed before the credits are held, the answer after they were captured.
+    must declare the same `body`, and no session: the ledger commits by itself. Under an Idempotency-Key it is a
+    detached call: the key is committed before the credits are held, the answer after they were captured.
     """
     begin = _beginning(service, body, quantity, ttl_s, KeyOfWork)
 
     async def charged_work(request: Request, work: Annotated[Charge, Depends(begin)]) -> AsyncIterator[Charge]:
-        flow = flow_of(request, fingerprint=work.content, holder=work.log_id, settle=work.settle)
+        call = detached_call_of(request, fingerprint=work.content, holder=work.log_id, settle=work.settle)
         async with _while_connected(request, work):
-            if flow is not None:
-                await _hold_once(work, flow)
+            if call is not None:
+                await _hold_once(work, call)
             async with work:
                 yield work
 
     return charged_work
 
 
-async def _hold_once(work: Charge, flow: Flow) -> None:
+async def _hold_once(work: Charge, call: DetachedCall) -> None:
     """Hold the credits as the one request under its key. The ledger decides who that is: it knows whether another
     request's hold is open, paid for, or over. Raises what is to be answered instead of doing the work.
     """
-    await flow.announce()
+    await call.announce()
     while True:
         try:
             await work.hold()
             break
         except (IdempotencyInProgress, AlreadyCharged) as theirs:
             # Theirs to answer, also when it is paid for already: they may be about to write their answer down.
-            if not await flow.another_gave_up() or isinstance(theirs, AlreadyCharged):
+            if not await call.another_gave_up() or isinstance(theirs, AlreadyCharged):
                 raise
         except ApiError as refusal:
             if refusal.status in STORED_REFUSALS:  # pinned to the key in the ledger: it is everybody's
-                await flow.claim()
+                await call.claim()
             raise
     try:
-        await flow.claim()
+        await call.claim()
     except BaseException:
         await work.close()
         raise

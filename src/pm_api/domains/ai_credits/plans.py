@@ -3,12 +3,12 @@
 Every cause uses one key, `s:plan:{owner}:{period_start}`, so a period is granted once, whoever asks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import structlog
 from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,14 +25,13 @@ from pm_api.domains.ai_credits.repository import insight
 from pm_api.domains.ai_credits.repository import ledger as accounts
 from pm_api.domains.ai_credits.repository import plans as repository
 from pm_api.domains.ai_credits.repository.ledger import PERIOD_KINDS
+from pm_api.domains.ai_credits.repository.plans import DueMonth, DueWallet
 from pm_api.domains.ai_credits.store import Answer, Order
 
 FREE_PERIOD: Final = timedelta(days=30)
 FREE_PLAN: Final = "FREE"
 
 Period = tuple[datetime, datetime]
-
-_log = structlog.get_logger(__name__)
 
 
 class PlanCreditsRefused(Exception):
@@ -99,14 +98,14 @@ async def open_user_account(session: AsyncSession, platform: Platform, user_id: 
     await apply(session, platform, [await _free_order(session, user_id, (now, now + FREE_PERIOD))])
 
 
-async def renew_free_tier(session: AsyncSession, platform: Platform, limit: int) -> int:
-    """Give the free plan's credits to wallets whose period has ended and that no paid plan fills. Returns how many
-    were looked at; 0 when none of them could be served, so that nobody asks again at once.
+async def renew_free_tier(session: AsyncSession, platform: Platform, due: Sequence[DueWallet]) -> int:
+    """Give the free plan's credits to those of the wallets whose period has ended and that no paid plan fills.
+    Returns how many got them; raises PlanCreditsRefused when one cannot take them.
 
     Two workers share the work: a wallet that somebody else has locked is left to them.
     """
     now = platform.clock.now()
-    locked = await repository.lock_due_wallets(session, now, limit)
+    locked = await repository.lock_due_wallets(session, [one.account_id for one in due], now)
     left_a_plan = await repository.wallets_leaving_a_plan(session, locked)
     orders = [
         await _free_order(
@@ -120,8 +119,9 @@ async def renew_free_tier(session: AsyncSession, platform: Platform, limit: int)
         for due in await repository.wallets_on_the_free_plan(session, locked, now)
     ]
     answers = await apply(session, platform, orders) if orders else []
-    served = any(not answer.replayed and isinstance(answer.result, Applied) for answer in answers)
-    return len(locked) if served else 0
+    for order, answer in zip(orders, answers, strict=True):
+        _require(order, answer)
+    return sum(not answer.replayed for answer in answers)
 
 
 def current_period(started_at: datetime, next_reset_at: datetime, now: datetime) -> Period:
@@ -181,30 +181,24 @@ async def change_terms(session: AsyncSession, platform: Platform, period: PlanPe
     )
 
 
-async def grant_due_months(session: AsyncSession, platform: Platform, limit: int) -> int:
+async def grant_due_months(session: AsyncSession, platform: Platform, due: Sequence[DueMonth]) -> int:
     """The months of yearly plans that have begun; returns how many plans were served. A plan that was forgotten for
-    months gets the month that runs now: the ones before have expired. One that is refused stays due, and the others
-    get theirs.
+    months gets the month that runs now: the ones before have expired.
+
+    Raises LookupError for a plan without terms, and PlanCreditsRefused.
     """
     now = platform.clock.now()
-    served = 0
-    for plan in await repository.lock_due_months(session, now, limit):
+    months = await repository.lock_due_months(session, [one.account_id for one in due], now)
+    for plan in months:
         kind = await repository.account_kind(session, plan.account_id)
         period = PlanPeriod(kind, plan.account_id, plan.plan, plan.starts_at, plan.ends_at, True, plan.credits)
         month = _month_at(period, now)
         if now < plan.ends_at:
             terms = await repository.plan_terms(session, plan.plan)
-            order = Order(kind, _paid_grant(plan.account_id, terms, month, plan.credits))
-            try:
-                async with session.begin_nested():
-                    await _bring(session, platform, order)
-            except PlanCreditsRefused:
-                _log.exception("plan_month_refused", account_id=str(plan.account_id))
-                continue
+            await _bring(session, platform, Order(kind, _paid_grant(plan.account_id, terms, month, plan.credits)))
             plan.peak_credits = _monthly(terms, plan.credits)
         plan.next_grant_at = month[1] if month[1] < plan.ends_at else None
-        served += 1
-    return served
+    return len(months)
 
 
 async def change_plan(
@@ -260,6 +254,18 @@ async def change_plan(
     return answer if isinstance(answer.result, Applied) and answer.result.entries else None
 
 
+async def change_would_bring(
+    session: AsyncSession, platform: Platform, *, period: PlanPeriod, changed_at: datetime
+) -> int:
+    """What `change_plan` would bring now: for a quote. Nothing while the account is not on the period."""
+    standing = await repository.plan_of(session, period.account_id)
+    starts_at, ends_at = _month_at(period, changed_at) if period.yearly else (period.starts_at, period.ends_at)
+    if standing is None or standing.starts_at != period.starts_at or platform.clock.now() >= ends_at:
+        return 0
+    new = _monthly(await repository.plan_terms(session, period.plan), period.credits)
+    return _for_the_rest(max(0, new - standing.peak_credits), (starts_at, ends_at), changed_at)
+
+
 def _for_the_rest(credits: int, period: Period, moment: datetime) -> int:
     """The share of a period's credits that falls on what is left of it, rounded down."""
     starts_at, ends_at = period
@@ -272,6 +278,11 @@ async def end_plan(session: AsyncSession, account_id: UUID) -> None:
     """No further period comes. What is there stays until it expires; a wallet then falls back to the free plan."""
     await repository.lock_account(session, account_id)
     await repository.drop_plan(session, account_id)
+
+
+async def brought(session: AsyncSession, account_id: UUID) -> tuple[int, int]:
+    """How many lots paid plans have brought to an account, and how many credits, whatever became of them since."""
+    return await accounts.count_plan_lots(session, account_id)
 
 
 async def credits_by_plan(session: AsyncSession) -> dict[str, int]:
@@ -329,10 +340,14 @@ def _monthly(terms: CreditPlanGrant, credits: int | None) -> int:
 async def _bring(session: AsyncSession, platform: Platform, order: Order) -> Answer:
     """Raises PlanCreditsRefused."""
     [answer] = await apply(session, platform, [order])
+    _require(order, answer)
+    return answer
+
+
+def _require(order: Order, answer: Answer) -> None:
     if not isinstance(answer.result, Applied):
         reason = answer.result.reason if isinstance(answer.result, Refused) else "the key belongs to another command"
         raise PlanCreditsRefused(f"{order.command.key} cannot be granted: {reason}")
-    return answer
 
 
 def _paid_grant(account_id: UUID, terms: CreditPlanGrant, period: Period, credits: int | None) -> Grant:

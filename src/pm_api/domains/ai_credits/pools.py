@@ -25,6 +25,7 @@ from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditCap
 from pm_api.domains.ai_credits.models.pools import CreditPool, CreditPoolRequest
 from pm_api.domains.ai_credits.repository import ledger as accounts
 from pm_api.domains.ai_credits.repository import pools as repository
+from pm_api.domains.ai_credits.repository.ledger import DueAccount
 from pm_api.domains.ai_credits.repository.pools import Used
 from pm_api.domains.ai_credits.schemas.pools import (
     CapRead,
@@ -402,12 +403,13 @@ async def take_back(
     await forget_counters_of_uncapped(session, account.id)
 
 
-async def end_raises(session: AsyncSession, platform: Platform, workspace_id: UUID) -> None:
-    """Take back what was granted to a pool's members for windows that are over."""
-    account = await repository.lock_account(session, workspace_id)
-    if account is not None:
-        moment = moment_of(platform, account)
-        await take_back(session, account, await repository.raises_of(session, account.id, due_at=moment), moment)
+async def end_raises(session: AsyncSession, platform: Platform, due: Sequence[DueAccount]) -> None:
+    """Take back what was granted to pools' members for windows that are over."""
+    for one in due:
+        account = await repository.lock_account(session, one.account_id)
+        if account is not None:
+            moment = moment_of(platform, account)
+            await take_back(session, account, await repository.raises_of(session, account.id, due_at=moment), moment)
 
 
 def _record(

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import telemetry
 from pm_api.core.actor import AccountScope, AdminScope, CreditScope, LeadScope, WorkspaceScope
-from pm_api.core.errors import ApiError, IdempotencyKeyRequired
-from pm_api.core.idempotency import InvalidIdempotencyKey, check_key
+from pm_api.core.errors import ApiError
+from pm_api.core.idempotency import required_key
 from pm_api.core.platform import Platform
 from pm_api.core.problem import problem_body
 from pm_api.core.schema import ApiModel
@@ -85,12 +85,7 @@ LEDGER_OPERATIONS: Final[dict[str, Told]] = {
 
 def ledger_key(header: str | None, field: str | None) -> str:
     """The one Idempotency-Key of a ledger route, from the header or the body; raises when there is none or two."""
-    if header is not None and field is not None and header != field:
-        raise InvalidIdempotencyKey("The Idempotency-Key header and idempotencyKey in the body differ.")
-    key = header if header is not None else field
-    if key is None:
-        raise IdempotencyKeyRequired
-    return check_key(key)
+    return required_key(header, field)
 
 
 def client_key(actor_key: str, operation: str, key: str) -> str:

@@ -1,8 +1,9 @@
-"""Auto top-up: what an account would have bought for it when it runs low, and the rules of buying.
+"""Auto top-up: what an account has bought for it when it runs low, and the rules of buying.
 
-Settings are kept and shown here, and the rules stand ready as pure functions. Nothing is charged by this module: who
-charges (billing) asks `due`, and writes down how it went with `change_state`. There it also says, by
-`rearm_by_new_card` and `without_payment_method`, whether there is something to charge; until then nothing is armed.
+Settings are kept and shown here, and the rules are pure functions. Nothing is charged by this module: who charges
+(billing) reserves the price by `topup_charges`, and writes down how it went with `change_state`. It also says, by
+`rearm_by_new_card`, `with_payment_method` and `without_payment_method`, whether there is something to charge; until
+then nothing is armed.
 """
 
 from collections.abc import Callable
@@ -11,13 +12,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
 from pm_api.core.http import check_version
+from pm_api.core.jobs import declare, enqueue
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import pools
 from pm_api.domains.ai_credits.catalogue import Catalogue
+from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.domains.ai_credits.errors import MonthlyCapTooLow, TopUpCurrencyDiffers
 from pm_api.domains.ai_credits.models.topups import CreditAutoTopUp
 from pm_api.domains.ai_credits.repository import ledger as accounts
@@ -30,6 +34,16 @@ BACKOFF: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """How long to wait after the first, second, third declined payment in a row. The next one disarms."""
 CARD_DECLINED: Final = "card_declined"
 NO_PAYMENT_METHOD: Final = "NO_PAYMENT_METHOD"
+
+
+class AccountLow(BaseModel):
+    """An account whose top-up is to be looked at: it may have run low, or its settings have changed."""
+
+    account_kind: AccountKind
+    account_id: UUID
+
+
+LOOK_AT_TOPUP: Final = declare("ai_credits.look_at_topup", AccountLow)
 
 
 # --- the rules -------------------------------------------------------------------------------------------------
@@ -64,7 +78,8 @@ def month_of(now: datetime) -> date:
 
 
 def spent_this_month(state: State, now: datetime) -> int:
-    return state.spent_minor if state.spent_month == month_of(now) else 0
+    """What is paid or reserved. A month that began a moment ago by another process's clock has begun."""
+    return state.spent_minor if state.spent_month is not None and state.spent_month >= month_of(now) else 0
 
 
 def why_disarmed(state: State) -> str | None:
@@ -95,20 +110,39 @@ def after_failure(state: State, now: datetime, reason: str = CARD_DECLINED) -> S
     return replace(failed, next_attempt_at=now + BACKOFF[failures - 1])
 
 
-def after_success(state: State, price_minor: int, now: datetime) -> State:
-    """A payment went through: it counts in its month, and earlier declines no longer do."""
-    return replace(
-        state,
-        failures=0,
-        next_attempt_at=None,
-        spent_month=month_of(now),
-        spent_minor=spent_this_month(state, now) + price_minor,
-    )
+def month_to_count(state: State, now: datetime) -> date:
+    """The month that a purchase made now counts in."""
+    return max(month_of(now), state.spent_month or date.min)
+
+
+def count(state: State, price_minor: int, month: date) -> State:
+    """A price counts in its month before anything is charged: purchases on their way cannot pass the cap together.
+    What counts in a month that is over limits nothing any more.
+    """
+    if state.spent_month is not None and state.spent_month > month:
+        return state
+    already = state.spent_minor if state.spent_month == month else 0
+    return replace(state, spent_month=month, spent_minor=already + price_minor)
+
+
+def uncount(state: State, price_minor: int, month: date) -> State:
+    """Nothing was taken after all."""
+    return replace(state, spent_minor=state.spent_minor - price_minor) if state.spent_month == month else state
+
+
+def after_success(state: State) -> State:
+    """A payment went through: earlier declines no longer count."""
+    return replace(state, failures=0, next_attempt_at=None)
 
 
 def rearm_by_new_card(state: State) -> State:
     """A card that was never tried: what the old one did is forgotten, what was spent is not."""
     return replace(state, payment_method_ready=True, failures=0, next_attempt_at=None, disarmed_reason=None)
+
+
+def with_payment_method(state: State) -> State:
+    """There is something to charge, though nothing new: what it did before still counts."""
+    return replace(state, payment_method_ready=True)
 
 
 def without_payment_method(state: State) -> State:
@@ -174,6 +208,9 @@ async def put(
         **wanted.model_dump(),
     )
     await session.flush()
+    # Who keeps the payment methods says whether there is one, and buys at once for an account that is low already.
+    kind = AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
+    await enqueue(session, LOOK_AT_TOPUP, AccountLow(account_kind=kind, account_id=account.id))
     return _read(account.id, row, now)
 
 
@@ -187,7 +224,10 @@ async def change_state(
     row = await repository.settings_of(session, account_id)
     if row is None:
         return None
-    changed = change(_state(row))
+    before = state_of(row)
+    changed = change(before)
+    if changed == before:
+        return changed
     row.payment_method_ready = changed.payment_method_ready
     row.failures = changed.failures
     row.last_failure_at = changed.last_failure_at
@@ -199,7 +239,7 @@ async def change_state(
     return changed
 
 
-def _state(row: CreditAutoTopUp) -> State:
+def state_of(row: CreditAutoTopUp) -> State:
     return State(
         payment_method_ready=row.payment_method_ready,
         failures=row.failures,
@@ -212,7 +252,7 @@ def _state(row: CreditAutoTopUp) -> State:
 
 
 def _read(account_id: UUID, row: CreditAutoTopUp | None, now: datetime) -> AutoTopUpRead:
-    state = _state(row) if row else State()
+    state = state_of(row) if row else State()
     return AutoTopUpRead(
         account_id=account_id,
         enabled=row.enabled if row else False,

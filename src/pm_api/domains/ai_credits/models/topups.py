@@ -3,10 +3,12 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pm_api.core.db import Base, Timestamped, Versioned
+
+ARMED = "enabled AND payment_method_ready AND disarmed_reason IS NULL"
 
 
 class CreditAutoTopUp(Base, Versioned, Timestamped):
@@ -18,6 +20,7 @@ class CreditAutoTopUp(Base, Versioned, Timestamped):
     __table_args__ = (
         CheckConstraint("threshold >= 0 AND monthly_cap_minor > 0", name="limits_make_sense"),
         CheckConstraint("failures >= 0 AND spent_minor >= 0", name="counts_not_negative"),
+        Index("ix_credit_auto_topups_armed", "account_id", postgresql_where=text(ARMED)),
     )
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("credit_accounts.id"), primary_key=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, and_, cast, exists, func, literal_column, or_, select, tuple_
@@ -28,6 +28,23 @@ class NewAlert:
     details: dict[str, Any]
 
 
+class WaitingAlert(NamedTuple):
+    """An alert nobody was told of, in the order they are told: oldest first."""
+
+    created_at: datetime
+    account_id: UUID
+    kind: str
+    reference: str
+
+
+class EndingLot(NamedTuple):
+    """A lot to warn of, in the order it is done: what ends first comes first."""
+
+    expires_at: datetime
+    lot_id: UUID
+    account_id: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """An account as it is now. `base` was available right after its last grant, and `alerted_percent` is the lowest
@@ -46,13 +63,29 @@ async def any_waiting(session: AsyncSession) -> bool:
     return bool(await session.scalar(select(exists().where(CreditAlert.delivered_at.is_(None)))))
 
 
-async def waiting(session: AsyncSession, limit: int) -> Sequence[CreditAlert]:
-    """The oldest alerts nobody was told of, locked; those another worker has in hand are left out."""
+async def waiting(
+    session: AsyncSession, _now: datetime, after: WaitingAlert | None, limit: int
+) -> Sequence[WaitingAlert]:
+    """Alerts nobody was told of, as they look without a lock; the page after a place."""
+    place = (CreditAlert.created_at, CreditAlert.account_id, CreditAlert.kind, CreditAlert.reference)
+    statement = select(*place).where(CreditAlert.delivered_at.is_(None))
+    if after is not None:
+        statement = statement.where(tuple_(*place) > after)
+    rows = await session.execute(statement.order_by(*place).limit(limit))
+    return [WaitingAlert(*row) for row in rows]
+
+
+async def lock_waiting(session: AsyncSession, found: Sequence[WaitingAlert]) -> Sequence[CreditAlert]:
+    """Those of the alerts that still wait, locked, oldest first; those another worker has in hand are left out."""
     rows = await session.scalars(
         select(CreditAlert)
-        .where(CreditAlert.delivered_at.is_(None))
+        .where(
+            tuple_(CreditAlert.account_id, CreditAlert.kind, CreditAlert.reference).in_(
+                [(one.account_id, one.kind, one.reference) for one in found]
+            ),
+            CreditAlert.delivered_at.is_(None),
+        )
         .order_by(CreditAlert.created_at, CreditAlert.account_id, CreditAlert.kind, CreditAlert.reference)
-        .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return rows.all()
@@ -134,32 +167,40 @@ async def used_by_service(
 
 
 async def lots_to_warn_of(
-    session: AsyncSession, *, after: datetime, until: datetime, suffix: str, limit: int
-) -> Sequence[CreditGrant]:
-    """Lots with free credits of wallets and pools that expire in (after, until], and were not warned of with this
-    suffix.
+    session: AsyncSession,
+    now: datetime,
+    after: EndingLot | None,
+    limit: int,
+    *,
+    beyond: timedelta,
+    within: timedelta,
+    suffix: str,
+) -> Sequence[EndingLot]:
+    """Lots with free credits of wallets and pools that expire in (now + beyond, now + within], and were not warned of
+    with this suffix; the page after a place.
     """
     told = exists().where(
         CreditAlert.account_id == CreditGrant.account_id,
         CreditAlert.kind == AlertKind.EXPIRING,
         CreditAlert.reference == func.concat(CreditGrant.id, suffix),
     )
-    rows = await session.scalars(
-        select(CreditGrant)
+    statement = (
+        select(CreditGrant.expires_at, CreditGrant.id, CreditGrant.account_id)
         .join(CreditAccount, CreditAccount.id == CreditGrant.account_id)
         .where(
             CreditAccount.lead_id.is_(None),
-            CreditGrant.remaining > 0,
+            CreditGrant.remaining > literal_column("0"),
             CreditGrant.remaining > CreditGrant.held,
             CreditGrant.expires_at.is_not(None),
-            CreditGrant.expires_at > after,
-            CreditGrant.expires_at <= until,
+            CreditGrant.expires_at > now + beyond,
+            CreditGrant.expires_at <= now + within,
             ~told,
         )
-        .order_by(CreditGrant.expires_at, CreditGrant.id)
-        .limit(limit)
     )
-    return rows.all()
+    if after is not None:
+        statement = statement.where(tuple_(CreditGrant.expires_at, CreditGrant.id) > (after.expires_at, after.lot_id))
+    rows = await session.execute(statement.order_by(CreditGrant.expires_at, CreditGrant.id).limit(limit))
+    return [EndingLot(*row) for row in rows]  # type: ignore[arg-type]  # all have a moment
 
 
 async def insert_expiring(session: AsyncSession, made: Sequence[NewAlert], now: datetime) -> None:

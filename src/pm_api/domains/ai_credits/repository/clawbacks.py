@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,13 +19,16 @@ FOLLOWED_CLAIMS = 1000
 
 @dataclass(frozen=True, slots=True)
 class BoughtLot:
-    """A lot of the purchase, as far as a claw-back needs to know it. `usable` is not held, and never expires."""
+    """A lot of the purchase, as far as a claw-back needs to know it. `usable` is not held; `expired` is gone, but for
+    what a plan carried over.
+    """
 
     id: UUID
     source_ref: str
     amount: int
     usable: int
     clawed_back: int
+    expired: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ async def bought_lots(
             CreditGrant.amount,
             CreditGrant.remaining - CreditGrant.held,
             CreditGrant.clawed_back,
+            CreditGrant.expired,
         ).where(
             CreditGrant.account_id == account_id,
             CreditGrant.source_type == source_type,
@@ -62,6 +66,26 @@ async def bought_lots(
         )
     )
     return {row[1]: BoughtLot(*row) for row in rows}
+
+
+async def refs_beginning_with(
+    session: AsyncSession, account_id: UUID, source_type: str, reference: str, limit: int
+) -> list[str]:
+    """References of an account's lots that are this one, or this one and a colon and more."""
+    rows = await session.scalars(
+        select(CreditGrant.source_ref)
+        .where(
+            CreditGrant.account_id == account_id,
+            CreditGrant.source_type == source_type,
+            or_(
+                CreditGrant.source_ref == reference,
+                CreditGrant.source_ref.startswith(f"{reference}:", autoescape=True),
+            ),
+        )
+        .order_by(CreditGrant.id)
+        .limit(limit)
+    )
+    return list(rows)
 
 
 async def drawn(session: AsyncSession, account_id: UUID, lot_ids: Collection[UUID]) -> dict[UUID, dict[UUID, int]]:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -181,12 +182,20 @@ async def received(session: AsyncSession, user_id: UUID, *, limit: int, before: 
     return [Received(row[0], row[1], row[2]) for row in rows]
 
 
-async def due(session: AsyncSession, now: datetime, limit: int) -> Sequence[tuple[UUID, UUID]]:
-    """(account, gift) of gifts whose time has passed and that have not gone back yet, longest overdue first."""
-    rows = await session.execute(
-        select(CreditGift.account_id, CreditGift.id)
-        .where(CreditGift.status == GiftStatus.OPEN, CreditGift.expires_at <= now)
-        .order_by(CreditGift.expires_at, CreditGift.id)
-        .limit(limit)
+class DueGift(NamedTuple):
+    """A gift that nobody claimed in time, in the order they are served: longest overdue first."""
+
+    expires_at: datetime
+    gift_id: UUID
+    account_id: UUID
+
+
+async def due(session: AsyncSession, now: datetime, after: DueGift | None, limit: int) -> Sequence[DueGift]:
+    """Gifts whose time has passed and that have not gone back yet; the page after a place."""
+    statement = select(CreditGift.expires_at, CreditGift.id, CreditGift.account_id).where(
+        CreditGift.status == GiftStatus.OPEN, CreditGift.expires_at <= now
     )
-    return [(row[0], row[1]) for row in rows]
+    if after is not None:
+        statement = statement.where(tuple_(CreditGift.expires_at, CreditGift.id) > (after.expires_at, after.gift_id))
+    rows = await session.execute(statement.order_by(CreditGift.expires_at, CreditGift.id).limit(limit))
+    return [DueGift(*row) for row in rows]  # type: ignore[arg-type]  # all have a moment

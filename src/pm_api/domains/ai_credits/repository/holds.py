@@ -11,7 +11,7 @@ from pm_api.core.actor import CreditScope
 from pm_api.domains.ai_credits.enums import HoldStatus
 from pm_api.domains.ai_credits.models.ledger import CreditHold
 from pm_api.domains.ai_credits.models.usage_logs import AiUsageLog
-from pm_api.domains.ai_credits.repository.ledger import account_id_of
+from pm_api.domains.ai_credits.repository.ledger import DueAccount, account_id_of
 
 
 async def hold(session: AsyncSession, scope: CreditScope, hold_id: UUID) -> CreditHold | None:
@@ -51,14 +51,17 @@ def _is(status: HoldStatus, now: datetime) -> ColumnElement[bool]:
     return CreditHold.status == status
 
 
-async def accounts_with_due_holds(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
-    rows = await session.scalars(
-        select(CreditHold.account_id)
-        .where(CreditHold.status == HoldStatus.OPEN, CreditHold.expires_at <= now)
-        .distinct()
-        .limit(limit)
+async def accounts_with_due_holds(
+    session: AsyncSession, now: datetime, after: DueAccount | None, limit: int
+) -> Sequence[DueAccount]:
+    """In the order of their ids; the page after a place."""
+    statement = select(CreditHold.account_id).where(
+        CreditHold.status == HoldStatus.OPEN, CreditHold.expires_at <= now
     )
-    return list(rows)
+    if after is not None:
+        statement = statement.where(CreditHold.account_id > after.account_id)
+    rows = await session.scalars(statement.distinct().order_by(CreditHold.account_id).limit(limit))
+    return [DueAccount(account_id) for account_id in rows]
 
 
 def add_usage_log(session: AsyncSession, log: AiUsageLog) -> None:

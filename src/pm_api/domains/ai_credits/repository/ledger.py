@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +25,12 @@ from pm_api.domains.ai_credits.models.ledger import (
 )
 
 PERIOD_KINDS = ("FREE_TIER", "SUBSCRIPTION_GRANT")
+
+
+class DueAccount(NamedTuple):
+    """An account for which a sweep has something to do, in the order they are served."""
+
+    account_id: UUID
 
 
 def account_id_of(scope: CreditScope) -> UUID:
@@ -180,18 +187,21 @@ async def all_lots(session: AsyncSession, account_id: UUID) -> Sequence[CreditGr
     return rows.all()
 
 
-async def accounts_with_expired_lots(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
-    rows = await session.scalars(
-        select(CreditGrant.account_id)
-        .where(
-            CreditGrant.remaining > CreditGrant.held,
-            CreditGrant.expires_at.is_not(None),
-            CreditGrant.expires_at <= now,
-        )
-        .distinct()
-        .limit(limit)
+async def accounts_with_expired_lots(
+    session: AsyncSession, now: datetime, after: DueAccount | None, limit: int
+) -> Sequence[DueAccount]:
+    """In the order of their ids; the page after a place."""
+    statement = select(CreditGrant.account_id).where(
+        # The first says no more than the second does, but by it the lots that are used up are never looked at.
+        CreditGrant.remaining > literal_column("0"),
+        CreditGrant.remaining > CreditGrant.held,
+        CreditGrant.expires_at.is_not(None),
+        CreditGrant.expires_at <= now,
     )
-    return list(rows)
+    if after is not None:
+        statement = statement.where(CreditGrant.account_id > after.account_id)
+    rows = await session.scalars(statement.distinct().order_by(CreditGrant.account_id).limit(limit))
+    return [DueAccount(account_id) for account_id in rows]
 
 
 async def price_rules(session: AsyncSession) -> Sequence[CreditPriceRule]:
@@ -225,3 +235,27 @@ async def lots_of_packs(session: AsyncSession) -> Sequence[CreditPackLot]:
         select(CreditPackLot).order_by(CreditPackLot.pack, CreditPackLot.version, CreditPackLot.position)
     )
     return rows.all()
+
+
+async def sources_with_lots(
+    session: AsyncSession, source_type: str, references: Collection[tuple[UUID, str]]
+) -> set[str]:
+    """Those of (account, reference) that brought a lot, however much is left of it."""
+    rows = await session.scalars(
+        select(CreditGrant.source_ref).where(
+            CreditGrant.source_type == source_type,
+            tuple_(CreditGrant.account_id, CreditGrant.source_ref).in_(references),
+        )
+    )
+    return set(rows)
+
+
+async def count_plan_lots(session: AsyncSession, account_id: UUID) -> tuple[int, int]:
+    """How many lots plans have brought to an account, and how many credits in them."""
+    row = await session.execute(
+        select(func.count(), func.coalesce(func.sum(CreditGrant.amount), 0)).where(
+            CreditGrant.account_id == account_id, CreditGrant.kind == "SUBSCRIPTION_GRANT"
+        )
+    )
+    lots, credits = row.one()
+    return int(lots), int(credits)

@@ -1,16 +1,31 @@
 """Plans: their terms, who is on one, and which grants are due."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
 from pm_api.domains.ai_credits.models.catalogue import CreditPlan
 from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditGrant, CreditPlanGrant
+
+
+class DueWallet(NamedTuple):
+    """A wallet whose period has ended, in the order they are served: who has waited longest comes first."""
+
+    next_reset_at: datetime
+    account_id: UUID
+
+
+class DueMonth(NamedTuple):
+    """An account whose yearly plan has begun another month, in the order they are served."""
+
+    next_grant_at: datetime
+    account_id: UUID
 
 
 async def plan_terms(session: AsyncSession, plan: str) -> CreditPlanGrant:
@@ -23,22 +38,39 @@ async def plan_terms(session: AsyncSession, plan: str) -> CreditPlanGrant:
     return found
 
 
-async def lock_due_wallets(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
-    """Wallets whose period has ended, locked; what they are is read in the next statement. A paid plan fills its
-    wallet until it is ended: a renewal may be told later than the period before it was over.
+async def due_wallets(
+    session: AsyncSession, now: datetime, after: DueWallet | None, limit: int
+) -> Sequence[DueWallet]:
+    """Wallets whose period has ended, as they look without a lock; the page after a place."""
+    statement = select(CreditAccount.next_reset_at, CreditAccount.id).where(_is_due(now))
+    if after is not None:
+        statement = statement.where(tuple_(CreditAccount.next_reset_at, CreditAccount.id) > after)
+    rows = await session.execute(statement.order_by(CreditAccount.next_reset_at, CreditAccount.id).limit(limit))
+    return [DueWallet(*row) for row in rows]  # type: ignore[arg-type]  # all have a moment
+
+
+async def lock_due_wallets(session: AsyncSession, account_ids: Collection[UUID], now: datetime) -> list[UUID]:
+    """Those of the wallets that are due and that nobody else has locked, locked; what they are is read in the next
+    statement.
     """
     rows = await session.scalars(
         select(CreditAccount.id)
-        .where(
-            CreditAccount.next_reset_at <= now,
-            CreditAccount.user_id.is_not(None),
-            ~exists().where(CreditPlan.account_id == CreditAccount.id),
-        )
-        .order_by(CreditAccount.next_reset_at)
-        .limit(limit)
+        .where(CreditAccount.id.in_(account_ids), _is_due(now))
+        .order_by(CreditAccount.id)
         .with_for_update(skip_locked=True)
     )
     return list(rows)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """A wallet whose period has ended. A paid plan fills its wallet until it is ended: a renewal may be told later
+    than the period before it was over.
+    """
+    return and_(
+        CreditAccount.next_reset_at <= now,
+        CreditAccount.user_id.is_not(None),
+        ~exists().where(CreditPlan.account_id == CreditAccount.id),
+    )
 
 
 async def wallets_on_the_free_plan(
@@ -128,13 +160,28 @@ async def drop_plan(session: AsyncSession, account_id: UUID) -> None:
     await session.execute(delete(CreditPlan).where(CreditPlan.account_id == account_id))
 
 
-async def lock_due_months(session: AsyncSession, now: datetime, limit: int) -> Sequence[CreditPlan]:
-    """Yearly plans of which a further month has begun, their accounts locked before them."""
+async def due_months(session: AsyncSession, now: datetime, after: DueMonth | None, limit: int) -> Sequence[DueMonth]:
+    """Yearly plans of which a further month has begun, as they look without a lock; the page after a place."""
+    statement = select(CreditPlan.next_grant_at, CreditPlan.account_id).where(CreditPlan.next_grant_at <= now)
+    if after is not None:
+        statement = statement.where(tuple_(CreditPlan.next_grant_at, CreditPlan.account_id) > after)
+    rows = await session.execute(statement.order_by(CreditPlan.next_grant_at, CreditPlan.account_id).limit(limit))
+    return [DueMonth(*row) for row in rows]  # type: ignore[arg-type]  # all have a moment
+
+
+async def lock_due_months(
+    session: AsyncSession, account_ids: Collection[UUID], now: datetime
+) -> Sequence[CreditPlan]:
+    """Those of the accounts' plans of which a further month has begun, their accounts locked before them; an account
+    that somebody else has locked is left to them.
+    """
     accounts = await session.scalars(
         select(CreditAccount.id)
-        .where(exists().where(CreditPlan.account_id == CreditAccount.id, CreditPlan.next_grant_at <= now))
+        .where(
+            CreditAccount.id.in_(account_ids),
+            exists().where(CreditPlan.account_id == CreditAccount.id, CreditPlan.next_grant_at <= now),
+        )
         .order_by(CreditAccount.id)
-        .limit(limit)
         .with_for_update(skip_locked=True)
     )
     rows = await session.scalars(

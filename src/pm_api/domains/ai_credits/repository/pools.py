@@ -23,7 +23,7 @@ from pm_api.domains.ai_credits.models.ledger import (
     CreditUsageDay,
 )
 from pm_api.domains.ai_credits.models.pools import CreditPool, CreditPoolRequest
-from pm_api.domains.ai_credits.repository.ledger import account_id_of
+from pm_api.domains.ai_credits.repository.ledger import DueAccount, account_id_of
 from pm_api.identity.models import Member, User
 
 OPEN = "OPEN"
@@ -317,19 +317,19 @@ async def count_open_requests(session: AsyncSession, scope: WorkspaceScope) -> i
     ) or 0
 
 
-async def pools_with_due_raises(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
-    rows = await session.scalars(
-        select(CreditPoolRequest.workspace_id)
-        .where(
-            CreditPoolRequest.raised_until.is_not(None),
-            CreditPoolRequest.raised_until <= now,
-            CreditPoolRequest.taken_back_at.is_(None),
-        )
-        .distinct()
-        .order_by(CreditPoolRequest.workspace_id)
-        .limit(limit)
+async def pools_with_due_raises(
+    session: AsyncSession, now: datetime, after: DueAccount | None, limit: int
+) -> Sequence[DueAccount]:
+    """In the order of their ids; the page after a place."""
+    statement = select(CreditPoolRequest.workspace_id).where(
+        CreditPoolRequest.raised_until.is_not(None),
+        CreditPoolRequest.raised_until <= now,
+        CreditPoolRequest.taken_back_at.is_(None),
     )
-    return list(rows)
+    if after is not None:
+        statement = statement.where(CreditPoolRequest.workspace_id > after.account_id)
+    rows = await session.scalars(statement.distinct().order_by(CreditPoolRequest.workspace_id).limit(limit))
+    return [DueAccount(workspace_id) for workspace_id in rows]
 
 
 async def raises_of(

@@ -52,8 +52,8 @@ async def put_auto_top_up(
     wanted: AutoTopUpWrite,
     _workspace_id: WorkspaceParameter = None,
 ) -> AutoTopUpAnswer:
-    """Set what is to be bought when credits run low. It is kept, but not armed, while no payment method is known; and
-    after repeated declines only a new card arms it again.
+    """Set what is bought when credits run low, with the default payment method and within the month's cap. It is
+    kept, but not armed, while no payment method is known; and after repeated declines only a new card arms it again.
     """
     answer = AutoTopUpAnswer(auto_top_up=await topups.put(session, platform, scope, wanted, expected_version))
     response.headers["ETag"] = snapshot_tag(answer.auto_top_up.version, answer.model_dump_json())

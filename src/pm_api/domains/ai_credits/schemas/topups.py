@@ -23,7 +23,8 @@ class AutoTopUpState(ApiModel):
     spent_this_month: int = Field(description="Minor units spent in this UTC month.", examples=[899])
     disarmed_reason: str | None = Field(
         description="Why it cannot buy: `NO_PAYMENT_METHOD` while none is known; `card_declined` after repeated "
-        "declines, and then only a new card starts it again.",
+        "declines, `authentication_required` when the bank asked for the cardholder each time, and then only a new "
+        "card starts it again.",
         examples=["NO_PAYMENT_METHOD"],
     )
 
