@@ -48,6 +48,10 @@ class Entitlements:
         self._dropped += 1
         self._rows.pop(UUID(account_id), None)
 
+    def forget_plans(self) -> None:
+        """A plan is on offer at another price."""
+        self._plans_until = 0.0
+
     def clear(self) -> None:
         """Signals may have been missed."""
         self._dropped += 1

@@ -13,13 +13,17 @@ ACCOUNT_KIND_CHECK = "account_kind IN ('USER', 'WORKSPACE')"
 
 
 class PlanTerms(Base):
-    """A plan on offer. A version never changes: other terms are a new version. A null limit is unlimited.
+    """A plan on offer. A version never changes: other terms are a new version. A null limit is unlimited; a year
+    without a price of its own costs ten months'.
 
     The credits it brings stand in the ledger's own terms (credit_plan_grants) and nowhere else.
     """
 
     __tablename__ = "plans"
-    __table_args__ = (CheckConstraint("price_minor >= 0", name="price_not_negative"),)
+    __table_args__ = (
+        CheckConstraint("price_minor >= 0", name="price_not_negative"),
+        CheckConstraint("yearly_price_minor >= 0", name="yearly_price_not_negative"),
+    )
 
     plan: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -38,6 +42,7 @@ class PlanTerms(Base):
     features: Mapped[list[Any]]
     by_contract: Mapped[list[Any]]
     created_at: Mapped[datetime]
+    yearly_price_minor: Mapped[int | None]
 
 
 class Entitlement(Base, Versioned):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, ScalarSelect, and_, distinct, exists, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, ScalarSelect, and_, distinct, exists, func, inspect, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,6 +38,27 @@ async def plan(session: AsyncSession, name: Plan) -> PlanTerms:
     if found is None:
         raise LookupError(f"the catalogue has no plan {name}")
     return found
+
+
+async def insert_plan_version(
+    session: AsyncSession,
+    terms: PlanTerms,
+    *,
+    price: tuple[int | None, int | None],
+    currency: str,
+    created_at: datetime,
+) -> None:
+    """The next version of a plan: as it was, at another price."""
+    kept = {column.key: getattr(terms, column.key) for column in inspect(PlanTerms).columns}
+    changed = {
+        "version": terms.version + 1,
+        "price_minor": price[0],
+        "yearly_price_minor": price[1],
+        "currency": currency,
+        "created_at": created_at,
+    }
+    session.add(PlanTerms(**{**kept, **changed}))
+    await session.flush()
 
 
 # --- entitlements ----------------------------------------------------------------------------------------------

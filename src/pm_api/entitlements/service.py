@@ -18,6 +18,7 @@ from pm_api.entitlements.models import Entitlement, PlanTerms
 from pm_api.entitlements.rules import Bought, Budget, Limits, Standing
 
 CHANNEL: Final = "pm_entitlements"
+PLANS_CHANNEL: Final = "pm_plans"
 UPGRADE_PATH: Final = "/dashboard/billing"
 
 # --- reading ---------------------------------------------------------------------------------------------------
@@ -61,6 +62,21 @@ async def limits_of(session: AsyncSession, platform: Platform, kind: AccountType
 async def terms_of(session: AsyncSession, plan: Plan) -> PlanTerms:
     """A plan as it is on offer now; raises LookupError."""
     return await repository.plan(session, plan)
+
+
+async def put_plan_price(
+    session: AsyncSession, platform: Platform, plan: Plan, *, price: tuple[int | None, int | None], currency: str
+) -> None:
+    """Offer a plan at another price (a month, a year; minor units): a new version of it, unless it costs that
+    already. A year without a price costs ten months'. Who has the plan keeps it as it was. Raises LookupError.
+    """
+    terms = await repository.plan(session, plan)
+    if (terms.price_minor, terms.yearly_price_minor, terms.currency) == (*price, currency):
+        return
+    await repository.insert_plan_version(
+        session, terms, price=price, currency=currency, created_at=platform.clock.now()
+    )
+    await signals.publish(session, PLANS_CHANNEL, plan)
 
 
 async def payer_of(session: AsyncSession, workspace_id: UUID) -> UUID | None:

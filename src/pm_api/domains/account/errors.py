@@ -4,6 +4,6 @@ from pm_api.core.errors import Unprocessable
 
 
 class UnknownOperation(Unprocessable):
-    """`route` names a POST operation by its operationId, as `spendCredits`; no operation has this name."""
+    """`route` names an operation that takes a key, as `spendCredits`; no operation has this name."""
 
     code = "unknown_operation"

@@ -61,7 +61,7 @@ async def get_idempotency_outcome(
     ] = None,
 ) -> IdempotencyOutcomeAnswer:
     """What became of a request of yours whose answer was lost: kept 48 hours, on credit routes for ever."""
-    if route not in request.app.state.post_operations:
+    if route not in request.app.state.keyed_operations:
         raise UnknownOperation
     outcome = await service.idempotency_outcome(session, platform, scope, route=route, key=key)
     return IdempotencyOutcomeAnswer(outcome=outcome)

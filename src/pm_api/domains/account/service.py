@@ -5,6 +5,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core import flows
 from pm_api.core.actor import AccountScope
 from pm_api.core.errors import NotFound
 from pm_api.core.idempotency import stored_answer
@@ -70,7 +71,10 @@ async def idempotency_outcome(
     elif route in LEDGER_OPERATIONS:
         found = await stored_outcome(session, platform, scope, operation=route, key=key)
     else:
-        answer = await stored_answer(session, platform, caller=scope.actor.key, route=route, key=key)
+        caller = scope.actor.key
+        answer = await stored_answer(session, platform, caller=caller, route=route, key=key)
+        if answer is None:
+            answer = await flows.stored_answer(session, platform, caller=caller, route=route, key=key)
         found = (answer.status_code, bytes(answer.body)) if answer is not None else None
     if found is None:
         raise NotFound("No answer is stored for this key on this route.")

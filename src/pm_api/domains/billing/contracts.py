@@ -14,14 +14,15 @@ from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import Actor, AdminScope, SystemScope
-from pm_api.core.errors import ApiError, NotFound
+from pm_api.core.errors import ApiError
 from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.domains.ai_credits.errors import BalanceLimitExceeded
 from pm_api.domains.ai_credits.plans import PlanPeriod
-from pm_api.domains.billing import plans
+from pm_api.domains.billing import accounts, plans, subscriptions
+from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import ContractStatus
 from pm_api.domains.billing.errors import (
     ContractBegun,
@@ -38,7 +39,6 @@ from pm_api.entitlements.enums import AccountType, Plan, Source
 from pm_api.entitlements.models import PlanTerms
 from pm_api.entitlements.rules import Bought, Limits, limits_in
 from pm_api.identity import audit
-from pm_api.identity import repository as identity
 
 _log = structlog.get_logger(__name__)
 
@@ -73,13 +73,12 @@ async def put(
     terms = await entitlements.terms_of(session, wanted.plan)
     if not plans.fits(terms, account[0]):
         raise PlanNotForAccount(f"{wanted.plan} is no plan for a {account[0].lower()}.")
-    await _lock(session, account)
+    await accounts.lock(session, account)
     now = platform.clock.now()
     last = await _settled(session, platform, scope, account[1])
     current = last if last is not None and last.ended_at is None else None
     check_version(current.version if current else 0, expected_version)
-    standing = await entitlements.standing_of(session, platform, *account)
-    if standing.source is Source.SUBSCRIPTION:
+    if await _is_subscribed(session, platform, account):
         raise SubscriptionExists
     _check(wanted, terms, now)
     if current is not None and current.begun_at is not None and current.starts_at != wanted.starts_at:
@@ -126,7 +125,7 @@ async def end(
 
     Raises ContractNotFound or PreconditionFailed.
     """
-    await _lock(session, account)
+    await accounts.lock(session, account)
     found = await _settled(session, platform, scope, account[1])
     if found is None or found.ended_at is not None:
         raise ContractNotFound
@@ -155,7 +154,7 @@ async def settle_due(platform: Platform, limit: int) -> None:
 
 async def _settle(platform: Platform, account: tuple[AccountType, UUID]) -> None:
     async with platform.database.transaction() as session:
-        await _lock(session, account, gone_too=True)
+        await accounts.lock(session, account, gone_too=True)
         found = await _settled(session, platform, SWEEP, account[1])
         if found is None or found.ended_at is not None or found.begun_at is not None:
             return
@@ -163,6 +162,15 @@ async def _settle(platform: Platform, account: tuple[AccountType, UUID]) -> None
             await _grant(session, platform, found)
             _record(session, platform, SWEEP.actor, found, "begun")
             await entitlements.announce(session, platform, found.account_id)
+
+
+async def _is_subscribed(session: AsyncSession, platform: Platform, account: Account) -> bool:
+    """Also when the subscription gives nothing yet or no more, or is just being begun at Stripe."""
+    if (await entitlements.standing_of(session, platform, *account)).source is Source.SUBSCRIPTION:
+        return True
+    if await subscriptions.live_of(session, account) is not None:
+        return True
+    return await subscriptions.is_in_the_making(session, account)
 
 
 def read(contract: Contract, now: datetime) -> ContractRead:
@@ -183,18 +191,6 @@ def read(contract: Contract, now: datetime) -> ContractRead:
         updated_at=contract.updated_at,
         version=contract.version,
     )
-
-
-async def _lock(session: AsyncSession, account: tuple[AccountType, UUID], *, gone_too: bool = False) -> None:
-    """The account's first lock, which seats are taken under too; raises NotFound."""
-    kind, account_id = account
-    if kind is AccountType.USER:
-        if not await entitlements.lock_user(session, account_id):
-            raise NotFound
-        return
-    workspace = await identity.lock_workspace(session, account_id)
-    if workspace is None or (workspace.deleted_at is not None and not gone_too):
-        raise NotFound
 
 
 async def _settled(

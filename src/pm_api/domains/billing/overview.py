@@ -1,10 +1,9 @@
 """What an account has, what it uses of it, and what comes of it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
-from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
@@ -12,13 +11,16 @@ from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import insight
 from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.ai_credits.plans import PlanUsage
-from pm_api.domains.billing import plans
+from pm_api.domains.billing import plans, subscriptions
 from pm_api.domains.billing.enums import BillingInterval, SubscriptionStatus
 from pm_api.domains.billing.forecasting import Course, Stretch, straight_on
+from pm_api.domains.billing.models.subscriptions import Subscription
+from pm_api.domains.billing.months import month_of
 from pm_api.domains.billing.repository import contracts as repository
 from pm_api.domains.billing.schemas.overview import (
     LimitsFrom,
     MetricUsage,
+    ScheduledChange,
     SubscriptionRead,
     SubscriptionUsage,
     UsageAnswer,
@@ -60,6 +62,9 @@ async def subscription(session: AsyncSession, platform: Platform, scope: Account
     """The plan an account has with its figures; without any, FREE and ACTIVE."""
     now = platform.clock.now()
     found = await _account(session, platform, scope)
+    row = await subscriptions.live_of(session, (found.kind, found.id))
+    if row is not None:
+        return await _subscribed(session, platform, found, row)
     contract = await repository.running(session, scope, now) if found.own.is_bought else None
     offer = await plans.offered(platform, found.own.plan)
     own, trialing = found.own, found.own.status is Status.TRIALING
@@ -68,6 +73,7 @@ async def subscription(session: AsyncSession, platform: Platform, scope: Account
         user_id=found.id if found.kind is AccountType.USER else None,
         workspace_id=found.id if found.kind is AccountType.WORKSPACE else None,
         stripe_subscription_id=None,
+        stripe_price_id=None,
         plan=own.plan,
         status=_STATUSES[own.status],
         billing_interval=BillingInterval.MONTHLY,
@@ -81,21 +87,69 @@ async def subscription(session: AsyncSession, platform: Platform, scope: Account
         canceled_at=None,
         ends_at=own.ends_at,
         grace_ends_at=own.grace_ends_at,
+        scheduled_change=None,
+        has_pending_update=False,
         pricing=offer,
         limits_from=_limits_from(found.budget),
-        usage=SubscriptionUsage(
-            users=await entitlements.users_in(session, found.budget),
-            max_users=found.limits.max_users,
-            storage=NOT_COUNTED_YET,
-            max_storage=found.limits.max_storage_bytes,
-            ai_credits=found.credits.spent,
-            max_ai_credits=found.max_ai_credits,
-            api_calls=NOT_COUNTED_YET,
-            max_api_calls=found.limits.max_api_calls,
-        ),
+        usage=await _usage_of(session, found),
         created_at=contract.created_at if contract else None,
         updated_at=contract.updated_at if contract else None,
         version=own.version,
+    )
+
+
+async def _subscribed(
+    session: AsyncSession, platform: Platform, found: _Account, row: Subscription
+) -> SubscriptionRead:
+    """As Stripe has it; which limits are in force by it stands apart, in `usage` and `limitsFrom`."""
+    scheduled = None
+    if row.upcoming_plan is not None and row.upcoming_interval is not None and row.upcoming_at is not None:
+        scheduled = ScheduledChange(
+            plan=Plan(row.upcoming_plan),
+            billing_interval=BillingInterval(row.upcoming_interval),
+            amount=row.upcoming_amount_minor or 0,
+            effective_at=row.upcoming_at,
+        )
+    return SubscriptionRead(
+        id=row.id,
+        user_id=row.user_id,
+        workspace_id=row.workspace_id,
+        stripe_subscription_id=row.stripe_subscription_id,
+        stripe_price_id=row.stripe_price_id,
+        plan=Plan(row.plan),
+        status=SubscriptionStatus(row.status),
+        billing_interval=BillingInterval(row.billing_interval),
+        amount=row.amount_minor,
+        currency=row.currency,
+        current_period_start=row.current_period_start,
+        current_period_end=row.current_period_end,
+        trial_start=row.trial_start,
+        trial_end=row.trial_end,
+        cancel_at_period_end=row.cancel_at_period_end,
+        canceled_at=row.canceled_at,
+        ends_at=row.cancel_at,
+        grace_ends_at=row.grace_ends_at,
+        scheduled_change=scheduled,
+        has_pending_update=row.has_pending_update,
+        pricing=await plans.offered(platform, Plan(row.plan)),
+        limits_from=_limits_from(found.budget),
+        usage=await _usage_of(session, found),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+    )
+
+
+async def _usage_of(session: AsyncSession, found: _Account) -> SubscriptionUsage:
+    return SubscriptionUsage(
+        users=await entitlements.users_in(session, found.budget),
+        max_users=found.limits.max_users,
+        storage=NOT_COUNTED_YET,
+        max_storage=found.limits.max_storage_bytes,
+        ai_credits=found.credits.spent,
+        max_ai_credits=found.max_ai_credits,
+        api_calls=NOT_COUNTED_YET,
+        max_api_calls=found.limits.max_api_calls,
     )
 
 
@@ -131,7 +185,7 @@ async def _account(session: AsyncSession, platform: Platform, scope: AccountScop
         id=account_id,
         own=own,
         budget=budget,
-        month=_month(own, platform.clock.now()),
+        month=month_of(own, platform.clock.now()),
         credits=await plan_credits.usage_of(session, platform, scope),
         max_ai_credits=await _credits_of(session, own),
     )
@@ -144,14 +198,6 @@ async def _credits_of(session: AsyncSession, own: Standing) -> int:
     if own.plan is Plan.FREE and own.account_kind is AccountType.WORKSPACE:
         return 0
     return (await plan_credits.credits_by_plan(session)).get(own.plan, 0)
-
-
-def _month(own: Standing, now: datetime) -> Stretch:
-    """The month of the plan that runs; of the calendar, in UTC, for who has none."""
-    if own.period_start is not None and own.period_end is not None:
-        return Stretch(*plan_credits.month_at(own.period_start, own.period_end, now))
-    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return Stretch(first, first + relativedelta(months=1))
 
 
 async def _ai_credits(session: AsyncSession, platform: Platform, scope: AccountScope, found: _Account) -> MetricUsage:
@@ -169,6 +215,7 @@ async def _ai_credits(session: AsyncSession, platform: Platform, scope: AccountS
         unit="credits",
         used=found.credits.spent,
         limit=found.max_ai_credits,
+        is_over=False,
         period=UsagePeriod(start=period.start, end=period.end),
         forecast=UsageForecast(at_period_end=at_end, reaches_limit_at=outlook.run_out.p50),
     )
@@ -183,6 +230,7 @@ def _metric(
         unit=unit,
         used=used,
         limit=limit,
+        is_over=limit is not None and used > limit,
         period=UsagePeriod(start=period.start, end=period.end),
         forecast=UsageForecast(at_period_end=found.at_end, reaches_limit_at=found.reaches_limit_at),
     )

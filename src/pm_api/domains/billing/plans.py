@@ -39,14 +39,16 @@ def read_limits(limits: Limits) -> PlanLimits:
 
 
 def read_plan(terms: PlanTerms, credits: int) -> PlanRead:
-    price = terms.price_minor
+    price, yearly_price = terms.price_minor, terms.yearly_price_minor
+    if yearly_price is None and price is not None:
+        yearly_price = price * MONTHS_PAID_OF_A_YEAR
     return PlanRead(
         plan=Plan(terms.plan),
         version=terms.version,
         name=terms.name,
         account_type=AccountType(terms.account_kind) if terms.account_kind else None,
         price=price,
-        yearly_price=None if price is None else price * MONTHS_PAID_OF_A_YEAR,
+        yearly_price=yearly_price,
         currency=terms.currency,
         max_users=terms.max_users,
         max_storage=terms.max_storage_bytes,

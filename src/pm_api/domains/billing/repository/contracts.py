@@ -22,6 +22,15 @@ async def latest(session: AsyncSession, _scope: AdminScope | SystemScope, accoun
     )
 
 
+async def current(
+    session: AsyncSession, _scope: SystemScope, account_id: UUID, now: datetime
+) -> Contract | None:
+    """The contract that runs, or is to begin; asked under the account's lock."""
+    return await session.scalar(
+        select(Contract).where(Contract.account_id == account_id, Contract.ended_at.is_(None), Contract.ends_at > now)
+    )
+
+
 async def running(session: AsyncSession, scope: AccountScope, now: datetime) -> Contract | None:
     """The contract that the scope's account lives under now."""
     account_id = scope.workspace_id if isinstance(scope, WorkspaceScope) else scope.user_id
@@ -33,6 +42,18 @@ async def running(session: AsyncSession, scope: AccountScope, now: datetime) -> 
             Contract.ends_at > now,
         )
     )
+
+
+async def begun(session: AsyncSession, scope: AccountScope, limit: int) -> Sequence[Contract]:
+    """Every contract of the scope's account that has ever run, the newest first."""
+    account_id = scope.workspace_id if isinstance(scope, WorkspaceScope) else scope.user_id
+    rows = await session.scalars(
+        select(Contract)
+        .where(Contract.account_id == account_id, Contract.begun_at.is_not(None))
+        .order_by(Contract.id.desc())
+        .limit(limit)
+    )
+    return rows.all()
 
 
 async def due(

@@ -39,6 +39,15 @@ class SubscriptionUsage(ApiModel):
     max_api_calls: int | None = Field(description="Most of them a month.", examples=[250000])
 
 
+class ScheduledChange(ApiModel):
+    """What the subscription becomes at the end of its period. Until then it can be undone: `POST …/resume`."""
+
+    plan: Plan = Field(description="The plan it will be.", examples=["TEAM_STANDARD"])
+    billing_interval: BillingInterval = Field(description="How often it will be billed.", examples=["MONTHLY"])
+    amount: int = Field(description="Minor units an interval, from then on.", examples=[9999])
+    effective_at: Timestamp = Field(description="When it changes.")
+
+
 class SubscriptionRead(ApiModel):
     """The plan an account has. Without a subscription or contract: FREE and ACTIVE, with no id and no end."""
 
@@ -47,6 +56,9 @@ class SubscriptionRead(ApiModel):
     workspace_id: UUID | None = Field(description="Whose it is, for a workspace.")
     stripe_subscription_id: str | None = Field(
         description="At Stripe; null for FREE and contracts.", examples=["sub_1MowQVLkdIwHu7ixeRlqHVzs"]
+    )
+    stripe_price_id: str | None = Field(
+        description="The price at Stripe; null for FREE and contracts.", examples=["price_1MoBy5LkdIwHu7ixZhnattbh"]
     )
     plan: Plan = Field(description="The plan.", examples=["FREE"])
     status: SubscriptionStatus = Field(description="How it stands.", examples=["ACTIVE"])
@@ -61,6 +73,8 @@ class SubscriptionRead(ApiModel):
     canceled_at: Timestamp | None = Field(description="When it was canceled.")
     ends_at: Timestamp | None = Field(description="When it is over for certain; null: it goes on.")
     grace_ends_at: Timestamp | None = Field(description="While a payment is due: until when access stays.")
+    scheduled_change: ScheduledChange | None = Field(description="What is going to be another; null: nothing.")
+    has_pending_update: bool = Field(description="Whether an upgrade waits for its payment.", examples=[False])
     pricing: PlanRead = Field(description="The plan as it is on offer.")
     limits_from: LimitsFrom = Field(description="Whose plan gives the limits in `usage`.")
     usage: SubscriptionUsage = Field(description="What is used of it now.")
@@ -98,6 +112,11 @@ class MetricUsage(ApiModel):
     unit: str = Field(description="Of all its figures.", examples=["count"])
     used: int = Field(description="How many there are, or were used in the period.", examples=[4])
     limit: int | None = Field(description="Most of them; null: unlimited.", examples=[10])
+    is_over: bool = Field(
+        description="Whether there are more than the plan holds: nothing is deleted, and nothing can be added until "
+        "there is room again, or a larger plan.",
+        examples=[False],
+    )
     period: UsagePeriod = Field(description="What `used` is counted in, or what the forecast looks to the end of.")
     forecast: UsageForecast = Field(description="If things go on as they went.")
 

@@ -29,7 +29,7 @@ class PlanRead(PlanLimits):
         description="Who may have it: a user, a workspace, or (null) both.", examples=["WORKSPACE"]
     )
     price: int | None = Field(description="Minor units a month; null: by contract.", examples=[9999])
-    yearly_price: int | None = Field(description="Minor units a year: ten months' price.", examples=[99990])
+    yearly_price: int | None = Field(description="Minor units a year; mostly ten months' price.", examples=[99990])
     currency: str = Field(description="ISO 4217.", examples=["USD"])
     ai_credits: int = Field(description="AI credits it brings each month.", examples=[500])
     support: Support | None = Field(description="How we help; null: by the documentation.", examples=["PRIORITY"])

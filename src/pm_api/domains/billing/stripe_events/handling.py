@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.platform import Platform
+from pm_api.domains.billing.understanding import EventNotUnderstood
 from pm_api.integrations.stripe import StripeDoor
 
-
-class EventNotUnderstood(Exception):
-    """The event cannot be applied as it is: hold it for a person."""
+__all__ = ["EventNotUnderstood", "Handler"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""The credits a payment has bought, and their way back when its money goes back.
+
+A pack's lots follow the payment of its checkout; a plan's credits follow the invoice they came by: those of the
+period it paid for, month by month where the plan is yearly, and those of a change it paid for. What a plan brought
+and nobody used before it ran out is not owed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.actor import SystemScope
+from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import clawbacks
+from pm_api.domains.ai_credits.plans import month_at
+from pm_api.domains.ai_credits.purchases import Till
+from pm_api.domains.billing import accounts, prices
+from pm_api.domains.billing.accounts import Account
+from pm_api.domains.billing.models.invoices import Invoice, InvoiceLine
+from pm_api.domains.billing.money_back import MoneyBack
+from pm_api.domains.billing.repository import invoices as invoice_rows
+
+SCOPE: Final = SystemScope("credits follow what paid for them")
+PLAN, PLAN_CHANGE = "plan", "plan_change"
+SOONEST, LATEST = timedelta(minutes=5), timedelta(days=1)
+AFTER_A_MONTH_BEGAN: Final = timedelta(minutes=15)
+"""By then the month's credits have come."""
+
+
+async def follow(
+    session: AsyncSession, platform: Platform, owner: Account, picture: MoneyBack, moved_minor: int
+) -> datetime | None:
+    """Bring the credits in line with what went back of a payment in all; returns when to look again, if ever."""
+    payment_intent_id = picture.charge.payment_intent_id or ""
+    bill = await invoice_rows.of_payment(session, SCOPE, payment_intent_id)
+    again: list[datetime | None] = [None]
+    if picture.bill is None or bill is None or bill.stripe_subscription_id is None:
+        again.append(await _follow_purchase(session, platform, owner, picture, moved_minor))
+    else:
+        again.append(await _follow_plan(session, platform, owner, bill, picture.charge.amount, moved_minor))
+    return min((one for one in again if one is not None), default=None)
+
+
+async def _claw_back(
+    session: AsyncSession,
+    platform: Platform,
+    owner: Account,
+    lots: tuple[str, Sequence[str]],
+    *,
+    moved_minor: int,
+    paid_minor: int,
+    reference: str,
+    forgive_expired: bool = False,
+) -> None:
+    source_type, source_refs = lots
+    await clawbacks.claw_back(
+        session,
+        platform,
+        account_kind=accounts.credit_kind(owner),
+        account_id=owner[1],
+        source_type=source_type,
+        source_refs=source_refs,
+        refunded_minor=min(moved_minor, paid_minor),
+        paid_minor=paid_minor,
+        reference=reference,
+        reinstate=True,
+        forgive_expired=forgive_expired,
+    )
+
+
+# --- packs and bundles -----------------------------------------------------------------------------------------
+
+
+async def _follow_purchase(
+    session: AsyncSession, platform: Platform, owner: Account, picture: MoneyBack, moved_minor: int
+) -> datetime | None:
+    """A purchase that is not granted yet is looked for again, ever more rarely, for as long as it takes."""
+    names = [(Till.PAYMENT, picture.charge.payment_intent_id or "")]
+    if picture.checkout is not None:
+        names.append((Till.CHECKOUT, picture.checkout.id))
+    for till, name in names:
+        lots = await clawbacks.lots_of(session, owner[1], till.value, name)
+        if lots:
+            await _claw_back(
+                session,
+                platform,
+                owner,
+                (till.value, lots),
+                moved_minor=moved_minor,
+                paid_minor=picture.charge.amount,
+                reference=name,
+            )
+            return None
+    if not moved_minor or not _brings_credits(picture):
+        return None
+    now = platform.clock.now()
+    begun = [one.created_at for one in picture.refunds] + [one.created_at for one in picture.disputes]
+    age = now - max(begun, default=now)
+    return now + min(LATEST, max(SOONEST, age))
+
+
+def _brings_credits(picture: MoneyBack) -> bool:
+    told = [one.metadata for one in (picture.checkout, picture.payment, picture.charge) if one is not None]
+    return any("pack" in metadata or "bundle" in metadata for metadata in told)
+
+
+# --- plans -----------------------------------------------------------------------------------------------------
+
+
+async def _follow_plan(
+    session: AsyncSession, platform: Platform, owner: Account, bill: Invoice, charged_minor: int, moved_minor: int
+) -> datetime | None:
+    """What was paid of an invoice otherwise than by this charge stays paid."""
+    paid_minor = max(charged_minor, bill.total_minor)
+    reference = bill.stripe_invoice_id
+    changes = await clawbacks.lots_of(session, owner[1], PLAN_CHANGE, f"stripe:invoice:{bill.stripe_invoice_id}")
+    periods = [
+        line
+        for line in (await invoice_rows.lines(session, [bill.id]))[bill.id]
+        if not line.is_proration and line.amount_minor > 0 and line.price_id is not None
+    ]
+    brought = [ref for line in periods for ref in await _lots_within(session, owner, line)]
+    for lots in ((PLAN, brought), (PLAN_CHANGE, changes)):
+        if lots[1]:
+            await _claw_back(
+                session,
+                platform,
+                owner,
+                lots,
+                moved_minor=moved_minor,
+                paid_minor=paid_minor,
+                reference=reference,
+                forgive_expired=True,
+            )
+    return _next_month(periods, platform.clock.now()) if moved_minor else None
+
+
+async def _lots_within(session: AsyncSession, owner: Account, line: InvoiceLine) -> list[str]:
+    """The plan's lots that began within the period a line paid for."""
+    price = await prices.plan_of(session, line.price_id or "")
+    if price is None:
+        return []
+    found = []
+    for reference in await clawbacks.lots_of(session, owner[1], PLAN, price.plan):
+        began_at = datetime.fromisoformat(reference.partition(":")[2])
+        if line.period_start <= began_at < line.period_end:
+            found.append(reference)
+    return found
+
+
+def _next_month(periods: Sequence[InvoiceLine], now: datetime) -> datetime | None:
+    """When more credits come for what is refunded: a yearly plan goes on month by month. Those of a month that began
+    a moment ago may still be on their way.
+    """
+    coming, granted_until = [], now - AFTER_A_MONTH_BEGAN
+    for line in periods:
+        month_ends_at = month_at(line.period_start, line.period_end, granted_until)[1]
+        if granted_until < month_ends_at < line.period_end:
+            coming.append(month_ends_at + AFTER_A_MONTH_BEGAN)
+    return min(coming, default=None)

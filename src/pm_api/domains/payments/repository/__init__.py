@@ -1,0 +1,1 @@
+"""Queries of the till, one module a noun."""

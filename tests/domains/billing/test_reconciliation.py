@@ -1,0 +1,318 @@
+"""Comparisons with Stripe, both ways: what nobody told us is healed, what cannot be is reported in plain words."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from pm_api.core.jobs import JobContext
+from pm_api.domains.billing import jobs as billing_jobs
+from pm_api.domains.billing import reconciliation, reconciling
+from pm_api.domains.billing.reconciliation import Reconcile
+from pm_api.domains.billing.repository import reconciliation as repository
+from pm_api.entitlements.enums import AccountType
+from pm_api.integrations.stripe import PaymentProviderUnavailable, payments, refunds
+from pm_api.integrations.stripe import subscriptions as stripe_subscriptions
+from tests.domains.billing.accounts import OPERATOR
+from tests.domains.billing.subscribing import SUBSCRIPTIONS, Shop, new_key, open_shop
+from tests.support.stripe import open_checkout
+
+ROUTE = "/api/admin/reconciliation"
+Json = dict[str, Any]
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    async with open_shop() as opened:
+        yield opened
+
+
+async def begin(shop: Shop) -> UUID:
+    """A comparison of everything up to a minute from now: Stripe's times are whole seconds."""
+    platform = shop.till.platform
+    async with platform.database.transaction() as session:
+        run, is_new = await reconciliation.start(
+            session, platform, reconciling.SCOPE, until=shop.now + timedelta(minutes=1), reason="test"
+        )
+    assert is_new
+    return run.id
+
+
+async def report(shop: Shop, run_id: UUID) -> Json:
+    answer = await shop.till.client.get(f"{ROUTE}/{run_id}", headers=OPERATOR)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+async def compare(shop: Shop) -> Json:
+    run_id = await begin(shop)
+    await reconciling.work(shop.till.platform, run_id)
+    found = await report(shop, run_id)
+    assert found["run"]["status"] == "DONE", found
+    return found
+
+
+def told(found: Json) -> list[tuple[str, str, str]]:
+    return sorted((one["kind"], one["objectId"], one["action"]) for one in found["findings"])
+
+
+async def paid_visit(shop: Shop, **fields: Any) -> tuple[UUID, UUID, str]:
+    """Somebody paid for a pack on Stripe's page, and nobody told us: (who, our checkout, Stripe's session)."""
+    person = await shop.person()
+    checkout_id = await open_checkout(shop.till.platform, person.id)
+    session, _ = await shop.till.stripe.seed(checkout_id, **fields)
+    return person.id, checkout_id, session["id"]
+
+
+# --- nothing, and everything ------------------------------------------------------------------------------------
+
+
+async def test_where_both_sides_agree_nothing_is_found(shop: Shop) -> None:
+    owner, workspace = await shop.team()
+    await shop.active(owner, workspace)
+    found = await compare(shop)
+    again = await compare(shop)
+    assert (told(again), again["run"]["healed"], again["run"]["reported"]) == ([], 0, 0)
+    compared = again["run"]["compared"]
+    assert (compared["subscriptions"], compared["subscriptions of ours"], compared["plan credits"]) == (1, 1, 1)
+    assert compared["invoices"] == compared["invoices of ours"] == 1
+    assert again["run"]["says"].endswith("things were compared: 0 were brought in line, 0 need a person.")
+    assert all(one["action"] == "HEALED" for one in found["findings"])
+
+
+async def test_money_without_credits_is_healed_once(shop: Shop) -> None:
+    user_id, checkout_id, session_id = await paid_visit(shop)
+    found = await compare(shop)
+    assert told(found) == [("paid_without_credits", session_id, "HEALED")]
+    [finding] = found["findings"]
+    assert finding["says"] == (
+        f"Checkout {session_id}: nothing here, status COMPLETE, payment PAID, credits granted at Stripe."
+        " It was brought in line with Stripe."
+    )
+    assert finding["accountId"] == str(user_id)
+    assert await shop.till.bought(user_id) == 550
+    assert (await shop.till.checkout(checkout_id))["status"] == "COMPLETE"
+    assert told(await compare(shop)) == []
+    assert await shop.till.bought(user_id) == 550
+
+
+async def test_money_that_belongs_to_nobody_is_reported(shop: Shop) -> None:
+    unknown = uuid4()
+    session, _ = await shop.till.stripe.seed(unknown)
+    found = await compare(shop)
+    assert told(found) == [("paid_without_credits", session["id"], "REPORTED")]
+    assert f"It could not be mended: no checkout {unknown} is known." in found["findings"][0]["says"]
+    assert found["run"]["reported"] == 1
+
+
+async def test_credits_without_money_are_reported(shop: Shop) -> None:
+    user_id, _, session_id = await paid_visit(shop)
+    await compare(shop)
+    answer = await shop.till.stripe.http.get(
+        f"/v1/checkout/sessions/{session_id}", headers={"Authorization": "Bearer sk_test_tests"}
+    )
+    await shop.till.stripe.put(answer.json() | {"payment_status": "unpaid"})
+    found = await compare(shop)
+    assert told(found) == [("credits_without_payment", session_id, "REPORTED")]
+    assert (
+        "payment PAID, credits granted here, payment UNPAID, credits none at Stripe." in found["findings"][0]["says"]
+    )
+    assert await shop.till.bought(user_id) == 550, "a comparison takes nothing away"
+
+
+async def test_what_is_open_or_ran_out_is_nobodys_concern(shop: Shop) -> None:
+    await paid_visit(shop, status="open", paymentStatus="unpaid")
+    await paid_visit(shop, status="expired", paymentStatus="unpaid")
+    assert told(await compare(shop)) == []
+
+
+# --- subscriptions, invoices, refunds ---------------------------------------------------------------------------
+
+
+async def test_a_subscription_that_nobody_told_us_of_is_healed_with_its_invoice_and_credits(shop: Shop) -> None:
+    owner, workspace = await shop.team()
+    begun = await shop.done(owner, "POST", SUBSCRIPTIONS, 201, plan="TEAM_STANDARD", workspaceId=workspace)
+    await shop.pay(begun["clientSecret"])
+    stripe_id = begun["subscription"]["stripeSubscriptionId"]
+    found = await compare(shop)
+    assert ("subscriptions", stripe_id, "HEALED") in told(found)
+    assert found["run"]["reported"] == 0
+    shown = await shop.shown(owner, workspace)
+    assert (shown["status"], shown["plan"]) == ("ACTIVE", "TEAM_STANDARD")
+    [(credits,)] = await shop.installation.rows(
+        "SELECT sum(amount) FROM credit_grants WHERE account_id = :id AND kind = 'SUBSCRIPTION_GRANT'",
+        id=UUID(workspace),
+    )
+    assert credits == 500
+    assert told(await compare(shop)) == []
+
+
+async def test_a_subscription_that_stripe_does_not_have_is_reported(shop: Shop) -> None:
+    person = await shop.person()
+    await shop.active(person)
+    await shop.installation.execute(
+        "UPDATE subscriptions SET stripe_subscription_id = 'sub_gone', status = 'CANCELED'"
+    )
+    found = await compare(shop)
+    [finding] = [one for one in found["findings"] if one["objectId"] == "sub_gone"]
+    assert (finding["kind"], finding["action"], finding["stripe"]) == ("subscriptions", "REPORTED", {})
+    assert finding["says"].endswith("nothing at Stripe. Stripe does not have it; a person must look.")
+
+
+async def test_rows_that_went_astray_are_brought_back(shop: Shop) -> None:
+    person = await shop.person()
+    await shop.active(person)
+    await shop.installation.execute(
+        "UPDATE invoices SET paid_minor = 1, provider_status = 'open', status = 'PENDING'"
+    )
+    await shop.installation.execute("UPDATE subscriptions SET status = 'PAST_DUE', cancel_at_period_end = true")
+    found = await compare(shop)
+    kinds = {(kind, action) for kind, _, action in told(found)}
+    assert ("subscriptions", "HEALED") in kinds
+    assert {action for _, action in kinds} == {"HEALED"}
+    assert await shop.installation.rows("SELECT paid_minor, provider_status, status FROM invoices") == [
+        (2999, "paid", "PAID")
+    ]
+    assert (await shop.shown(person))["status"] == "ACTIVE"
+
+
+async def test_plan_credits_that_never_came_are_granted(shop: Shop) -> None:
+    """The rows of a period's grant are taken out, as if its transaction had never been."""
+    person = await shop.person()
+    await shop.active(person)
+    for statement in (
+        "DELETE FROM credit_commands WHERE account_id = :id AND key LIKE 's:plan:%'",
+        "DELETE FROM credit_grants WHERE account_id = :id AND kind = 'SUBSCRIPTION_GRANT'",
+    ):
+        await shop.installation.execute(statement, id=person.id)
+    found = await compare(shop)
+    assert [kind for kind, _, _ in told(found)] == ["plan_credits"]
+    assert (found["findings"][0]["ours"], found["findings"][0]["stripe"]) == (
+        {"planCredits": 0},
+        {"planCredits": 100},
+    )
+    assert told(await compare(shop)) == []
+
+
+async def test_a_refund_given_at_stripes_own_dashboard_is_taken_over(shop: Shop) -> None:
+    person = await shop.person()
+    await shop.active(person)
+    customer_id = (await shop.all_at_stripe(AccountType.USER, person.id))[0].customer_id
+    [payment] = (await payments.list_of_customer(shop.door, customer_id)).items
+    made = await refunds.create(shop.door, payment_intent_id=payment.id, amount=999, metadata={}, key=new_key())
+    found = await compare(shop)
+    assert ("refunds", made.id, "HEALED") in told(found)
+    assert found["run"]["reported"] == 0
+    assert await shop.installation.rows("SELECT amount_minor, status FROM refunds") == [(999, "SUCCEEDED")]
+    assert await shop.installation.rows("SELECT refunded_minor FROM invoices") == [(999,)]
+
+
+async def test_an_end_that_was_not_heard_of_is_heard(shop: Shop) -> None:
+    owner, workspace = await shop.team()
+    begun = await shop.active(owner, workspace)
+    stripe_id = begun["stripeSubscriptionId"]
+    await stripe_subscriptions.cancel_now(shop.door, stripe_id, key=new_key())
+    found = await compare(shop)
+    assert ("subscriptions", stripe_id, "HEALED") in told(found)
+    assert (await shop.shown(owner, workspace))["plan"] != "TEAM_STANDARD"
+
+
+# --- runs -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_that_is_cut_off_goes_on_and_tells_nothing_twice(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciling, "ROWS_OF_A_STEP", 1)
+    visits = [await paid_visit(shop) for _ in range(3)]
+    run_id, steps = await begin(shop), 0
+    while await reconciling.step(shop.till.platform, run_id):
+        steps += 1
+        assert steps < 60
+        row = (await report(shop, run_id))["run"]
+        assert row["status"] == "RUNNING"
+        assert row["says"].startswith(f"Under way ({row['part']}).")
+    found = await report(shop, run_id)
+    assert told(found) == sorted(("paid_without_credits", session_id, "HEALED") for _, _, session_id in visits)
+    assert found["run"]["healed"] == 3
+    assert not await reconciling.step(shop.till.platform, run_id), "what is done stays done"
+
+
+async def test_two_workers_at_one_run_count_nothing_twice(shop: Shop) -> None:
+    await paid_visit(shop)
+    run_id = await begin(shop)
+    platform = shop.till.platform
+    async with platform.database.reading() as session:
+        stale = await repository.run(session, reconciling.SCOPE, run_id)
+    assert stale is not None
+    progress = await dict(reconciling._stages())["checkouts of Stripe"](platform, stale)
+    await reconciling.work(platform, run_id)
+    before = await report(shop, run_id)
+    # The other worker comes late with what it had found at the first stage.
+    await reconciling._write(platform, run_id, (stale.part, stale.after), "checkouts of ours", progress)
+    assert await report(shop, run_id) == before
+
+
+async def test_while_stripe_is_away_the_run_waits(shop: Shop) -> None:
+    _, _, session_id = await paid_visit(shop)
+    run_id = await begin(shop)
+    await shop.till.stripe.fail(status=500, times=200)
+    with pytest.raises(PaymentProviderUnavailable):
+        await reconciling.work(shop.till.platform, run_id)
+    assert (await report(shop, run_id))["run"]["status"] == "RUNNING"
+    await shop.till.stripe.heal()
+    await billing_jobs.go_on_reconciling.run(JobContext(shop.till.platform, "test"), Reconcile(run_id=run_id))
+    found = await report(shop, run_id)
+    assert (found["run"]["status"], told(found)) == ("DONE", [("paid_without_credits", session_id, "HEALED")])
+
+
+async def test_one_runs_at_a_time_and_the_operator_reads_it(shop: Shop) -> None:
+    client = shop.till.client
+    assert (await client.post(ROUTE, json={})).status_code == 401
+    begun = await client.post(ROUTE, json={}, headers=OPERATOR)
+    assert begun.status_code == 201, begun.text
+    run = begun.json()["run"]
+    assert begun.headers["Location"] == f"{ROUTE}/{run['id']}"
+    again = await client.post(ROUTE, json={}, headers=OPERATOR)
+    assert (again.status_code, again.json()["run"]["id"]) == (200, run["id"])
+    await billing_jobs.reconcile_daily(JobContext(shop.till.platform, "test"))
+    await reconciling.work(shop.till.platform, UUID(run["id"]))
+    later = (await client.post(ROUTE, json={}, headers=OPERATOR)).json()["run"]
+    assert later["id"] != run["id"]
+    page = (await client.get(ROUTE, params={"limit": "1"}, headers=OPERATOR)).json()
+    assert [one["id"] for one in page["runs"]] == [later["id"]]
+    query = {"limit": "1", "cursor": page["nextCursor"]}
+    rest = (await client.get(ROUTE, params=query, headers=OPERATOR)).json()
+    assert ([one["id"] for one in rest["runs"]], rest["nextCursor"]) == ([run["id"]], None)
+    assert (await client.get(f"{ROUTE}/{uuid4()}", headers=OPERATOR)).status_code == 404
+    for since, until in (("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"), ("2020-01-01T00:00:00Z", None)):
+        answer = await client.post(ROUTE, json={"since": since, "until": until}, headers=OPERATOR)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_window")
+
+
+async def test_findings_come_in_pages(shop: Shop) -> None:
+    visits = [await paid_visit(shop) for _ in range(3)]
+    run_id = await begin(shop)
+    await reconciling.work(shop.till.platform, run_id)
+    seen, query = [], {"limit": "2"}
+    for expected in (2, 1):
+        answer = (await shop.till.client.get(f"{ROUTE}/{run_id}", params=query, headers=OPERATOR)).json()
+        assert len(answer["findings"]) == expected
+        seen += [one["objectId"] for one in answer["findings"]]
+        query["cursor"] = answer["nextCursor"]
+    assert answer["nextCursor"] is None
+    assert sorted(seen) == sorted(session_id for _, _, session_id in visits)
+
+
+async def test_the_command_says_what_it_found(shop: Shop) -> None:
+    lines = await reconciling.run_now(shop.till.platform, timedelta(days=30))
+    assert lines[-1].endswith("things were compared: 0 were brought in line, 0 need a person.")
+    await paid_visit(shop)
+    shop.installation.stand_at(shop.now + timedelta(minutes=1))
+    lines = await reconciling.run_now(shop.till.platform, timedelta(days=30))
+    assert len(lines) == 2
+    assert lines[0].startswith("healed: Checkout cs_")
+    assert lines[1].endswith("1 were brought in line, 0 need a person.")
