@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
+BROWSER := $(VENV)/.ready-browser
 
-.PHONY: help run test test-pg15 test-pg16 test-redis soak lint format bench bench-large openapi matrix lock clean
+.PHONY: help run test test-pg15 test-pg16 test-redis test-browser soak lint format bench bench-large openapi matrix lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,6 +25,10 @@ $(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
 
 $(DEV): requirements/dev.txt $(RUN)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(BROWSER): requirements/browser.txt $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt
 	@touch $@
 
 run: $(RUN) ## Everything alive on this machine; Ctrl-C stops it
@@ -42,6 +47,10 @@ test-redis: $(DEV) ## Shared rate limits on Debian's Redis (installs redis-serve
 	command -v redis-server >/dev/null || apt-get install -y redis-server
 	$(BIN)/python -m pytest -q tests/core/test_ratelimit.py
 
+test-browser: $(BROWSER) ## Buying, renewing and leaving in a real Chromium (installs Debian's where there is none)
+	command -v chromium chromium-browser google-chrome >/dev/null || apt-get install -y chromium || true
+	PM_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
+
 soak: $(DEV) ## The long versions of races, kills, fuzzing and volume (about an hour)
 	PM_SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
@@ -59,6 +68,7 @@ format: $(DEV) ## Put the style right
 
 bench: $(DEV) ## Ratios within one run: spends against a no-op, an ORM transaction and pgbench
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.webhooks
 
 bench-large: $(DEV) ## Wall times of accounts of 10,000 to 10 million entries (half an hour, 15 GB)
 	$(BIN)/python -m benchmarks.large
@@ -73,6 +83,7 @@ lock: $(DEV) ## Write the hashed locks again
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements/production.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra embedded --group build -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra embedded --group build --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --constraints requirements/dev.txt --group browser -o requirements/browser.txt
 
 clean: ## Remove the virtual environment and all local data
 	rm -rf $(VENV) .data

@@ -1,4 +1,4 @@
-"""The API under load: the product's application with three routes more, served as `pm-api serve` serves it."""
+"""The API under load: the product's application with four routes more, served as `pm-api serve` serves it."""
 
 import cProfile
 import os
@@ -7,7 +7,8 @@ import sys
 from typing import Annotated
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
+from sqlalchemy import text
 
 from benchmarks import baseline
 from benchmarks.ground import CALLERS, PROFILE, read_callers
@@ -52,6 +53,18 @@ async def spend_by_orm(
     assert isinstance(scope, UserScope)
     key = service.ledger_key(idempotency_key, body.idempotency_key)
     return await baseline.spend(session, platform, scope, body, key)
+
+
+@plain.post("/one-row")
+async def insert_one_row(request: Request, platform: PlatformDep) -> Nothing:
+    """What an event's acknowledgement is measured against: the body into one row, and COMMIT."""
+    body = await request.body()
+    async with platform.database.transaction() as session:
+        await session.execute(
+            text("INSERT INTO bench_rows (id, body) VALUES (:id, :body)"),
+            {"id": platform.randomness.uuid(), "body": body.decode()},
+        )
+    return Nothing()
 
 
 @plain.post("/sessions")

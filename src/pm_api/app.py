@@ -24,6 +24,7 @@ from pm_api import __version__
 from pm_api.bootstrap import build_platform, running
 from pm_api.core import telemetry
 from pm_api.core.errors import ApiError, Forbidden, NotFound, Unauthorized
+from pm_api.core.flows import flow_key
 from pm_api.core.http import RequestContextMiddleware
 from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey
 from pm_api.core.openapi import Addition, build_openapi
@@ -87,7 +88,7 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
     app.state.platform = parts
     for router in ROUTERS if settings.is_production else (*ROUTERS, *DEVELOPMENT_ROUTERS):
         app.include_router(router)
-    app.state.post_operations = {route.operation_id for route in api_routes(app) if "POST" in (route.methods or ())}
+    app.state.keyed_operations = {route.operation_id for route in api_routes(app) if _takes_key(route)}
     _add_docs(app)
     install_error_handlers(app)
     app.add_middleware(
@@ -110,6 +111,11 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
     telemetry.configure_tracing(dict(os.environ), app, parts.database.engine)
     _describe(app)
     return app
+
+
+def _takes_key(route: APIRoute) -> bool:
+    """Every POST may have an Idempotency-Key; other methods have one when they run a flow."""
+    return "POST" in (route.methods or ()) or any(one.call is flow_key for one in route.dependant.dependencies)
 
 
 def _add_docs(app: FastAPI) -> None:

@@ -22,10 +22,12 @@ from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
 from pm_api.domains.changes.repository import CHANGES_CHANNEL
 from pm_api.entitlements.cache import Entitlements
 from pm_api.entitlements.service import CHANNEL as ENTITLEMENTS_CHANNEL
+from pm_api.entitlements.service import PLANS_CHANNEL
 from pm_api.identity.guards import SessionCache
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
 from pm_api.identity.tokens import AccessTokens
+from pm_api.integrations.mail import MailDoor
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.operations.service import Probe
 from pm_api.registry import MODULES
@@ -62,7 +64,8 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
     platform.provide(Catalogue(platform))
     platform.provide(Entitlements(platform))
     platform.provide(LedgerWriter(platform))
-    platform.provide(StripeDoor(settings.stripe))
+    platform.provide(StripeDoor(settings.stripe, platform.clock))
+    platform.provide(MailDoor(settings.smtp))
     platform.provide(Probe())
     return platform
 
@@ -78,6 +81,7 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     platform.signals.on_reset(catalogue.forget)
     entitlements = platform.part(Entitlements)
     platform.signals.on(ENTITLEMENTS_CHANNEL, entitlements.forget)
+    platform.signals.on(PLANS_CHANNEL, lambda _: entitlements.forget_plans())
     platform.signals.on_reset(entitlements.clear)
     platform.signals.on(business_clock.CHANNEL, lambda payload: shift_clock(platform, payload))
     rereading: set[asyncio.Task[None]] = set()

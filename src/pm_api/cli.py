@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +24,14 @@ from pm_api.core.crypto import KeyRing
 from pm_api.core.errors import NotFound
 from pm_api.core.settings import Environment, Settings, SettingsError, load_settings
 from pm_api.domains.ai_credits import statement_check
+from pm_api.domains.billing import reconciling, setup
+from pm_api.domains.billing.errors import TooManyPrices
+from pm_api.domains.billing.setup import Setup
+from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeRefused
 from pm_api.operations.schemas import HeldJob
 from pm_api.operations.service import held_job, release_held_job
 from pm_api.sandbox.postgres import EmbeddedPostgresError
+from pm_api.webhooks.handlers import STRIPE
 
 DOCUMENT = Path("openapi.json")
 
@@ -34,6 +40,8 @@ app = typer.Typer(
 )
 credits_app = typer.Typer(no_args_is_help=True, help="The credit ledger.")
 app.add_typer(credits_app, name="credits")
+billing_app = typer.Typer(no_args_is_help=True, help="Plans, prices and the Stripe account.")
+app.add_typer(billing_app, name="billing")
 console = Console()
 
 
@@ -234,6 +242,66 @@ def check_statement(
         typer.echo(verdict.told())
     if not all(verdict.ok for verdict in verdicts):
         raise typer.Exit(1)
+
+
+@billing_app.command(name="setup-stripe")
+def set_up_stripe(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing; change nothing.")] = False,
+) -> None:
+    """Make what is missing at Stripe: products, prices, webhook endpoint, portal. Then take its prices over."""
+    settings = settings_or_exit()
+
+    async def work_through(ready: Settings) -> Setup:
+        async with running(build_platform(ready)) as platform:
+            return await setup.set_up(platform, STRIPE, dry_run=dry_run)
+
+    with development.database_for(settings) as ready:
+        try:
+            done = asyncio.run(work_through(ready))
+        except PaymentProviderUnavailable as away:
+            reason = away.__cause__ or "pm-api doctor tells more"
+            typer.echo(f"Stripe does not answer: {reason}", err=True)
+            raise typer.Exit(1) from None
+        except (StripeRefused, TooManyPrices) as refused:
+            typer.echo(f"Stripe's account cannot be set up: {refused}", err=True)
+            raise typer.Exit(1) from None
+    for line in told_of_setup(done):
+        typer.echo(line)
+    if done.sync is not None and done.sync.problems:
+        raise typer.Exit(1)
+
+
+@billing_app.command(name="reconcile")
+def reconcile(
+    days: Annotated[int, typer.Option(min=1, max=366, help="So many days back from now.")] = 30,
+) -> None:
+    """Compare with Stripe both ways, here and now: mend what is missing, print what was found."""
+    settings = settings_or_exit()
+
+    async def work_through(ready: Settings) -> list[str]:
+        async with running(build_platform(ready)) as platform:
+            return await reconciling.run_now(platform, timedelta(days=days))
+
+    with development.database_for(settings) as ready:
+        try:
+            lines = asyncio.run(work_through(ready))
+        except PaymentProviderUnavailable as away:
+            typer.echo(f"Stripe does not answer: {away.__cause__ or away}; run it again to go on.", err=True)
+            raise typer.Exit(1) from None
+    for line in lines:
+        typer.echo(line)
+
+
+def told_of_setup(done: Setup) -> list[str]:
+    """What a person reads of a run."""
+    verb = "missing" if done.sync is None else "made"
+    lines = [f"{verb}: {step.says}" for step in done.steps]
+    if done.webhook_secret is not None:
+        lines.append(f"PM_STRIPE_WEBHOOK_SECRET={done.webhook_secret}   (Stripe tells it this once)")
+    if done.sync is not None:
+        lines += [f"taken over: {one.says}" for one in done.sync.differences]
+        lines += [f"to be mended at Stripe: {one.says} ({', '.join(one.price_ids)})" for one in done.sync.problems]
+    return lines or ["Stripe's account has all that is needed, and its prices are ours. Nothing was changed."]
 
 
 def main() -> None:

@@ -22,14 +22,18 @@ from pm_api.bootstrap import build_platform, running
 from pm_api.core.jobs import Worker
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Settings
+from pm_api.domains.billing import setup
 from pm_api.domains.changes.hub import StreamHub
 from pm_api.identity import sessions
 from pm_api.identity.repository import user_by_id
 from pm_api.identity.tokens import AccessTokens
 from pm_api.operations.service import clock_state
+from pm_api.sandbox.mail import Faults, Mailbox, receiving
+from pm_api.sandbox.mail import create_app as create_mailbox
 from pm_api.sandbox.postgres import EmbeddedPostgres, running_url
 from pm_api.sandbox.stripe import create_app as create_stripe
 from pm_api.seed import DEMO, PASSWORD, TEAM, Demo, seed
+from pm_api.webhooks.handlers import STRIPE
 
 DATABASE: Final = "pm_api"
 LAST_PORT: Final = 65_535
@@ -81,14 +85,22 @@ class _Server(uvicorn.Server):
 
 
 def check_ports(settings: Settings) -> None:
-    """Whether both ports can be had, asked before anything is created on disk; raises PortTaken."""
-    port, sandbox_port = settings.port, settings.effective_sandbox_port
-    if sandbox_port > LAST_PORT:
-        raise PortTaken(f"there is no port after {port} for the sandbox; set PM_SANDBOX_PORT, or a lower PM_PORT")
-    if port == sandbox_port != 0:
-        raise PortTaken(f"the API and the sandbox cannot share port {port}; set PM_SANDBOX_PORT to another")
-    listener_on(settings.host, port, "PM_PORT").close()
-    listener_on(settings.host, sandbox_port, "PM_SANDBOX_PORT").close()
+    """Whether all ports can be had, asked before anything is created on disk; raises PortTaken."""
+    wanted = {
+        "PM_PORT": ("the API", settings.port),
+        "PM_SANDBOX_PORT": ("the sandbox", settings.effective_sandbox_port),
+        "PM_MAILBOX_PORT": ("the mailbox", settings.effective_mailbox_port),
+        "PM_MAILBOX_SMTP_PORT": ("the mailbox's mail", settings.effective_mailbox_smtp_port),
+    }
+    names: dict[int, str] = {}
+    for variable, (name, port) in wanted.items():
+        if port > LAST_PORT:
+            raise PortTaken(f"there is no port after {settings.port} for {name}; set {variable}, or a lower PM_PORT")
+        if port != 0 and port in names:
+            raise PortTaken(f"{names[port]} and {name} cannot share port {port}; set {variable} to another")
+        names[port] = name
+    for variable, (_, port) in wanted.items():
+        listener_on(settings.host, port, variable).close()
 
 
 def listener_on(host: str, port: int, variable: str) -> socket.socket:
@@ -136,14 +148,25 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(one, stopped.set)
     sandbox_port = settings.effective_sandbox_port
     sandbox_url = f"http://{settings.host}:{sandbox_port}"
+    platform = build_platform(settings)
     stripe = create_stripe(
+        # Stripe lives in business time: moving that renews subscriptions, and their events come in.
+        clock=platform.clock.now,
         store_path=str(data_folder(settings) / "stripe.sqlite"),
         secret_key=settings.stripe.secret_key.get_secret_value(),
         webhook_secrets=[one.get_secret_value() for one in settings.stripe.webhook_secret],
         webhook_url=f"http://{settings.host}:{settings.port}/api/webhooks/stripe",
     )
-    platform = build_platform(settings)
+    mailbox, faults = Mailbox(str(data_folder(settings) / "mailbox.sqlite")), Faults()
+    mailbox_port = settings.effective_mailbox_port
+    mailbox_url = f"http://{settings.host}:{mailbox_port}"
     async with contextlib.AsyncExitStack() as stack:
+        pages = create_mailbox(mailbox, faults)
+        await stack.enter_async_context(
+            serving(pages, settings.host, mailbox_port, variable="PM_MAILBOX_PORT", lifespan=True)
+        )
+        smtp = listener_on(settings.host, settings.effective_mailbox_smtp_port, "PM_MAILBOX_SMTP_PORT")
+        await stack.enter_async_context(receiving(mailbox, faults, smtp))
         await stack.enter_async_context(running(platform))
         app = create_app(settings, platform, connect=False)
         await stack.enter_async_context(
@@ -156,12 +179,14 @@ async def run(settings: Settings) -> None:
         await worker.start()
         stack.push_async_callback(worker.stop)
         stack.callback(platform.part(StreamHub).end_all)
+        if settings.stripe.api_base.rstrip("/") == sandbox_url:
+            await setup.set_up(platform, STRIPE, dry_run=False)  # never by itself at an account that is not ours
         demo = await seed(platform, sandbox_url)
-        print(await banner(platform, demo, sandbox_url), flush=True)  # noqa: T201  the banner is for the terminal
+        print(await banner(platform, demo, sandbox_url, mailbox_url), flush=True)  # noqa: T201  the banner is for the terminal
         await stopped.wait()
 
 
-async def banner(platform: Platform, demo: Demo, sandbox_url: str) -> str:
+async def banner(platform: Platform, demo: Demo, sandbox_url: str, mailbox_url: str) -> str:
     """Where to look, and three lines that work as pasted."""
     api = platform.settings.public_url
     async with platform.database.transaction() as session:
@@ -178,6 +203,7 @@ async def banner(platform: Platform, demo: Demo, sandbox_url: str) -> str:
         "",
         f"  API documentation   {api}/docs",
         f"  Sandbox Stripe      {sandbox_url}/   (cards, events, webhooks; nothing leaves this machine)",
+        f"  Mailbox             {mailbox_url}/   (every mail that is sent; none leaves this machine)",
         *([f"  Buy a pack          {demo.open_checkout_url}   (4242 pays)"] if demo.open_checkout_url else []),
         f"  Demo user           {DEMO[0]} / {PASSWORD}   (OWNER)",
         f"  Same password       {', '.join(f'{email} ({role})' for email, _, role in TEAM)}",

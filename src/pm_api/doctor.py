@@ -13,8 +13,11 @@ from sqlalchemy import text
 from pm_api.bootstrap import build_platform
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Environment, Settings
+from pm_api.domains.billing import price_sync, setup
+from pm_api.integrations.mail import MailDoor, MailUnavailable
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.migrate import head
+from pm_api.webhooks.handlers import STRIPE
 
 TIMEOUT_S: Final = 10.0
 LONGEST_REASON: Final = 300
@@ -36,6 +39,8 @@ async def examine(settings: Settings) -> list[Finding]:
         ("queue", _queue, "run pm-api migrate"),
         ("stripe", _stripe, "check PM_STRIPE_SECRET_KEY, PM_STRIPE_API_BASE and the way out to the network"),
     ]
+    checks.append(("billing", _billing, "run pm-api billing setup-stripe"))
+    checks.append(("mail", _mail, "check PM_SMTP_URL"))
     if settings.redis_url is not None:
         checks.append(("redis", _redis, "check PM_REDIS_URL"))
     try:
@@ -88,6 +93,20 @@ async def _stripe(platform: Platform) -> str:
     return f"answers in {await platform.part(StripeDoor).probe()} mode"
 
 
+async def _billing(platform: Platform) -> str:
+    """Whether everything can be bought: what setup-stripe would make, and what a synchronisation would change."""
+    lacking = await setup.missing(platform, STRIPE)
+    found = await price_sync.synchronise(platform, setup.SETUP, dry_run=True)
+    lacking += [one.says for one in found.differences]
+    if lacking:
+        said = shorten("; ".join(lacking), LONGEST_REASON, placeholder=" …")
+        raise Missing(f"not set up at Stripe: {said}; run pm-api billing setup-stripe")
+    if found.problems:
+        said = shorten("; ".join(one.says for one in found.problems), LONGEST_REASON, placeholder=" …")
+        raise Missing(f"prices at Stripe that cannot be read: {said}; mend their metadata at Stripe")
+    return f"{found.prices} prices at Stripe, all as here"
+
+
 async def _sandbox(address: str) -> None:
     parts = urlsplit(address)
     try:
@@ -97,6 +116,21 @@ async def _sandbox(address: str) -> None:
             f"the sandbox is not running at {address}; start `make run`, or set PM_PORT to that of the running one"
         ) from error
     writer.close()
+
+
+async def _mail(platform: Platform) -> str:
+    settings = platform.settings
+    if not settings.sends_mail:
+        if settings.is_production:
+            raise Missing("PM_SMTP_URL is not set: people are told inside the app alone, and get no mail")
+        return "no PM_SMTP_URL: nobody gets mail"
+    try:
+        return await platform.part(MailDoor).probe()
+    except MailUnavailable as error:
+        remedy = "check PM_SMTP_URL, its user and password, and PM_SMTP_STARTTLS"
+        if settings.env is Environment.DEVELOPMENT:
+            remedy = f"start `make run`, or {remedy}"
+        raise Missing(f"{error.reason}; {remedy}") from error
 
 
 async def _redis(platform: Platform) -> str:

@@ -5,14 +5,20 @@ from pm_api.domains.ai_credits import jobs as ai_credits_jobs
 from pm_api.domains.ai_credits import models as ai_credits_models
 from pm_api.domains.billing import jobs as billing_jobs
 from pm_api.domains.billing import models as billing_models
+from pm_api.domains.billing.flows import checkouts as checkout_flows
+from pm_api.domains.billing.flows import payment_methods as payment_method_flows
+from pm_api.domains.billing.flows import portal as portal_flows
 from pm_api.domains.changes import jobs as changes_jobs
 from pm_api.domains.changes import models as changes_models
+from pm_api.domains.notifications import jobs as notifications_jobs
 from pm_api.domains.notifications import models as notifications_models
 from pm_api.domains.payments import models as payments_models
 from pm_api.entitlements import models as entitlements_models
 from pm_api.identity import jobs as identity_jobs
 from pm_api.identity import models as identity_models
 from pm_api.operations import jobs as operations_jobs
+from pm_api.outbox import jobs as outbox_jobs
+from pm_api.outbox import models as outbox_models
 from pm_api.webhooks import jobs as webhooks_jobs
 
 MODULES = (
@@ -21,13 +27,19 @@ MODULES = (
     ai_credits_models,
     billing_jobs,
     billing_models,
+    checkout_flows,
+    portal_flows,
+    payment_method_flows,
     changes_jobs,
     changes_models,
+    notifications_jobs,
     notifications_models,
     payments_models,
     entitlements_models,
     identity_jobs,
     identity_models,
     operations_jobs,
+    outbox_jobs,
+    outbox_models,
     webhooks_jobs,
 )

@@ -49,6 +49,8 @@ PUBLIC: Final = frozenset(
         "register",
         "login",
         "refresh",
+        "getUnsubscribePage",
+        "unsubscribe",
     }
 )
 """Operations without a guard: everybody may call them."""
@@ -57,6 +59,7 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "register": "public: no caller to scope a key to; the address is unique",
     "login": "public: no caller to scope a key to",
     "refresh": "public: rotation has its own grace",
+    "unsubscribe": "public: a second call changes nothing",
     "moveClock": "development only",
     "receiveStripeEvent": "signed by Stripe; the inbox is its record",
     "receiveBillingEvent": "signed by Stripe; the inbox is its record",
@@ -74,7 +77,18 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "extendHold": "the ledger's own command record",
     "spendCreditsBatch": "every item has a key of its own in the ledger's command record",
     "estimateCredits": "writes nothing",
-    "useCredits": "the ledger's own command record decides who works; a flow keeps the answer, and has no session",
+    "useCredits": "the ledger's own command record decides who works; a detached call keeps the answer",
+    "createCheckoutSession": "the flow's own record",
+    "purchaseCredits": "the flow's own record",
+    "createPortalLink": "the flow's own record",
     "streamCredits": "the ledger's own command record, under keys made from it",
+    "createSetupIntent": "the flow's own record",
+    "attachPaymentMethod": "the flow's own record",
+    "createSubscription": "the flow's own record",
+    "cancelSubscription": "the flow's own record",
+    "resumeSubscription": "the flow's own record",
+    "previewSubscriptionChange": "writes nothing",
+    "createPaymentRefund": "the flow's own record",
+    "syncPrices": "takes over what Stripe says: the second time there is nothing left to take over",
 }
 """POST operations whose Idempotency-Key is not kept by the route class, and why."""

@@ -17,7 +17,7 @@ from pm_api.domains.account import service as account
 from pm_api.domains.ai_credits import catalogue
 from pm_api.domains.billing import contracts
 from pm_api.domains.billing.schemas.contracts import ContractWrite
-from pm_api.domains.payments import service as payments
+from pm_api.domains.payments import checkouts
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType, Plan
 from pm_api.identity import members, repository, workspaces
@@ -56,7 +56,8 @@ async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
             if await repository.role_in(session, workspace_id, member_id) is None:
                 await members.add(session, platform, actor, workspace_id, member_id, role)
     async with platform.database.transaction() as session:
-        await catalogue.set_pack_price(session, platform, "XL", XL_PRICE_MINOR)
+        if (await catalogue.standing_offers(session))["XL"].price_minor is None:  # else Stripe's price stands
+            await catalogue.set_pack_price(session, platform, "XL", XL_PRICE_MINOR)
     url = await _purchases(platform, UserScope(actor, demo_id), sandbox_url) if sandbox_url else None
     return Demo(demo_id, workspace_id, url)
 
@@ -131,9 +132,8 @@ async def _buy(
     status: str,
 ) -> Any:
     async with platform.database.transaction() as session:
-        checkout = payments.open_pack_checkout(
-            session, platform, scope, pack=pack, amount_minor=amount_minor, currency="USD"
-        )
+        item = checkouts.Item(checkouts.PACK, pack[0], amount_minor, "USD", version=pack[1])
+        checkout = checkouts.open_one(session, platform, scope, item)
     answer = await sandbox.post(
         "/_sandbox/checkout-sessions",
         json={

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -17,14 +18,21 @@ from pm_api.domains.ai_credits.schemas.ledger import SpendRequest
 from pm_api.domains.ai_credits.schemas.pools import CapWrite
 from pm_api.domains.billing import contracts
 from pm_api.domains.billing.schemas.contracts import ContractWrite
+from pm_api.domains.notifications import mails
+from pm_api.domains.notifications.enums import Category
+from pm_api.domains.payments import customers
 from pm_api.entitlements.enums import AccountType
+from pm_api.integrations.stripe import PercentOff, StripeDoor, promotions
+from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.sandbox.stripe import sign_payload
+from tests.architecture import subscribing
 from tests.architecture.world import (
     ADMIN_KEY_HOLDER,
     CHECKOUT_COMPLETED,
     FACTORIES,
     TARGET,
     Scene,
+    card_of_the_place,
     entry_row,
     gift_of_the_pool,
 )
@@ -50,6 +58,9 @@ PATH_TABLES: Final = {
     "account_id": "workspaces",
     "member_id": "workspace_members",
     "hold_id": "credit_holds",
+    "checkout_id": "checkout_sessions",
+    "invoice_id": "invoices",
+    "refund_id": "refunds",
     "pool_request_id": "credit_pool_requests",
     "session_id": "sessions",
     "event_id": "inbox_events",
@@ -58,7 +69,10 @@ PATH_TABLES: Final = {
     "entry_id": "credit_entries",
     "grant_id": "credit_grants",
     "refund_request_id": "credit_refund_requests",
+    "payment_method_id": "payment_methods",
+    "top_up_id": "topup_payments",
     "job_id": "pgqueuer",
+    "run_id": "reconciliation_runs",
 }
 """Which table a path parameter's id is from."""
 
@@ -67,6 +81,7 @@ PATH_VALUES: Final = {
     "key": "a-key",
     "subject": "role:MEMBER",
     "account_type": "WORKSPACE",
+    "promotion_code": "NOSUCHCODE",
     "month": f"{datetime.now(UTC):%Y-%m}",
 }
 
@@ -292,6 +307,55 @@ async def snooze(scene: Scene) -> Call:
     return Call(json={"until": (scene.platform.clock.now() + timedelta(hours=1)).isoformat()})
 
 
+async def out_of_a_mail(scene: Scene) -> Call:
+    return Call(query={"token": mails.token_of(scene.platform, scene.cast.user_ids[TARGET], Category.CREDITS)})
+
+
+def for_the_place(**body: Any) -> Example:
+    """A body that names the place's workspace."""
+
+    async def example(scene: Scene) -> Call:
+        return Call(json={**body, "workspaceId": str(scene.place.workspace_id)})
+
+    return example
+
+
+async def attach_a_card(scene: Scene) -> Call:
+    """One that Stripe has taken for the place's workspace."""
+    return await for_the_place(paymentMethodId=await card_of_the_place(scene))(scene)
+
+
+async def attach_a_card_of_ones_own(scene: Scene) -> Call:
+    if scene.caller is None:
+        return Call(json={"paymentMethodId": "pm_nobodys"})
+    door = scene.platform.part(StripeDoor)
+    customer_id = await customers.ensure(scene.platform, AccountType.USER, scene.caller.id)
+    card = await stripe_methods.attach(door, "pm_card_visa", customer_id, key=uuid4().hex)
+    return Call(json={"paymentMethodId": card.id})
+
+
+async def a_promotion_code(scene: Scene) -> Call:
+    return Call(
+        path=(await a_promotion_code_for_oneself(scene)).path, query={"workspaceId": str(scene.place.workspace_id)}
+    )
+
+
+async def a_promotion_code_for_oneself(scene: Scene) -> Call:
+    """One that everybody may use."""
+    door, text = scene.platform.part(StripeDoor), uuid4().hex.upper()
+    off = PercentOff(Decimal(25))
+    coupon = await promotions.create_coupon(
+        door, off=off, duration="once", name="Spring", metadata={}, key=f"coupon-{text}"
+    )
+    await promotions.create_code(door, coupon_id=coupon.id, code=text, metadata={}, key=f"code-{text}")
+    return Call(path=f"/api/billing/promotion-codes/{text}")
+
+
+async def give_money_back(scene: Scene) -> Call:
+    body = {"invoiceId": str(await FACTORIES["invoices"](scene)), "amount": 1, "reason": "REQUESTED_BY_CUSTOMER"}
+    return Call(json=body, headers={"Idempotency-Key": uuid4().hex})
+
+
 def contract_of_a_year(scene: Scene) -> dict[str, Any]:
     """From the first of this month on."""
     first = scene.platform.clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -318,6 +382,34 @@ async def with_a_contract(scene: Scene) -> Call:
 
 async def own_ticket(_scene: Scene) -> Call:
     return Call(json={})
+
+
+def beginning_a_subscription(*, own: bool = False) -> Example:
+    async def example(scene: Scene) -> Call:
+        account = subscribing.account_of(scene, own=own)
+        await subscribing.without_subscription(scene, account)
+        body = subscribing.wanted(scene, own=own, plan="INDIVIDUAL_PRO" if own else "TEAM_STANDARD")
+        return Call(json=body, headers={"Idempotency-Key": uuid4().hex})
+
+    return example
+
+
+def changing_a_subscription(*, own: bool = False) -> Example:
+    async def example(scene: Scene) -> Call:
+        await subscribing.subscribed(scene, subscribing.account_of(scene, own=own))
+        plan = "INDIVIDUAL_PRO" if own else "TEAM_PREMIUM"
+        body = subscribing.wanted(scene, own=own, plan=plan, billingInterval="YEARLY")
+        return Call(json=body, headers={"Idempotency-Key": uuid4().hex})
+
+    return example
+
+
+def ending_a_subscription(*, own: bool = False, undone: bool = False) -> Example:
+    async def example(scene: Scene) -> Call:
+        await subscribing.subscribed(scene, subscribing.account_of(scene, own=own), ending=undone)
+        return Call(json=subscribing.wanted(scene, own=own), headers={"Idempotency-Key": uuid4().hex})
+
+    return example
 
 
 async def ticket(scene: Scene) -> Call:
@@ -397,6 +489,11 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getGift": nothing,
     "cancelGift": nothing,
     "createLead": fixed(),
+    "createCheckoutSession": on_the_pool(pack="SMALL"),
+    "getCheckoutSession": nothing,
+    "purchaseCredits": on_the_pool(pack="SMALL"),
+    "getPortalLink": of_the_workspace,
+    "createPortalLink": on_the_pool(),
     "getCreditForecast": of_the_workspace,
     "getCreditAnalytics": of_the_workspace,
     "listCreditSuggestions": of_the_workspace,
@@ -414,10 +511,37 @@ EXAMPLES: Final[dict[str, Example]] = {
     "declineCreditPoolRequest": fixed(),
     "getAutoTopUp": of_the_workspace,
     "putAutoTopUp": on_the_account(**TOP_UP),
+    "listPaymentMethods": of_the_workspace,
+    "createSetupIntent": for_the_place(),
+    "attachPaymentMethod": attach_a_card,
+    "getPaymentMethod": nothing,
+    "updatePaymentMethod": fixed(isDefault=True),
+    "removePaymentMethod": nothing,
+    "getPromotionCode": a_promotion_code,
+    "listTopUps": of_the_workspace,
+    "getTopUp": nothing,
+    "getTopUpConfirmation": nothing,
     "listPlans": nothing,
     "getSubscription": of_the_workspace,
     "getBillingUsage": of_the_workspace,
+    "listInvoices": of_the_workspace,
+    "getInvoice": nothing,
+    "getInvoicePdf": nothing,
+    "listBillingHistory": of_the_workspace,
+    "createPaymentRefund": give_money_back,
+    "listPaymentRefunds": nothing,
+    "getPaymentRefund": nothing,
+    "listDisputes": nothing,
     "putContract": without_a_plan,
+    "createSubscription": beginning_a_subscription(),
+    "changeSubscription": changing_a_subscription(),
+    "previewSubscriptionChange": changing_a_subscription(),
+    "cancelSubscription": ending_a_subscription(),
+    "resumeSubscription": ending_a_subscription(undone=True),
+    "syncPrices": fixed(dryRun=True),
+    "listReconciliations": nothing,
+    "startReconciliation": fixed(),
+    "getReconciliation": nothing,
     "getContract": with_a_contract,
     "endContract": with_a_contract,
     "receiveStripeEvent": stripe_event,
@@ -436,10 +560,19 @@ EXAMPLES: Final[dict[str, Example]] = {
     "unreadNotification": nothing,
     "archiveNotification": nothing,
     "snoozeNotification": snooze,
+    "getNotificationPreferences": nothing,
+    "putNotificationPreferences": fixed(categories=[{"category": "CREDITS", "mail": False}]),
+    "getUnsubscribePage": out_of_a_mail,
+    "unsubscribe": out_of_a_mail,
+    "listMails": nothing,
 }
 
 
 OWN_ACCOUNT: Final[dict[str, Example]] = {
+    "createCheckoutSession": keyed(pack="SMALL"),
+    "purchaseCredits": keyed(pack="SMALL"),
+    "getPortalLink": nothing,
+    "createPortalLink": fixed(),
     "spendCredits": spend_from_own_wallet,
     "spendCreditsBatch": a_batch,
     "estimateCredits": keyed(service="CHAT_ASSISTANT"),
@@ -463,6 +596,11 @@ OWN_ACCOUNT: Final[dict[str, Example]] = {
     "updateCreditPool": fixed(useExpiring=True),
     "getAutoTopUp": nothing,
     "putAutoTopUp": fixed(**TOP_UP),
+    "listPaymentMethods": nothing,
+    "createSetupIntent": fixed(),
+    "attachPaymentMethod": attach_a_card_of_ones_own,
+    "getPromotionCode": a_promotion_code_for_oneself,
+    "listTopUps": nothing,
     "requestRefund": ask_for_a_refund_of_own_wallet,
     "listRefundRequests": nothing,
     "getCreditStatement": own_statement,
@@ -471,6 +609,13 @@ OWN_ACCOUNT: Final[dict[str, Example]] = {
     "openStream": nothing,
     "getSubscription": nothing,
     "getBillingUsage": nothing,
+    "listInvoices": nothing,
+    "listBillingHistory": nothing,
+    "createSubscription": beginning_a_subscription(own=True),
+    "changeSubscription": changing_a_subscription(own=True),
+    "previewSubscriptionChange": changing_a_subscription(own=True),
+    "cancelSubscription": ending_a_subscription(own=True),
+    "resumeSubscription": ending_a_subscription(own=True, undone=True),
 }
 """The same for what works on a workspace's account or on the caller's own: without a workspace."""
 

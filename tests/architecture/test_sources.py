@@ -21,6 +21,8 @@ MAX_LINES: Final = 450
 COMMITTERS: Final = {
     "core/db.py": "the one place that commits a request's session",
     "core/idempotency.py": "the effect's savepoint, and the key's commit together with its answer",
+    "core/flows/running.py": "the savepoint of an intent, whose refusal is kept",
+    "core/flows/work.py": "the savepoint of a result, whose refusal is kept",
 }
 
 RAW_TRANSACTIONS: Final = {"domains/ai_credits/writer.py": "the ledger's group commit, over a connection of its own"}
@@ -28,6 +30,7 @@ RAW_TRANSACTIONS: Final = {"domains/ai_credits/writer.py": "the ledger's group c
 SELECTORS: Final = {
     "core/idempotency.py": "owns idempotency_keys",
     "core/inbox.py": "owns inbox_events and inbox_leases",
+    "core/flows/records.py": "owns flows",
     "core/business_clock.py": "owns business_clock",
 }
 """Modules with queries that are no slice's repository."""

@@ -21,7 +21,9 @@ OWNERS: Final = {
 LISTED: Final = {
     "business_clock": "one row of the installation",
     "idempotency_keys": "by caller, which is the owner with the kind of credential; gone after 48 hours",
+    "flows": "by caller, which is the owner with the kind of credential; gone 48 hours after its end",
     "inbox_events": "a provider's event; whose it is becomes known when it is applied",
+    "inbox_cursors": "one row a provider",
     "inbox_leases": "one short lease per provider's customer",
     "refresh_tokens": "a link of its session's chain, which carries the user; looked up by hash alone",
     "changes": "by feed, whose id is the owner's id",
@@ -30,6 +32,9 @@ LISTED: Final = {
     "credit_pack_lots": "catalogue",
     "credit_packs": "catalogue",
     "plans": "catalogue",
+    "products": "catalogue, as Stripe has it",
+    "reconciliation_runs": "the operator's: over all accounts",
+    "prices": "catalogue, as Stripe has it",
 }
 """Tables without an owner's column, each with the reason."""
 

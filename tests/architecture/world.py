@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import text, update
 
 from pm_api.core import inbox
-from pm_api.core.actor import Actor, ActorKind, UserScope, WorkspaceScope
+from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope, WorkspaceScope
 from pm_api.core.inbox import Arrival
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
 from pm_api.domains.account.schemas import Registration
-from pm_api.domains.ai_credits import corrections, gifts, holds, pool_requests, purchases
+from pm_api.domains.ai_credits import corrections, gifts, holds, pool_requests, purchases, topups
 from pm_api.domains.ai_credits import service as credits_service
 from pm_api.domains.ai_credits.purchases import Purchase
 from pm_api.domains.ai_credits.schemas.corrections import RefundRequestCreate
@@ -23,17 +23,31 @@ from pm_api.domains.ai_credits.schemas.gifts import GiftRequest, GiftSent
 from pm_api.domains.ai_credits.schemas.holds import HoldRequest
 from pm_api.domains.ai_credits.schemas.ledger import SpendRequest
 from pm_api.domains.ai_credits.schemas.pools import PoolRequestCreate
+from pm_api.domains.ai_credits.schemas.topups import AutoTopUpWrite
+from pm_api.domains.billing import payment_methods, reconciliation
+from pm_api.domains.billing.flows.auto_topup import buy_if_low
+from pm_api.domains.billing.repository import auto_topup as topup_rows
+from pm_api.domains.billing.repository import payment_methods as method_rows
+from pm_api.domains.billing.wallets import fetch_by_customer
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
+from pm_api.domains.payments import checkouts, customers
+from pm_api.entitlements.enums import AccountType
 from pm_api.identity import members, repository, sessions, workspaces
 from pm_api.identity.models import User
 from pm_api.identity.permissions import Role
 from pm_api.identity.sessions import Device
 from pm_api.identity.tokens import AccessTokens
+from pm_api.integrations.stripe import StripeDoor, portal
+from pm_api.integrations.stripe import customers as stripe_customers
+from pm_api.integrations.stripe import payment_methods as stripe_methods
+from pm_api.integrations.stripe import refunds as stripe_refunds
 from tests.conftest import PASSWORD, TEMPLATE, database_url, open_platform, server_command
 from tests.support.clock import MovableClock
 from tests.support.plans import have_room
+from tests.support.purchases import bought_pack, tell
 from tests.support.settings import ADMIN_KEY, settings_for
+from tests.support.stripe import sandbox_stripe, stripe_settings
 
 ANONYMOUS: Final = "anonymous"
 SIGNED_IN: Final = "signed_in"
@@ -58,8 +72,12 @@ async def platform_on_its_own(request_config: pytest.Config, name: str) -> Async
     database = f"pm_{name}_{worker}"
     drop = f"DROP DATABASE IF EXISTS {database} WITH (FORCE)"
     await server_command(drop, f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
-    async with open_platform(settings_for(database_url(database)), MovableClock()) as platform:
-        yield platform
+    async with sandbox_stripe() as stripe:
+        settings = settings_for(database_url(database), stripe=stripe_settings(stripe.url))
+        async with open_platform(settings, MovableClock()) as platform:
+            back = settings.billing.portal_return_url
+            await portal.ensure_configuration(platform.part(StripeDoor), return_url=back, key="portal")
+            yield platform
     await server_command(drop)
 
 
@@ -233,6 +251,13 @@ async def inbox_row(scene: Scene) -> UUID:
     return stored
 
 
+async def reconciliation_row(scene: Scene) -> UUID:
+    """The one that runs: there is never more than one."""
+    async with scene.platform.database.transaction() as session:
+        run, _ = await reconciliation.start(session, scene.platform, SystemScope("tests"), reason="tests")
+    return run.id
+
+
 async def notification_row(scene: Scene) -> UUID:
     """One that the caller was told; the owner, if nobody calls."""
     receiver = scene.caller.id if scene.caller else scene.cast.user_ids["OWNER"]
@@ -259,6 +284,54 @@ async def hold_row(scene: Scene) -> UUID:
     await scene.fill_pool()
     answer, _ = await holds.place(scene.platform, scene.scope(), HoldRequest(amount=2), uuid4().hex)
     return answer.hold.id
+
+
+async def checkout_row(scene: Scene) -> UUID:
+    """A checkout of the place's workspace."""
+    item = checkouts.Item(checkouts.PACK, "SMALL", 499, "USD", version=1)
+    async with scene.platform.database.transaction() as session:
+        return checkouts.open_one(session, scene.platform, scene.owner_scope(), item).id
+
+
+async def card_of_the_place(scene: Scene, token: str = "pm_card_visa") -> str:
+    """A card at Stripe, the place's default one; its id there."""
+    door, workspace_id = scene.platform.part(StripeDoor), UUID(str(scene.place.workspace_id))
+    customer_id = await customers.ensure(scene.platform, AccountType.WORKSPACE, workspace_id)
+    card = await stripe_methods.attach(door, token, customer_id, key=uuid4().hex)
+    await stripe_customers.set_default_payment_method(door, customer_id, card.id, key=uuid4().hex)
+    return card.id
+
+
+async def payment_method_row(scene: Scene, token: str = "pm_card_visa") -> UUID:
+    """A card of the place's workspace."""
+    card_id = await card_of_the_place(scene, token)
+    account = AccountType.WORKSPACE, UUID(str(scene.place.workspace_id))
+    customer_id = await customers.ensure(scene.platform, *account)
+    picture = await fetch_by_customer(scene.platform.part(StripeDoor), customer_id)
+    async with scene.platform.database.transaction() as session:
+        await payment_methods.mirror_customer(session, scene.platform, account, picture)
+        row = await method_rows.by_stripe_id(session, payment_methods.MIRROR, card_id)
+    assert row is not None
+    return row.id
+
+
+async def top_up_row(scene: Scene) -> UUID:
+    """A purchase for the place's pool that its buyer has to confirm."""
+    workspace_id = scene.place.workspace_id
+    wanted = AutoTopUpWrite.model_validate(
+        {"enabled": True, "threshold": 10**6, "pack": "SMALL", "monthlyCap": 10**6, "currency": "USD"}
+    )
+    async with scene.platform.database.transaction() as session:
+        waiting = await topup_rows.open_payment(session, SystemScope("tests"), workspace_id)
+        if waiting is not None:
+            return waiting.id
+        await topups.put(session, scene.platform, scene.owner_scope(), wanted, None)
+    await payment_method_row(scene, "pm_card_authenticationRequired")
+    await buy_if_low(scene.platform, (AccountType.WORKSPACE, workspace_id))
+    async with scene.platform.database.reading() as session:
+        made = await topup_rows.open_payment(session, SystemScope("tests"), workspace_id)
+    assert made is not None
+    return made.id
 
 
 async def pool_request_row(scene: Scene) -> UUID:
@@ -327,13 +400,49 @@ async def held_job_row(scene: Scene) -> int:
     return made
 
 
+async def invoice_row(scene: Scene) -> UUID:
+    """Of a pack that the place's workspace bought."""
+    paid = await bought_pack(scene.platform, scene.owner_scope())
+    async with scene.platform.database.reading() as session:
+        found: UUID = (
+            await session.execute(
+                text("SELECT id FROM invoices WHERE stripe_invoice_id = :id"), {"id": paid.invoice_id}
+            )
+        ).scalar_one()
+    return found
+
+
+async def money_refund_row(scene: Scene) -> UUID:
+    """A part of what the place's workspace paid for a pack."""
+    paid = await bought_pack(scene.platform, scene.owner_scope())
+    made = await stripe_refunds.create(
+        scene.platform.part(StripeDoor),
+        payment_intent_id=paid.payment_intent_id or "",
+        amount=1,
+        metadata={},
+        key=uuid4().hex,
+    )
+    await tell(scene.platform, "refund.created", made.id)
+    async with scene.platform.database.reading() as session:
+        found: UUID = (
+            await session.execute(text("SELECT id FROM refunds WHERE stripe_refund_id = :id"), {"id": made.id})
+        ).scalar_one()
+    return found
+
+
 FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "workspaces": workspace_row,
     "workspace_members": member_row,
     "sessions": session_row,
     "inbox_events": inbox_row,
+    "reconciliation_runs": reconciliation_row,
     "notifications": notification_row,
     "credit_gifts": gift_row,
+    "checkout_sessions": checkout_row,
+    "invoices": invoice_row,
+    "refunds": money_refund_row,
+    "payment_methods": payment_method_row,
+    "topup_payments": top_up_row,
     "credit_holds": hold_row,
     "credit_pool_requests": pool_request_row,
     "credit_entries": entry_row,

@@ -3,16 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+import stripe
 from sqlalchemy import text
 
 from pm_api.app import create_app
-from pm_api.core.inbox import IGNORED, PENDING
-from pm_api.integrations.stripe import InvalidWebhook
+from pm_api.core.inbox import HANDLED, IGNORED, PENDING
+from pm_api.integrations.stripe import InvalidWebhook, verify_event
 from pm_api.sandbox.stripe.objects.common import new_id
 from pm_api.webhooks.handlers import STRIPE
 from pm_api.webhooks.service import DRAIN_STRIPE
@@ -253,22 +254,85 @@ async def test_a_body_over_the_limit_is_refused_announced_or_not(till: Till) -> 
     assert await kept(till) == before
 
 
-async def test_a_thin_event_is_kept_and_ignored(till: Till) -> None:
-    """It carries no object at all, only where to look."""
-    event = {
+def thin(kind: str, related: Json | None, **changes: Any) -> Json:
+    """As the second version of Stripe's API tells of something: no object at all, only where to look."""
+    return {
         "id": new_id("evt_test"),
         "object": "v2.core.event",
-        "type": "v1.billing.meter.error_report_triggered",
+        "type": kind,
         "livemode": False,
         "created": "2026-11-01T12:00:00.000Z",
-        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+        "context": None,
+        "related_object": related,
         "reason": None,
+        **changes,
     }
+
+
+def somewhere(object_id: str, kind: str) -> Json:
+    return {"id": object_id, "type": kind, "url": f"/v1/{kind}s/{object_id}"}
+
+
+async def test_a_thin_event_of_another_kind_is_kept_and_ignored(till: Till) -> None:
+    event = thin("v1.billing.meter.error_report_triggered", somewhere("mtr_1", "billing.meter"))
     before = await kept(till)
     await till.tell(event)
-    row = await till.stored(event["id"])  # type: ignore[arg-type]  # one of a mixed bag of values
-    assert (row["status"], row["object_id"]) == (IGNORED, "")
+    row = await till.stored(event["id"])
+    assert (row["status"], row["object_id"], row["subject"]) == (IGNORED, "mtr_1", "mtr_1")
+    assert row["type"] == "billing.meter.error_report_triggered"
+    assert row["event_created_at"] == datetime(2026, 11, 1, 12, tzinfo=UTC)
     assert await kept(till) == (before[0] + 1, before[1])
+
+
+async def test_a_thin_event_of_a_kind_we_know_is_worked_off_like_a_snapshot(till: Till) -> None:
+    """Where to look is all that is ever read of a snapshot either."""
+    made = await till.stripe.put(sample("price") | {"id": new_id("price"), "metadata": {}})
+    event = thin("v1.price.updated", somewhere(made["id"], "price"))
+    await till.tell(event)
+    row = await till.stored(event["id"])
+    assert (row["status"], row["type"], row["object_id"]) == (PENDING, "price.updated", made["id"])
+    assert await till.jobs([event["id"]]) == 1
+    await till.drain(made["id"])
+    assert (await till.stored(event["id"]))["status"] == HANDLED
+    assert await till.query("SELECT currency FROM prices WHERE id = :id", id=made["id"]) == [{"currency": "USD"}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"related_object": None},
+        {"related_object": []},
+        {"related_object": {}},
+        {"related_object": {"id": None, "type": "price", "url": None}},
+        {"related_object": {"type": "balance", "url": "/v1/balance"}},
+        {"created": None},
+        {"created": "yesterday"},
+        {"created": "2026-11-01T12:00:00"},
+        {"created": "0001-01-01T00:00:00+14:00"},
+        {"created": 1e300},
+        {"data": {"object": {"id": "price_1"}}},
+        {"changes": {"before": None, "after": None}, "snapshot_event": "evt_1"},
+    ],
+    ids=repr,
+)
+async def test_a_thin_event_may_be_as_thin_as_it_likes(till: Till, changes: Json) -> None:
+    event = thin("v1.coupon.updated", somewhere("co_1", "coupon"), **changes)
+    await till.tell(event)
+    row = await till.stored(event["id"])
+    assert row["status"] == IGNORED
+    assert row["object_id"] == ("" if "related_object" in changes else "co_1")
+
+
+def test_the_sdk_reads_a_thin_event_as_we_do() -> None:
+    """`parse_event_notification` is Stripe's own reading; ours says the same of the same bytes."""
+    body = encoded(thin("v1.billing.meter.error_report_triggered", somewhere("mtr_1", "billing.meter")))
+    header = signed(body)["Stripe-Signature"]
+    theirs = stripe.StripeClient("sk_test_1").parse_event_notification(body, header, WEBHOOK_SECRET)
+    ours = verify_event(body, header, [WEBHOOK_SECRET], now=datetime.now(UTC), livemode=False)
+    related: Any = theirs.related_object  # type: ignore[union-attr]  # of this kind, not of every kind
+    assert (ours.id, f"v1.{ours.type}", ours.object_id) == (theirs.id, theirs.type, related.id)
+    with pytest.raises(stripe.SignatureVerificationError):
+        stripe.StripeClient("sk_test_1").parse_event_notification(body, header, "whsec_other")
 
 
 async def test_an_unknown_type_is_kept_and_ignored(till: Till) -> None:

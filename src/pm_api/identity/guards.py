@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
 from pm_api.core.actor import (
@@ -259,7 +260,7 @@ class RequireAccountOf(Guard):
         actor = lead.actor if lead is not None else await authenticate(request)
         platform = get_platform(request)
         async with platform.database.reading() as session:
-            account_id = await repository.account_of_row(session, self.table or "", _path_id(request))
+            account_id = await self.account_of(session, request)
         if account_id is None:
             raise NotFound
         if lead is not None:
@@ -272,6 +273,10 @@ class RequireAccountOf(Guard):
             return await workspace_scope(platform, actor, "workspaces", account_id, self.permission or "")
         except WorkspaceNotFound:
             raise NotFound from None
+
+    async def account_of(self, session: AsyncSession, request: Request) -> UUID | None:
+        """Whose the row is; None when there is none."""
+        return await repository.account_of_row(session, self.table or "", _path_id(request))
 
 
 async def workspace_scope(

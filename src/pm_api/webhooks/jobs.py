@@ -14,6 +14,7 @@ from pm_api.core.platform import Platform
 from pm_api.core.tables import InboxEvent
 from pm_api.domains.billing.stripe_events.handling import EventNotUnderstood
 from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeDoor, StripeObjectMissing
+from pm_api.webhooks import healing
 from pm_api.webhooks.handlers import STRIPE
 from pm_api.webhooks.service import DRAIN_STRIPE, SOURCE, DrainSubject
 
@@ -51,6 +52,7 @@ async def drain_stripe(context: JobContext, payload: DrainSubject) -> None:
                 except Exception as failure:
                     _log.exception("webhook_event_failed", event_id=event.event_id, type=event.type)
                     failures[event.id] = failure
+                    await _note(platform, event, failure)
     except PaymentProviderUnavailable as away:
         raise TryAgain("the payment provider is away", delay_s=_away_delay_s(platform, waiting)) from away
     except inbox.LeaseLost:
@@ -71,12 +73,18 @@ def _away_delay_s(platform: Platform, waiting: Sequence[InboxEvent]) -> float:
 
 async def _waiting(platform: Platform, subject: str, *, besides: Collection[UUID]) -> list[InboxEvent]:
     async with platform.database.reading() as session:
-        return [event for event in await inbox.pending(session, SOURCE, subject) if event.id not in besides]
+        return await inbox.pending(session, SOURCE, subject, besides=besides)
 
 
 async def _claim(platform: Platform, subject: str, holder: UUID) -> bool:
     async with platform.database.transaction() as session:
         return await inbox.claim(session, platform, SOURCE, subject, holder)
+
+
+async def _note(platform: Platform, event: InboxEvent, failure: Exception) -> None:
+    """The type of the failure alone: its text may hold people's data."""
+    async with platform.database.transaction() as session:
+        await inbox.note_failure(session, event.id, f"failed: {type(failure).__name__}; it is tried again")
 
 
 async def _apply(platform: Platform, event: InboxEvent, holder: UUID) -> None:
@@ -95,6 +103,18 @@ async def _apply(platform: Platform, event: InboxEvent, holder: UUID) -> None:
             await inbox.prove_lease(session, SOURCE, event.subject, holder)
             await inbox.settle(session, event.id, status=status, outcome=outcome, now=platform.clock.now())
     telemetry.WEBHOOKS.labels(SOURCE, status.lower()).inc()
+
+
+@periodic("webhooks.heal", "*/10 * * * *")
+async def heal(context: JobContext) -> None:
+    """Fetch what Stripe says has happened and never came in."""
+    await healing.fetch_missed(context.platform)
+
+
+@periodic("webhooks.retry_held", "23 * * * *")
+async def retry_held(context: JobContext) -> None:
+    """Try again what was held for want of something."""
+    await healing.retry_held(context.platform)
 
 
 @periodic("webhooks.requeue_stuck", "*/5 * * * *")

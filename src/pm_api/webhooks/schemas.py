@@ -1,5 +1,6 @@
 """Shapes of the webhook routes."""
 
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
@@ -22,10 +23,23 @@ class WebhookEvent(ApiModel):
     object_id: str = Field(description="The object it speaks of.", examples=["cs_test_1"])
     status: str = Field(description="PENDING, HANDLED, IGNORED or HELD.", examples=["HANDLED"])
     outcome: str | None = Field(description="What was done, or why not.")
-    attempts: int = Field(description="How often it was applied or held.")
+    attempts: int = Field(description="How often it was tried, whatever came of it.")
     event_created_at: Timestamp = Field(description="When it happened, as the sender says.")
     received_at: Timestamp = Field(description="When it came in.")
     handled_at: Timestamp | None = Field(description="When it was applied.")
+
+
+class WebhookEventDetail(WebhookEvent):
+    """One event with what was sent."""
+
+    body: Any = Field(
+        description="The event as it came; secrets and addresses that let somebody pay are covered.",
+        examples=[{"id": "evt_1", "type": "checkout.session.completed"}],
+    )
+
+
+class WebhookEventDetailAnswer(ApiModel):
+    event: WebhookEventDetail = Field(description="The event as it stands in the inbox, and its body.")
 
 
 class WebhookEventAnswer(ApiModel):
