@@ -101,10 +101,15 @@ async def _billing(platform: Platform) -> str:
     if lacking:
         said = shorten("; ".join(lacking), LONGEST_REASON, placeholder=" …")
         raise Missing(f"not set up at Stripe: {said}; run pm-api billing setup-stripe")
-    if found.problems:
-        said = shorten("; ".join(one.says for one in found.problems), LONGEST_REASON, placeholder=" …")
+    ours = [one.says for one in found.problems if not one.is_foreign]
+    if ours:
+        said = shorten("; ".join(ours), LONGEST_REASON, placeholder=" …")
         raise Missing(f"prices at Stripe that cannot be read: {said}; mend their metadata at Stripe")
-    return f"{found.prices} prices at Stripe, all as here"
+    all_as_here = f"{found.prices} prices at Stripe, all as here"
+    if not found.problems:
+        return all_as_here
+    said = shorten("; ".join(one.says for one in found.problems), LONGEST_REASON, placeholder=" …")
+    return f"{all_as_here}; warning: passed over, because it cannot be read and sells nothing of ours: {said}"
 
 
 async def _sandbox(address: str) -> None:

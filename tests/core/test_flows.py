@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core import flows
 from pm_api.core.crypto import SealBroken
 from pm_api.core.errors import Conflict, PaymentRequired, Unprocessable
-from pm_api.core.flows import ChangeInProgress, FlowKind, FlowView, OutcomeUnknown, RequestKey
+from pm_api.core.flows import ChangeInProgress, FlowKind, FlowView, RequestKey
 from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused
 from pm_api.core.jobs import JobContext
 from pm_api.core.platform import Platform
@@ -409,7 +409,7 @@ async def test_a_provider_that_acts_after_we_stopped_listening(workshop: Worksho
     workshop.platform.provide(workshop.door(timeout_s=0.3))
     await workshop.till.stripe.fail(pathPrefix=CUSTOMERS, method="POST", delayS=2.5, times=1)
     for _ in range(2):
-        with pytest.raises(OutcomeUnknown) as told:
+        with pytest.raises(PaymentProviderUnavailable) as told:
             await workshop.run()
         assert told.value.headers["Retry-After"]
         assert (await workshop.row())["holder"] is None
@@ -427,7 +427,7 @@ async def test_a_provider_that_acts_after_we_stopped_listening(workshop: Worksho
 
 async def test_what_went_silent_is_settled_without_a_retry(workshop: Workshop) -> None:
     await workshop.till.stripe.fail(pathPrefix=CUSTOMERS, method="POST", status=500, actThenFail=True, times=1)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(PaymentProviderUnavailable):
         await workshop.run()
     assert await workshop.made() == []
     await workshop.sweep()
@@ -438,7 +438,7 @@ async def test_what_went_silent_is_settled_without_a_retry(workshop: Workshop) -
 async def test_a_failure_that_stripe_keeps_is_tried_under_another_key(workshop: Workshop) -> None:
     """Stripe answers 500 again and again under the same key; the flow must get past it."""
     await workshop.till.stripe.fail(pathPrefix=CUSTOMERS, method="POST", status=500, times=1)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(PaymentProviderUnavailable):
         await workshop.run()
     answer = await workshop.run()
     assert customer_in(answer) == await workshop.exactly_one()

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pm_api.core.money import money
 from pm_api.core.settings import SmtpSettings
 from pm_api.integrations.mail import (
     Letter,
@@ -31,7 +32,6 @@ from pm_api.integrations.mail import (
     message_id_of,
     render,
 )
-from pm_api.core.money import money
 from tests.support.mail import SENDER, Post, post_office, smtp_settings
 
 MAIL_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")

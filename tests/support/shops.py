@@ -46,11 +46,9 @@ class Shop:
 
     # --- our processes --------------------------------------------------------------------------------------------
 
-    async def start(self, **settings: str) -> httpx.AsyncClient:
+    async def start(self) -> httpx.AsyncClient:
         """One more API process."""
-        process = await self.stack.enter_async_context(
-            processes.api(self.database, PM_STRIPE_API_BASE=self.line.url, **settings)
-        )
+        process = await self.stack.enter_async_context(processes.api(self.database, PM_STRIPE_API_BASE=self.line.url))
         client = await self.stack.enter_async_context(
             httpx.AsyncClient(base_url=process.url, timeout=30, trust_env=False)
         )
@@ -70,10 +68,12 @@ class Shop:
     @asynccontextmanager
     async def impatient(self) -> AsyncIterator[httpx.AsyncClient]:
         """A process for a while that waits for Stripe no longer than a second."""
-        client = await self.start(PM_STRIPE_TIMEOUT_S="1")
-        yield client
-        process, _ = self.running.pop()
-        assert await process.stop() == 0, process.said()
+        settings = {"PM_STRIPE_API_BASE": self.line.url, "PM_STRIPE_TIMEOUT_S": "1"}
+        async with (
+            processes.api(self.database, **settings) as process,
+            httpx.AsyncClient(base_url=process.url, timeout=30, trust_env=False) as client,
+        ):
+            yield client
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Process]:

@@ -23,6 +23,7 @@ MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:
 DEVELOPMENT_SECRET_KEYS = "dev:" + base64.b64encode(b"pm-api development key, not a secret").decode()
 DEVELOPMENT_ADMIN_KEY = "dev-admin-key"
 DEVELOPMENT_STRIPE_SECRET_KEY = "sk_test_sandbox"  # noqa: S105  fixed and printed by the banner
+DEVELOPMENT_STRIPE_PUBLISHABLE_KEY = "pk_test_sandbox"  # Stripe.js takes it; the sandbox's pages stand in for Stripe's
 DEVELOPMENT_STRIPE_WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105  fixed and printed by the banner
 DEVELOPMENT_DEFAULTS = frozenset(
     {
@@ -265,6 +266,8 @@ class Settings(BaseSettings):
         uses_sandbox = self.stripe.secret_key.get_secret_value() == DEVELOPMENT_STRIPE_SECRET_KEY
         if uses_sandbox and not self.stripe.api_base:
             self.stripe.api_base = f"http://{self.host}:{self.effective_sandbox_port}"
+        if uses_sandbox and not self.stripe.publishable_key:
+            self.stripe.publishable_key = DEVELOPMENT_STRIPE_PUBLISHABLE_KEY
         if not self.stripe.webhook_secret:
             self.stripe.webhook_secret = (SecretStr(DEVELOPMENT_STRIPE_WEBHOOK_SECRET),)
         if self.smtp.url is None:

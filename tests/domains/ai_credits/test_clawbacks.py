@@ -1,6 +1,7 @@
 """Refunds and lost disputes: what comes back, from whom, and what is owed."""
 
 import asyncio
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,15 +11,17 @@ from sqlalchemy import text
 
 from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import clawbacks, gift_claims, gift_codes, purchases
+from pm_api.domains.ai_credits import clawbacks, gift_claims, gift_codes, ledger, plans, purchases
 from pm_api.domains.ai_credits.clawbacks import ClawedBack, PurchaseNotGranted, Refunded
 from pm_api.domains.ai_credits.enums import AccountKind
+from pm_api.domains.ai_credits.plans import PlanPeriod
 from pm_api.domains.ai_credits.purchases import Purchase
 from pm_api.domains.ai_credits.repository import gifts as gift_rows
 from pm_api.domains.ai_credits.repository import ledger as ledger_rows
 from tests.conftest import NewPerson, Person
 from tests.domains.ai_credits.test_gifts import code_of, gift, give, give_codes, notified, prove, redeem
 from tests.domains.ai_credits.test_routes import balance, grant, spend
+from tests.support.clock import MovableClock
 
 PAID = 899
 FREE = 10
@@ -164,6 +167,64 @@ async def test_a_debt_paid_meanwhile_comes_back_as_credits(buyer: Person, platfo
     assert await figures(buyer) == (150, 0)
     assert "REFUND" in {lot["kind"] for lot in (await balance(buyer))["lots"]}
     await prove(platform, buyer.id)
+
+
+# --- a period of a plan ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("in_time", "late"),
+    [((6500,), ()), ((), (6500,)), ((6500,), (6500, 6500)), ((400,), (400, 6500)), ((400, 2500), (6500, 400, 6500))],
+)
+async def test_what_ran_out_unused_is_not_owed_whenever_a_refund_is_heard_of(
+    new_person: NewPerson, platform: Platform, clock: MovableClock, in_time: tuple[int, ...], late: tuple[int, ...]
+) -> None:
+    """Of 500 credits 450 are spent, and 50 come back or run out; 6,500 of 9,999 minor are 326 credits."""
+    person = await new_person()
+    starts_at = clock.now()
+    period = PlanPeriod(
+        AccountKind.USER, person.id, "INDIVIDUAL_PRO", starts_at, starts_at + timedelta(days=30), credits=500
+    )
+    async with platform.database.transaction() as session:
+        await plans.grant_period(session, platform, period)
+        [reference] = await clawbacks.lots_of(session, person.id, "plan", "INDIVIDUAL_PRO")
+    assert (await spend(person, amount=450)).status_code == 200
+
+    async def hear(minor: int) -> ClawedBack:
+        async with platform.database.transaction() as session:
+            return await clawbacks.claw_back(
+                session,
+                platform,
+                account_kind="USER",
+                account_id=person.id,
+                source_type="plan",
+                source_refs=[reference],
+                refunded_minor=minor,
+                paid_minor=9999,
+                reference="in_period",
+                reinstate=True,
+                forgive_expired=True,
+            )
+
+    async def owed() -> tuple[int, int]:
+        async with platform.database.transaction() as session:
+            await ledger.expire_due(session, platform, [person.id])
+            statement = text("SELECT balance, debt FROM credit_accounts WHERE id = :id")
+            balance, debt = (await session.execute(statement, {"id": person.id})).one()
+            return balance, debt
+
+    for minor in in_time:
+        await hear(minor)
+    clock.advance(days=31)
+    await owed()
+    for minor in late:
+        await hear(minor)
+    assert await owed() == (0, 276)
+    assert await hear(6500) == ClawedBack(), "heard of again, it changes nothing"
+    await prove(platform, person.id)
+    await hear(0)
+    assert await owed() == (0, 0)
+    await prove(platform, person.id)
 
 
 # --- a refunded purchase follows the gift ----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from pm_api.core.jobs import JobContext
 from pm_api.domains.ai_credits import jobs as credit_jobs
+from pm_api.domains.ai_credits import topup_charges
 from pm_api.domains.ai_credits.catalogue import Catalogue, set_pack_price
 from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.domains.ai_credits.purchases import Purchase, Till, grant_purchase
@@ -21,6 +22,17 @@ from pm_api.domains.billing import jobs as billing_jobs
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.integrations.stripe import payments
 from tests.conftest import Person, client_of
+from tests.domains.billing.bills import (
+    MEDIUM,
+    REFUNDS,
+    buy_pack,
+    close_dispute,
+    dispute,
+    ledger,
+    operate,
+    refunded,
+    tell,
+)
 from tests.domains.billing.subscribing import Shop, new_key, open_shop
 from tests.domains.billing.wallets import (
     ASKS_ALWAYS,
@@ -413,6 +425,75 @@ async def test_the_last_card_disarms_and_the_next_one_arms(shop: Shop) -> None:
     await stripe_methods.attach(shop.door, "pm_card_mastercard", customer_id, key=new_key())
     await hear_of(shop, customer_id, "payment_method.attached")
     assert (await state(person))["armed"] is True
+
+
+# --- debts ------------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_bought_into_a_debt_and_a_lost_dispute_wants_a_new_card(shop: Shop) -> None:
+    person = await low(shop)
+    await look(shop, person.id)
+    await spend_all(person)
+    [payment] = await payments_of(shop, person)
+    made = await dispute(shop, payment.id)
+    await close_dispute(shop, made["id"], "lost")
+    for _ in range(2):
+        await tell(shop, "charge.dispute.closed", made["id"])
+    assert await ledger(shop, person.id) == (0, SMALL_CREDITS)
+    found = await state(person)
+    assert (found["armed"], found["disarmedReason"]) == (False, "PAYMENT_DISPUTED")
+    await add_card(shop, person, number=OTHER_CARD, setDefault=True)
+    found = await state(person)
+    assert (found["armed"], found["disarmedReason"]) == (False, "OWES_CREDITS")
+    await tell(shop, "charge.dispute.closed", made["id"])
+    assert (await state(person))["disarmedReason"] == "OWES_CREDITS", "lost once, however often it is told"
+    for _ in range(3):
+        await look(shop, person.id)
+    assert [one.id for one in await payments_of(shop, person)] == [payment.id]
+    async with shop.till.platform.database.transaction() as session:
+        await topup_charges.look_at_low(session, shop.till.platform, among=[person.id])
+    waiting = await shop.rows("SELECT 1 FROM jobs WHERE dedupe_key = :key", key=f"topup:{person.id}")
+    assert waiting == [], "the sweep has nobody look at it"
+
+    await buy_pack(shop, person)
+    assert await ledger(shop, person.id) == (MEDIUM - SMALL_CREDITS, 0)
+    assert (await state(person))["armed"] is True, "nothing is owed any more"
+    await spend_all(person)
+    await look(shop, person.id)
+    assert await ledger(shop, person.id) == (SMALL_CREDITS, 0)
+
+
+# --- money back -------------------------------------------------------------------------------------------------
+
+
+async def test_an_operator_gives_a_top_ups_money_back(shop: Shop) -> None:
+    person = await low(shop)
+    await look(shop, person.id)
+    [top_up] = await top_ups(person)
+    part = await refunded(shop, topUpId=top_up["id"], amount=SMALL_PRICE - 100)
+    assert (part["status"], part["accountId"]) == ("SUCCEEDED", str(person.id))
+    assert part["reason"] == "REQUESTED_BY_CUSTOMER", "as it was sent"
+    taken = -(-SMALL_CREDITS * (SMALL_PRICE - 100) // SMALL_PRICE)
+    assert await ledger(shop, person.id) == (10 + SMALL_CREDITS - taken, 0)
+    assert (await refunded(shop, topUpId=top_up["id"]))["amount"] == 100
+    assert await ledger(shop, person.id) == (10, 0)
+    refusals: tuple[tuple[dict[str, Any], tuple[int, str]], ...] = (
+        ({"topUpId": top_up["id"]}, (409, "refund_exceeds_payment")),
+        ({"topUpId": str(uuid4())}, (404, "not_found")),
+        ({"topUpId": top_up["id"], "invoiceId": str(uuid4())}, (422, "validation_failed")),
+        ({"topUpId": top_up["id"], "checkoutSessionId": "cs_test_1"}, (422, "validation_failed")),
+    )
+    for body, wanted in refusals:
+        answer = await operate(shop, "POST", REFUNDS, **{"reason": "DUPLICATE", **body})
+        assert (answer.status_code, answer.json()["code"]) == wanted, body
+
+
+async def test_a_top_up_that_was_not_paid_cannot_be_given_back(shop: Shop) -> None:
+    person = await low(shop, number=FAILS_LATER)
+    await look(shop, person.id)
+    [top_up] = await top_ups(person)
+    answer = await operate(shop, "POST", REFUNDS, topUpId=top_up["id"], reason="DUPLICATE")
+    assert (answer.status_code, answer.json()["code"]) == (409, "invoice_not_paid")
 
 
 # --- the bank asks ----------------------------------------------------------------------------------------------

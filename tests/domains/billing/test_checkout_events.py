@@ -562,7 +562,9 @@ async def test_a_checkout_we_do_not_know_is_held_shown_and_applied_when_mended(t
     [shown] = [one for one in listed["events"] if one["eventId"] == event["id"]]
     assert (shown["id"], shown["outcome"], shown["attempts"], shown["handledAt"]) == (str(row["id"]), why, 1, None)
     assert {one["status"] for one in listed["events"]} == {HELD}
-    assert (await admin(till, "GET", f"/{row['id']}"))["event"] == shown
+    alone = (await admin(till, "GET", f"/{row['id']}"))["event"]
+    assert alone.pop("body")["id"] == event["id"]
+    assert alone == shown
 
     opened = await open_checkout(till.platform, buyer.id)
     async with till.platform.database.transaction() as session:
@@ -626,7 +628,10 @@ async def test_an_event_that_cannot_be_applied_does_not_block_the_customers_othe
     second = await told(till, COMPLETED, whole, created=1_700_000_001)
     with pytest.raises((TypeError, DBAPIError)):  # too large for a column, and for the chain's hash
         await till.drain(broken["customer"])
-    assert await outcome(till, first) == (PENDING, None)
+    status, why = await outcome(till, first)
+    assert status == PENDING
+    assert why is not None
+    assert why.startswith("failed: ")
     assert await outcome(till, second) == (HANDLED, "granted 550 credits")
     await till.stripe.put({**broken, "amount_total": 899})
     await till.drain(broken["customer"])
@@ -650,7 +655,7 @@ async def test_while_stripe_is_away_the_event_waits(till: Till, buyer: Person, h
         await till.stripe.fail(pathPrefix=SESSIONS, status=int(how), times=12)
     with pytest.raises(TryAgain) as waits:
         await till.drain(about["customer"])
-    assert waits.value.delay_s == 1
+    assert 1 <= waits.value.delay_s < 20, "as long as it has waited, at least a second"
     row = await till.stored(event["id"])
     assert (row["status"], row["attempts"], row["outcome"]) == (PENDING, 0, None)
     assert await till.bought(buyer.id) == 0

@@ -281,7 +281,7 @@ async def test_what_stripe_failed_to_say_is_heard_under_the_same_key(till: Till,
     await till.stripe.fail(pathPrefix=SESSIONS, method="POST", status=500, actThenFail=True, times=1)
     key = uuid4().hex
     lost = await ask(buyer, key=key, pack="MEDIUM")
-    assert (lost.status_code, lost.json()["code"]) == (503, "outcome_unknown")
+    assert (lost.status_code, lost.json()["code"]) == (503, "payment_provider_unavailable")
     assert lost.headers["Retry-After"]
     heard = await ask(buyer, key=key, pack="MEDIUM")
     assert heard.status_code == 201

@@ -17,6 +17,7 @@ from pm_api.identity.permissions import Role
 from pm_api.seed import seed
 from tests.conftest import NewPerson, Person, client_of, register
 from tests.domains.ai_credits.pooling import spent
+from tests.domains.ai_credits.test_sweeps import STRAY_LINE
 from tests.domains.billing.accounts import GIGABYTE, Installation, Json, contract
 from tests.identity.teams import join
 from tests.support.plans import bought, have_room
@@ -331,6 +332,22 @@ async def test_a_contract_that_cannot_begin_keeps_no_other_waiting(own_installat
     await own_installation.sweep()
     assert {one for (one,) in await own_installation.rows(begun)} == {full, other}
     assert await own_installation.credits(WORKSPACE, full) == 500
+    await person.client.aclose()
+
+
+async def test_a_contract_of_a_pool_with_damaged_books_keeps_no_other_waiting(own_installation: Installation) -> None:
+    own_installation.stand_at(START)
+    person = await register(own_installation.app)
+    damaged, other = [await own_installation.workspace_of(person) for _ in range(2)]
+    await own_installation.agreed(f"WORKSPACE/{damaged}", **contract(START, START + MONTH, credits=0))
+    assert (await own_installation.operate("DELETE", f"WORKSPACE/{damaged}")).status_code == 204
+    for place in (damaged, other):
+        await own_installation.agreed(f"WORKSPACE/{place}", **contract(START + DAY, START + DAY + MONTH))
+    await own_installation.execute(STRAY_LINE, id=damaged, now=START)
+    own_installation.stand_at(START + DAY + SECOND)
+    await own_installation.sweep()
+    begun = "SELECT account_id FROM contracts WHERE begun_at IS NOT NULL AND ended_at IS NULL"
+    assert await own_installation.rows(begun) == [(other,)]
     await person.client.aclose()
 
 

@@ -9,9 +9,10 @@ import pytest
 from pm_api.core.jobs import JobContext
 from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.billing import jobs, usage_sampling
+from tests.domains.ai_credits.test_insight import statements
 from tests.domains.billing.accounts import contract
 from tests.domains.billing.bills import FREE, HISTORY, bills, buy_pack, read, refunded, spend
-from tests.domains.billing.subscribing import STANDARD, Shop
+from tests.domains.billing.subscribing import STANDARD, SUBSCRIPTION, Shop
 from tests.support.stripe import PACK_PRICE_MINOR
 
 Json = dict[str, Any]
@@ -61,8 +62,10 @@ async def test_a_teams_past_periods(shop: Shop) -> None:
     await spend(shop, owner, 7, workspace_id=team)
     await shop.move(days=31, hours=2)
     await shop.hear(made["stripeSubscriptionId"])
-    second, first = await history(shop, query, owner)
+    with statements(shop.till.platform) as sent:
+        second, first = await history(shop, query, owner)
     assert first == past
+    assert len([one for one in sent if "FROM prices" in one]) == 1, "once a price, not once a period"
     assert second["periodStart"] == past["periodEnd"]
     assert second["credits"] == {"granted": 500, "used": 7, "expired": 493}
     page = await read(owner, HISTORY, limit="1", **query)
@@ -73,6 +76,26 @@ async def test_a_teams_past_periods(shop: Shop) -> None:
     assert (await people[0].client.get(HISTORY, params=query)).status_code == 403
     stranger = await shop.person()
     assert (await stranger.client.get(HISTORY, params=query)).status_code == 404
+
+
+async def test_a_period_is_of_the_plan_that_was_paid_for_in_it(shop: Shop) -> None:
+    """Gone up within it, and down at its end; what was used on a day that nobody counted was used all the same."""
+    owner, team = await shop.team()
+    made = await shop.active(owner, team)
+    await shop.move(days=3)
+    await shop.done(owner, "PUT", SUBSCRIPTION, plan="TEAM_PREMIUM", workspaceId=team)
+    await sample(shop)
+    await shop.done(owner, "PUT", SUBSCRIPTION, plan="TEAM_STANDARD", workspaceId=team)
+    await shop.move(days=2)
+    await spend(shop, owner, 130, workspace_id=team)
+    await shop.move(days=26, hours=2)
+    await shop.hear(made["stripeSubscriptionId"])
+    await shop.move(days=31, hours=2)
+    await shop.hear(made["stripeSubscriptionId"])
+    second, first = await history(shop, {"workspaceId": team}, owner)
+    assert (first["plan"], second["plan"]) == ("TEAM_PREMIUM", "TEAM_STANDARD")
+    assert first["credits"]["used"] == 130
+    assert {one["metric"]: one["peak"] for one in first["peaks"]}["AI_CREDITS"] == 130
 
 
 async def test_a_person_without_a_plan_has_calendar_months(shop: Shop) -> None:

@@ -194,14 +194,17 @@ async def test_a_dearer_price_takes_over_at_the_synchronisation_and_not_before(s
     expected = [
         ("PLAN TEAM_STANDARD", "credits", "500", "600"),
         ("PLAN TEAM_STANDARD", "price", "9999", "12999"),
-        ("PLAN TEAM_STANDARD", "yearlyPrice", None, "99990"),
+        # A year costs what it did: ten of the old months.
         ("PLAN TEAM_STANDARD MONTHLY", "onSale", old.id, new.id),
     ]
     dry = await shelf.sync(dry_run=True)
     assert (told(dry), dry.problems) == (expected, [])
     assert told(await shelf.sync(dry_run=True)) == expected, "a dry run changes nothing"
     assert (await shelf.price_of(Plan.TEAM_STANDARD, MONTHLY)).price_id == old.id
-    assert told(await shelf.sync()) == expected
+    assert dry.differences[0].says == "PLAN TEAM_STANDARD: credits is 500 here and 600 at Stripe."
+    done = await shelf.sync()
+    assert told(done) == expected
+    assert done.differences[0].says == "PLAN TEAM_STANDARD: credits was 500 here and is 600 now, as at Stripe."
     assert told(await shelf.sync()) == []
     assert (await shelf.price_of(Plan.TEAM_STANDARD, MONTHLY)).price_id == new.id
     kept = await shelf.plan_of(old.id)
@@ -265,6 +268,60 @@ async def test_packs_and_bundles_come_from_stripe(shelf: Shelf) -> None:
         found = await prices.offer_price_of(session, "XL")
     assert found is not None
     assert found.amount_minor == 3499
+
+
+async def test_a_bundle_is_one_by_its_metadata_alone_and_setup_makes_nothing_beside_it(shelf: Shelf) -> None:
+    """As an operator makes one by hand: a word and two figures on the product, and a price without a lookup key."""
+    product = await stripe_prices.create_product(
+        shelf.door,
+        name="Starter bundle",
+        metadata={"bundle": "STARTER_BUNDLE", "includedCredits": "300", "bonusCredits": "30"},
+        key=new_key(),
+    )
+    await stripe_prices.create_price(
+        shelf.door,
+        product_id=product.id,
+        unit_amount=499,
+        currency="USD",
+        interval=None,
+        lookup_key="made_by_hand",
+        metadata={},
+        key=new_key(),
+    )
+    await shelf.sync()
+    shelf.till.platform.part(Catalogue).forget()
+    packs = (await shelf.till.client.get("/api/credits/packs")).json()["packs"]
+    [shown] = [one for one in packs if one["name"] == "STARTER_BUNDLE"]
+    assert (shown["kind"], shown["credits"], shown["bonus"]) == ("BUNDLE", 300, 30), shown
+    again = await setup.set_up(shelf.till.platform, STRIPE, dry_run=False)
+    assert again.steps == ()
+    # More credits, still without a word of lots.
+    metadata = {"bundle": "STARTER_BUNDLE", "includedCredits": "400"}
+    await stripe_prices.update_product(
+        shelf.door, product.id, name="Starter bundle", metadata=metadata, key=new_key()
+    )
+    changed = await shelf.sync()
+    assert changed.problems == []
+    assert await shelf.rows(
+        "SELECT credits, service FROM credit_pack_lots WHERE pack = 'STARTER_BUNDLE' ORDER BY version"
+    ) == [(300, None), (400, None)]
+    # One that an earlier version took for a pack is no reason to make a product beside it.
+    await shelf.till.query("DELETE FROM credit_pack_lots WHERE pack = 'STARTER_BUNDLE' RETURNING pack")
+    again = await setup.set_up(shelf.till.platform, STRIPE, dry_run=False)
+    assert again.steps == ()
+
+
+async def test_setup_puts_what_is_missing_at_the_product_an_operator_made(till: Till) -> None:
+    """Only the price says what it sells; the year goes to the same product."""
+    door = till.platform.part(StripeDoor)
+    product = await stripe_prices.create_product(door, name="Our teams", metadata={}, key=new_key())
+    shelf = Shelf(till, {})
+    await shelf.add(product.id, "teams", 8888, "month", plan="TEAM_STANDARD", includedCredits="500")
+    ids = await stock(till.platform)
+    year = await stripe_prices.retrieve(door, ids["team_standard_yearly"])
+    assert year.product_id == product.id
+    found = await stripe_prices.list_products(door)
+    assert len(found.items) == 7, "none beside the operator's"
 
 
 async def test_a_pack_whose_price_is_archived_is_no_longer_offered(shelf: Shelf) -> None:

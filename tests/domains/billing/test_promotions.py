@@ -11,9 +11,19 @@ import pytest
 from pm_api.domains.billing import promotions as ours
 from pm_api.domains.billing.errors import PromotionCodeInvalid
 from pm_api.domains.billing.promotions import why_over
-from pm_api.integrations.stripe import AmountOff, PercentOff, StripeCoupon, StripePromotionCode, payments, promotions
+from pm_api.integrations.stripe import (
+    AmountOff,
+    PercentOff,
+    StripeCoupon,
+    StripePromotionCode,
+    checkouts,
+    invoices,
+    payments,
+    promotions,
+)
 from tests.conftest import Person, client_of
-from tests.domains.billing.subscribing import Shop, new_key, open_shop
+from tests.domains.billing.bills import bills, tell
+from tests.domains.billing.subscribing import PAYS, Shop, new_key, open_shop
 from tests.domains.billing.wallets import add_card, customer_of
 from tests.support.settings import STRIPE_KEY
 
@@ -209,3 +219,23 @@ async def test_stripe_is_away(shop: Shop) -> None:
     answer = await person.client.get(f"{CODES}/ANY")
     await shop.till.stripe.heal()
     assert (answer.status_code, answer.json()["code"]) == (503, "payment_provider_unavailable")
+
+
+async def test_the_invoice_of_a_pack_shows_what_the_code_took_off(shop: Shop) -> None:
+    person = await shop.person()
+    fifth = await code(shop, await coupon(shop, PercentOff(Decimal(20))))
+    opened = await shop.done(
+        person, "POST", "/api/billing/checkout-session", 201, pack="LARGE", promotionCode=fifth.code
+    )
+    fields = {"email": "ada@example.com", "card_number": PAYS, "expiry": "12 / 40", "cvc": "123", "name": "Ada"}
+    paid = await shop.till.stripe.http.post(f"/checkout/{opened['sessionId']}", data=fields)
+    assert paid.status_code in (200, 303), paid.text
+    visit = await checkouts.retrieve(shop.door, opened["sessionId"])
+    assert visit.amount_total == 1279
+    assert visit.invoice_id is not None
+    found = await invoices.retrieve(shop.door, visit.invoice_id)
+    assert (found.subtotal, found.discount, found.total, found.amount_paid) == (1599, 320, 1279, 1279)
+    for kind, about in (("checkout.session.completed", visit.id), ("invoice.paid", visit.invoice_id)):
+        await tell(shop, kind, about)
+    [bill] = await bills(person)
+    assert (bill["subtotal"], bill["discount"], bill["amount"], bill["amountPaid"]) == (1599, 320, 1279, 1279)

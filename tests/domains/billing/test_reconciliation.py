@@ -220,6 +220,65 @@ async def test_an_end_that_was_not_heard_of_is_heard(shop: Shop) -> None:
     assert (await shop.shown(owner, workspace))["plan"] != "TEAM_STANDARD"
 
 
+# --- on what both sides agree, and should not ---------------------------------------------------------------------
+
+
+async def test_a_second_live_subscription_and_what_was_paid_for_it_are_told(shop: Shop) -> None:
+    _, team = await shop.team()
+    await shop.card(AccountType.WORKSPACE, team)
+    elder = await shop.made_elsewhere(team, pay=True)
+    await shop.move(minutes=5)
+    younger = await shop.made_elsewhere(team, "team_premium_monthly", pay=True)
+    await shop.hear(elder)
+    found = await compare(shop)
+    by_kind = {one["kind"]: one for one in found["findings"] if one["action"] == "REPORTED"}
+    second, paid = by_kind["second_subscription"], by_kind["paid_without_effect"]
+    assert (second["objectId"], second["accountId"]) == (younger, team)
+    assert second["says"] == (
+        f"Subscription {younger} (TEAM_PREMIUM, 199.99 USD) is ACTIVE at Stripe, and its account has another one, which"
+        " counts. A job ends this one; end it at Stripe if it stays, and refund what was paid."
+    )
+    assert f"199.99 USD were paid, and its subscription {younger} gives nothing beside the account's other one." in (
+        paid["says"]
+    )
+    assert found["run"]["reported"] == 2
+    assert told(await compare(shop)) == told(found), "until somebody has seen to it"
+    await shop.installation.execute("UPDATE invoices SET refunded_minor = paid_minor")
+    await shop.end_held(younger)
+    assert "paid_without_effect" not in {kind for kind, _, _ in told(await compare(shop))}
+
+
+async def test_money_that_came_after_the_end_is_told(shop: Shop) -> None:
+    person = await shop.person()
+    begun = await shop.active(person)
+    await stripe_subscriptions.cancel_now(shop.door, begun["stripeSubscriptionId"], key=new_key())
+    await shop.hear(begun["stripeSubscriptionId"])
+    assert "paid_without_effect" not in {kind for kind, _, _ in told(await compare(shop))}, "it was paid while it lived"
+    await shop.installation.execute("UPDATE subscriptions SET ended_at = ended_at - interval '1 day'")
+    await shop.installation.execute("UPDATE invoices SET paid_at = paid_at + interval '1 day'")
+    run = (await begin(shop), "money without effect")
+    async with shop.till.platform.database.reading() as session:
+        row = await repository.run(session, reconciling.SCOPE, run[0])
+    assert row is not None
+    [finding] = (await dict(reconciling._stages())[run[1]](shop.till.platform, row)).found
+    assert (finding.kind, finding.account_id, finding.is_healed) == ("paid_without_effect", person.id, False)
+    assert "29.99 USD were paid, and its subscription" in finding.says
+    assert "had ended by then. Nothing came of the money" in finding.says
+    await shop.installation.execute("UPDATE invoices SET stripe_subscription_id = 'sub_unknown'")
+    [finding] = (await dict(reconciling._stages())[run[1]](shop.till.platform, row)).found
+    assert "its subscription sub_unknown is not known here" in finding.says
+
+
+async def test_a_live_subscription_of_a_deleted_workspace_is_told(shop: Shop) -> None:
+    owner, team = await shop.team()
+    begun = await shop.active(owner, team)
+    await shop.installation.execute("UPDATE workspaces SET deleted_at = now() WHERE id = :id", id=UUID(team))
+    found = await compare(shop)
+    told_of = [one for one in found["findings"] if one["kind"] == "subscription_of_deleted_account"]
+    assert [(one["objectId"], one["action"]) for one in told_of] == [(begun["stripeSubscriptionId"], "REPORTED")]
+    assert "is ACTIVE at Stripe, and its workspace is deleted. End it at Stripe" in told_of[0]["says"]
+
+
 # --- runs -------------------------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from dateutil.relativedelta import relativedelta
 from sqlalchemy import text
 
 from pm_api.core.actor import Actor, ActorKind, UserScope
@@ -18,6 +17,7 @@ from pm_api.domains.billing import paid_credits
 from pm_api.domains.billing.jobs import follow_refunds
 from pm_api.integrations.stripe import StripeRefund, payments
 from pm_api.integrations.stripe import refunds as stripe_refunds
+from tests.conftest import Person
 from tests.domains.billing.bills import (
     DISPUTES,
     FREE,
@@ -183,25 +183,6 @@ async def test_a_refunded_plan_gives_back_its_periods_credits(shop: Shop) -> Non
     assert (await shop.shown(owner, team))["status"] == "ACTIVE"
 
 
-async def test_a_refund_between_a_months_beginning_and_its_credits(shop: Shop) -> None:
-    """A yearly plan's month has just begun, and the job that brings its credits has not come yet."""
-    owner, team = await shop.team()
-    begun = await shop.active(owner, team, billingInterval="YEARLY")
-    [shown] = await bills(owner, workspaceId=team)
-    start = datetime.fromisoformat(begun["currentPeriodStart"])
-    await shop.move_to(start + relativedelta(months=1, minutes=2))
-    await refunded(shop, invoiceId=shown["id"])
-    assert await shop.credits(team) == 0
-    context = JobContext(shop.till.platform, "test")
-    await grant_due_months(context)
-    assert await shop.credits(team) == 500
-    await shop.move(minutes=15)
-    await sweep(shop)
-    assert await shop.credits(team) == 0
-    [(due,)] = await shop.rows("SELECT credits_due_at FROM refunds")
-    assert due > start + relativedelta(months=2)
-
-
 async def test_credits_that_ran_out_unused_are_not_owed(shop: Shop) -> None:
     """The first month is refunded in the second: only what was spent of it is owed."""
     owner, team = await shop.team()
@@ -231,6 +212,49 @@ async def test_a_refunded_change_of_plan_gives_back_what_it_brought(shop: Shop) 
     assert await shop.credits(team) == before
     [_, untouched] = await bills(owner, workspaceId=team)
     assert (untouched["id"], untouched["status"]) == (first["id"], "PAID")
+
+
+async def test_a_refunded_month_leaves_the_year_that_replaced_it(shop: Shop) -> None:
+    """Its lots began within the month, but the year's invoice paid for them."""
+    person = await shop.person()
+    await shop.active(person)
+    await shop.move(days=10)
+    await shop.done(person, "PUT", SUBSCRIPTION, plan="INDIVIDUAL_PRO", billingInterval="YEARLY")
+    assert await shop.credits(None, person) == 100
+    year, month = await bills(person)
+    await refunded(shop, invoiceId=month["id"])
+    assert await shop.credits(None, person) == 100
+    assert await ledger(shop, person.id) == (100, 0)
+    await refunded(shop, invoiceId=year["id"])
+    assert await shop.credits(None, person) == 0
+
+
+async def test_a_year_that_is_refunded_whole_brings_no_further_months(shop: Shop) -> None:
+    """Nothing comes and goes again each month; should the refund fail after all, the months come again."""
+    person, other = await shop.person(), await shop.person()
+    for one in (person, other):
+        await shop.active(one, billingInterval="YEARLY")
+    [bill], [half] = await bills(person), await bills(other)
+    made = await refunded(shop, invoiceId=bill["id"])
+    await refunded(shop, invoiceId=half["id"], amount=half["amountPaid"] // 2)
+    assert (await shop.credits(None, person), await shop.credits(None, other)) == (0, 50)
+    before = await lines(shop, person)
+    for _ in range(2):
+        await shop.move(days=31)
+        await grant_due_months(JobContext(shop.till.platform, "test"))
+        await shop.move(minutes=20)
+        await sweep(shop)
+        assert await shop.credits(None, other) == 50, "in proportion, as before"
+    assert await lines(shop, person) == before, "nothing came, and nothing was taken"
+    assert len(await shop.notices(person, "billing.refund")) == 1
+
+    await shop.control("POST", f"/refunds/{made['stripeRefundId']}/fail")
+    await tell(shop, "refund.failed", made["stripeRefundId"])
+    await grant_due_months(JobContext(shop.till.platform, "test"))
+    assert await shop.credits(None, person) == 100, "the month that runs"
+    await shop.move(days=31)
+    await grant_due_months(JobContext(shop.till.platform, "test"))
+    assert await shop.credits(None, person) == 100
 
 
 # --- disputes ---------------------------------------------------------------------------------------------------
@@ -311,7 +335,7 @@ async def test_an_operator_gives_a_checkouts_money_back(shop: Shop) -> None:
     answer = await operate(shop, "POST", REFUNDS, key=key, **body)
     assert answer.status_code == 201, answer.text
     made = answer.json()["refund"]
-    assert (made["amount"], made["status"], made["reason"]) == (HALF, "SUCCEEDED", "duplicate")
+    assert (made["amount"], made["status"], made["reason"]) == (HALF, "SUCCEEDED", "DUPLICATE")
     assert made["requestedBy"] == "admin_key"
     [shown] = await bills(buyer)
     assert (made["invoiceId"], shown["amountRefunded"]) == (shown["id"], HALF)
@@ -424,6 +448,13 @@ async def at_stripe(shop: Shop, payment_intent_id: str | None) -> list[StripeRef
     payment = await payments.retrieve(shop.door, payment_intent_id or "")
     assert payment.charge_id is not None
     return list((await stripe_refunds.list_of_charge(shop.door, payment.charge_id)).items)
+
+
+async def lines(shop: Shop, person: Person) -> list[tuple[Any, ...]]:
+    """What has come to an account's ledger and was taken from it; what ran out is not among it."""
+    return await shop.rows(
+        "SELECT seq FROM credit_entries WHERE account_id = :id AND type <> 'EXPIRY' ORDER BY seq", id=person.id
+    )
 
 
 async def sweep(shop: Shop) -> None:

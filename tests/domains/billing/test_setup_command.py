@@ -36,7 +36,7 @@ def test_an_empty_account_is_set_up_once(environment: dict[str, str]) -> None:
     assert code == 0
     assert "made: price team_standard_yearly at 99990 USD minor units\n" in said
     assert "PM_STRIPE_WEBHOOK_SECRET=whsec_" in said
-    assert "taken over: PACK XL: price is not set here and 2999 at Stripe.\n" in said
+    assert "taken over: PACK XL: price was not set here and is 2999 now, as at Stripe.\n" in said
     code, said = invoke(environment, "billing", "setup-stripe")
     assert (code, said.startswith("Stripe's account has all that is needed")) == (0, True), said
     code, said = invoke(environment, "doctor")

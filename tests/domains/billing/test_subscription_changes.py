@@ -87,6 +87,11 @@ async def test_a_quote_is_carried_out_to_the_cent_and_to_the_credit(shop: Shop) 
     assert (await shop.standing(team)).plan is Plan.TEAM_PREMIUM
     [told] = await shop.notices(owner, "billing.plan_changed")
     assert (told["data"]["previousPlan"], told["data"]["plan"]) == ("TEAM_STANDARD", "TEAM_PREMIUM")
+    assert (told["data"]["amount"], told["data"]["price"]) == (invoice.amount_paid, PREMIUM)
+    assert told["data"]["number"] == invoice.number
+    assert told["body"].endswith(
+        f"{money(invoice.amount_paid, 'USD')} were charged for the change now (invoice {invoice.number})."
+    )
     # However often it is told.
     for _ in range(2):
         await shop.hear(found["stripeSubscriptionId"])

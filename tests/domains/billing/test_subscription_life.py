@@ -59,6 +59,17 @@ async def test_a_subscription_is_paid_renewed_and_told_of(shop: Shop) -> None:
     assert told["data"]["credits"] == 500
     assert told["data"]["nextPaymentAt"] == renewed["currentPeriodEnd"]
     assert "99.99 USD" in told["title"]
+    number = (await shop.picture(first["stripeSubscriptionId"])).invoices[-1].number
+    assert number is not None
+    assert f"(invoice {number})" in told["body"]
+    # Somebody with several workspaces sees which one, and gets to its bills.
+    [(name,)] = await shop.rows("SELECT name FROM workspaces WHERE id = :id", id=UUID(team))
+    assert (told["data"]["workspaceName"], told["body"].startswith(f"{name}: ")) == (name, True)
+    [(link, reason)] = await shop.rows(
+        "SELECT link, reason FROM notifications WHERE user_id = :id AND type = 'billing.renewed'", id=owner.id
+    )
+    assert link == f"/dashboard/billing?workspaceId={team}"
+    assert reason == f"You manage the plan and the bills of {name}."
 
 
 async def test_the_same_picture_any_number_of_times_grants_once(shop: Shop) -> None:

@@ -166,7 +166,7 @@ async def cut_off(shop: Shop, person: Person, method: str, path: str, **request:
     """Stripe has done it, and we never came to write it down."""
     await shop.till.stripe.fail(status=500, times=99, pathPrefix="/v1/invoices", method="GET")
     lost = await shop.send(person, method, path, **request)
-    assert (lost.status_code, lost.json()["code"]) == (503, "outcome_unknown"), lost.text
+    assert (lost.status_code, lost.json()["code"]) == (503, "payment_provider_unavailable"), lost.text
     await shop.till.stripe.heal()
 
 
@@ -212,7 +212,7 @@ async def test_what_never_got_to_stripe_is_given_up_and_its_trial_with_it(shop: 
     body = {"plan": "TEAM_STANDARD", "workspaceId": team, "paymentMethodId": card}
     await shop.till.stripe.fail(status=500, times=9, pathPrefix="/v1/subscriptions", method="POST")
     lost = await shop.send(owner, "POST", SUBSCRIPTIONS, **body)
-    assert lost.json()["code"] == "outcome_unknown"
+    assert lost.json()["code"] == "payment_provider_unavailable"
     await shop.till.stripe.heal()
     assert await shop.rows("SELECT count(*) FROM trial_claims") == [(1,)]
     await flows.sweep(shop.till.platform)

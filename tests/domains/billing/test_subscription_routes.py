@@ -258,7 +258,7 @@ async def test_while_stripe_is_away_nothing_is_known_and_the_same_key_hears_it(s
     key = new_key()
     await shop.till.stripe.fail(status=500, times=9, pathPrefix="/v1/subscriptions", method="POST", actThenFail=True)
     lost = await shop.send(owner, "POST", SUBSCRIPTIONS, key=key, **body)
-    assert (lost.status_code, lost.json()["code"]) == (503, "outcome_unknown")
+    assert (lost.status_code, lost.json()["code"]) == (503, "payment_provider_unavailable")
     # It may have gone through, so nobody else begins another one.
     assert await shop.refused(owner, "POST", SUBSCRIPTIONS, **body) == (409, "change_in_progress")
     await shop.till.stripe.heal()

@@ -7,12 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from pm_api.core.errors import NotFound
-from pm_api.core.flows import OutcomeUnknown
 from pm_api.core.jobs import JobContext
 from pm_api.domains.payments import customers
 from pm_api.domains.payments.customers import CREATE_CUSTOMER, CreateCustomer
 from pm_api.entitlements.enums import AccountType
-from pm_api.integrations.stripe import StripeCustomer, StripeDoor
+from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeCustomer, StripeDoor
 from pm_api.integrations.stripe import customers as at_stripe
 from pm_api.operations.jobs import sweep_flows
 from tests.conftest import Person, register
@@ -59,9 +58,12 @@ async def rows(till: Till, account_id: UUID) -> list[str]:
 
 
 async def test_a_race_of_twenty_makes_one_customer(till: Till, person: Person) -> None:
-    made = await asyncio.gather(*(customers.ensure(till.platform, AccountType.USER, person.id) for _ in range(20)))
+    asked = (customers.ensure(till.platform, AccountType.USER, person.id) for _ in range(20))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
     [there] = await with_address(till, person.email)
-    assert set(made) == {there.id} == set(await rows(till, person.id))
+    # On a slow machine some give up waiting for the one that makes it.
+    assert {one for one in answers if not isinstance(one, PaymentProviderUnavailable)} == {there.id}
+    assert set(await rows(till, person.id)) == {there.id}
     assert await customers.ensure(till.platform, AccountType.USER, person.id) == there.id
 
 
@@ -110,7 +112,7 @@ async def test_a_death_between_stripes_answer_and_the_commit_leaves_one(
 
 async def test_a_failure_that_made_one_all_the_same_is_found(till: Till, person: Person) -> None:
     await till.stripe.fail(pathPrefix=CUSTOMERS, method="POST", status=500, actThenFail=True, times=1)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(PaymentProviderUnavailable):
         await customers.ensure(till.platform, AccountType.USER, person.id)
     made = await customers.ensure(till.platform, AccountType.USER, person.id)
     assert [one.id for one in await with_address(till, person.email)] == [made]

@@ -21,7 +21,6 @@ from pm_api.core.flows.kinds import (
     ChangeInProgress,
     FlowKind,
     FlowView,
-    OutcomeUnknown,
     RequestKey,
     register,
 )
@@ -35,7 +34,6 @@ __all__ = [
     "ChangeInProgress",
     "FlowKind",
     "FlowView",
-    "OutcomeUnknown",
     "RequestKey",
     "flow_key",
     "forget_old",

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.errors import ApiError, Conflict, IdempotencyKeyRequired, Unavailable
+from pm_api.core.errors import ApiError, Conflict, IdempotencyKeyRequired
 from pm_api.core.flows.records import Place
 from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey
 from pm_api.core.platform import Platform
@@ -24,21 +24,11 @@ class ChangeInProgress(Conflict):
         super().__init__(detail, headers={"Retry-After": "2"}, **arguments)
 
 
-class OutcomeUnknown(Unavailable):
-    """The provider did not say what became of this. It may still have gone through.
-
-    Repeat the request with the same Idempotency-Key: it is done once, and the answer tells how it ended.
-    """
-
-    code = "outcome_unknown"
-
-
 FLOW_PROBLEMS: Final[tuple[type[ApiError], ...]] = (
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
     InvalidIdempotencyKey,
     IdempotencyInProgress,
-    OutcomeUnknown,
 )
 """What every route that runs a flow may answer; with `exclusive` also ChangeInProgress."""
 

@@ -105,8 +105,8 @@ async def run(
     id: it checks under locks, writes the intent and returns the parameters.
 
     Raises what begin, act or settle refuse with; IdempotencyKeyReused, IdempotencyInProgress, ChangeInProgress while
-    another open flow has the same `exclusive` text; OutcomeUnknown when the provider did not answer. A caller who
-    goes away does not stop it.
+    another open flow has the same `exclusive` text; the provider's own Unavailable when it did not answer. A caller
+    who goes away does not stop it.
     """
     if KINDS.get(kind.name) is not kind:
         raise TypeError(f"the kind of flow {kind.name!r} is not registered")

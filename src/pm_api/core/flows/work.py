@@ -16,7 +16,7 @@ from pm_api.core import telemetry, wire
 from pm_api.core.db import BEFORE_COMMIT
 from pm_api.core.errors import ApiError, Unavailable
 from pm_api.core.flows import records
-from pm_api.core.flows.kinds import KINDS, FlowKind, FlowView, OutcomeUnknown
+from pm_api.core.flows.kinds import KINDS, FlowKind, FlowView
 from pm_api.core.flows.records import ABANDONED, DONE, REFUSED, Place
 from pm_api.core.idempotency import (
     POLL_S,
@@ -31,6 +31,10 @@ from pm_api.core.problem import problem_response
 from pm_api.core.tables import FlowRecord
 
 UNHEARD_RETRY_S: Final = 5
+UNHEARD: Final = (
+    "The provider did not say what became of this: it may still have gone through. Repeat the request with the same "
+    "Idempotency-Key: it is done once, and the answer tells how it ended."
+)
 
 _log = structlog.get_logger(__name__)
 _working: set["asyncio.Task[Response]"] = set()
@@ -97,7 +101,7 @@ async def _at_the_provider(platform: Platform, held: Held) -> Any:
             await let_go(platform, held, attempt=held.view.attempt + writes.failed_there)
             telemetry.FLOWS.labels(held.kind.name, "left_open").inc()
             if isinstance(error, Unavailable):
-                raise OutcomeUnknown(retry_after_s=UNHEARD_RETRY_S) from error
+                raise type(error)(UNHEARD, retry_after_s=UNHEARD_RETRY_S) from error
             raise
 
 

@@ -95,7 +95,7 @@ async def claw_back(
 ) -> ClawedBack:
     """Bring the account in line with what is refunded of a purchase in all (`refunded_minor` of `paid_minor`, minor
     units); repeated and late events change nothing. Less than before only counts with `reinstate` (a dispute won).
-    With `forgive_expired` what ran out unused is not owed: it was of no use to anybody.
+    With `forgive_expired` what ran out unused lessens what is owed: it was of no use to anybody.
     Takes locks: call it with no credit account locked. Raises PurchaseNotGranted, ClawBackBusy.
     """
     if paid_minor <= 0 or refunded_minor < 0:
@@ -129,10 +129,13 @@ async def claw_back(
 
 
 def _demanded(lot: BoughtLot, refunded: Refunded) -> int:
-    """A lot's share of what is refunded, rounded up: half a credit cannot be kept."""
-    share = -(-lot.amount * refunded.refunded_minor // refunded.paid_minor)
-    most = lot.amount - lot.expired if refunded.forgive_expired else lot.amount
-    return min(most, share)
+    """A lot's share of what is refunded, rounded up: half a credit cannot be kept. What ran out unused counts as
+    brought back, so that it does not matter whether the refund or the end was heard of first.
+    """
+    share = min(lot.amount, -(-lot.amount * refunded.refunded_minor // refunded.paid_minor))
+    if not refunded.forgive_expired:
+        return share
+    return min(lot.taken, share) + max(0, share - lot.taken - lot.expired)
 
 
 async def lots_of(session: AsyncSession, account_id: UUID, source_type: str, reference: str) -> list[str]:

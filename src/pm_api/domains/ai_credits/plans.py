@@ -201,6 +201,23 @@ async def grant_due_months(session: AsyncSession, platform: Platform, due: Seque
     return len(months)
 
 
+async def bring_months(
+    session: AsyncSession, platform: Platform, account_id: UUID, starts_at: datetime, *, wanted: bool
+) -> None:
+    """Whether further months come of the yearly plan that began at `starts_at`, if the account is still on it: none
+    once it is refunded whole; from the month that runs on when it is not after all.
+    """
+    await repository.lock_account(session, account_id)
+    plan = await repository.plan_of(session, account_id)
+    if plan is None or not plan.yearly or plan.starts_at != starts_at:
+        return
+    if not wanted:
+        plan.next_grant_at = None
+    elif plan.next_grant_at is None and platform.clock.now() < plan.ends_at:
+        plan.next_grant_at = platform.clock.now()  # a month that came before comes once
+    await session.flush()
+
+
 async def change_plan(
     session: AsyncSession,
     platform: Platform,

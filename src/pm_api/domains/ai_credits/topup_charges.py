@@ -23,6 +23,7 @@ from pm_api.domains.ai_credits.models.topups import CreditAutoTopUp
 from pm_api.domains.ai_credits.repository import alerts as figures
 from pm_api.domains.ai_credits.repository import pools as pool_rows
 from pm_api.domains.ai_credits.repository import topups as repository
+from pm_api.domains.ai_credits.repository.alerts import Standing
 from pm_api.domains.ai_credits.topups import LOOK_AT_TOPUP, AccountLow
 from pm_api.identity import repository as identity
 
@@ -90,7 +91,7 @@ async def reserve(
     now, pack = platform.clock.now(), offer.pack
     if row is None or row.pack != pack.name or row.currency != pack.currency or not pack.price_minor:
         raise NotDue(Why.NOT_WANTED)
-    _check(row, pack.price_minor, await _available(session, account_id, now), now)
+    _check(row, pack.price_minor, (await figures.standings(session, [account_id], now))[account_id], now)
     month = topups.month_to_count(topups.state_of(row), now)
     await topups.change_state(
         session, platform, account_id, lambda state: topups.count(state, pack.price_minor or 0, month)
@@ -98,22 +99,18 @@ async def reserve(
     return Reserved(pack.name, pack.version, pack.price_minor, pack.currency, month)
 
 
-def _check(row: CreditAutoTopUp, price_minor: int, available: int, now: datetime) -> None:
+def _check(row: CreditAutoTopUp, price_minor: int, standing: Standing, now: datetime) -> None:
     """`topups.due`, with the reason why not."""
     settings = topups.Settings(row.enabled, row.threshold, row.monthly_cap_minor, price_minor)
     state = topups.state_of(row)
-    if topups.due(settings, state, available, now):
+    if topups.due(settings, state, standing.available, now, standing.debt):
         return
-    if not row.enabled or topups.why_disarmed(state) is not None:
+    if not row.enabled or topups.why_disarmed(state, standing.debt) is not None:
         raise NotDue(Why.NOT_WANTED)
-    if available >= row.threshold:
+    if standing.available >= row.threshold:
         raise NotDue(Why.NOT_LOW)
     waiting = state.next_attempt_at is not None and now < state.next_attempt_at
     raise NotDue(Why.WAITING if waiting else Why.CAP_REACHED)
-
-
-async def _available(session: AsyncSession, account_id: UUID, now: datetime) -> int:
-    return (await figures.standings(session, [account_id], now))[account_id].available
 
 
 async def look_at_low(
@@ -129,7 +126,7 @@ async def look_at_low(
     accounts = await figures.standings(session, [row.account_id for row in rows], now)
     for row in rows:
         account = accounts[row.account_id]
-        if account.available < row.threshold:
+        if account.available < row.threshold and not account.debt:
             kind = AccountKind.USER if account.user_id is not None else AccountKind.WORKSPACE
             low = AccountLow(account_kind=kind, account_id=row.account_id)
             await enqueue(session, LOOK_AT_TOPUP, low, dedupe_key=f"topup:{row.account_id}")

@@ -34,6 +34,8 @@ BACKOFF: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """How long to wait after the first, second, third declined payment in a row. The next one disarms."""
 CARD_DECLINED: Final = "card_declined"
 NO_PAYMENT_METHOD: Final = "NO_PAYMENT_METHOD"
+OWES_CREDITS: Final = "OWES_CREDITS"
+PAYMENT_DISPUTED: Final = "PAYMENT_DISPUTED"
 
 
 class AccountLow(BaseModel):
@@ -82,19 +84,25 @@ def spent_this_month(state: State, now: datetime) -> int:
     return state.spent_minor if state.spent_month is not None and state.spent_month >= month_of(now) else 0
 
 
-def why_disarmed(state: State) -> str | None:
-    """Why nothing may be bought however low the credits are; None while nothing stands against it."""
-    return state.disarmed_reason or (None if state.payment_method_ready else NO_PAYMENT_METHOD)
+def why_disarmed(state: State, debt: int = 0) -> str | None:
+    """Why nothing may be bought however low the credits are; None while nothing stands against it. What is bought
+    while credits are owed pays them off and is never there to be used: it would be bought again and again.
+    """
+    if state.disarmed_reason is not None:
+        return state.disarmed_reason
+    if not state.payment_method_ready:
+        return NO_PAYMENT_METHOD
+    return OWES_CREDITS if debt > 0 else None
 
 
-def due(settings: Settings, state: State, available: int, now: datetime) -> bool:
-    """Whether the pack is to be bought now: wanted, with something to charge, not stopped, below the threshold, not
-    waiting after a declined payment, and within the month's cap with this purchase.
+def due(settings: Settings, state: State, available: int, now: datetime, debt: int = 0) -> bool:
+    """Whether the pack is to be bought now: wanted, with something to charge, not stopped, nothing owed, below the
+    threshold, not waiting after a declined payment, and within the month's cap with this purchase.
     """
     waiting = state.next_attempt_at is not None and now < state.next_attempt_at
     return (
         settings.enabled
-        and why_disarmed(state) is None
+        and why_disarmed(state, debt) is None
         and not waiting
         and available < settings.threshold
         and spent_this_month(state, now) + settings.price_minor <= settings.monthly_cap_minor
@@ -108,6 +116,11 @@ def after_failure(state: State, now: datetime, reason: str = CARD_DECLINED) -> S
     if failures > len(BACKOFF):
         return replace(failed, next_attempt_at=None, disarmed_reason=reason)
     return replace(failed, next_attempt_at=now + BACKOFF[failures - 1])
+
+
+def after_lost_dispute(state: State) -> State:
+    """Whoever owns the card says it was not theirs to pay: it is not charged again, there has to be a new one."""
+    return replace(state, next_attempt_at=None, disarmed_reason=PAYMENT_DISPUTED)
 
 
 def month_to_count(state: State, now: datetime) -> date:
@@ -156,7 +169,9 @@ def without_payment_method(state: State) -> State:
 async def read(session: AsyncSession, platform: Platform, scope: AccountScope) -> AutoTopUpRead:
     """An account's settings and how it has gone."""
     account_id = accounts.account_id_of(scope)
-    return _read(account_id, await repository.settings_of(session, account_id), platform.clock.now())
+    account = await accounts.account(session, scope)
+    row = await repository.settings_of(session, account_id)
+    return _read(account_id, row, platform.clock.now(), account.debt if account else 0)
 
 
 async def put(
@@ -211,7 +226,7 @@ async def put(
     # Who keeps the payment methods says whether there is one, and buys at once for an account that is low already.
     kind = AccountKind.WORKSPACE if isinstance(scope, WorkspaceScope) else AccountKind.USER
     await enqueue(session, LOOK_AT_TOPUP, AccountLow(account_kind=kind, account_id=account.id))
-    return _read(account.id, row, now)
+    return _read(account.id, row, now, account.debt)
 
 
 async def change_state(
@@ -251,7 +266,7 @@ def state_of(row: CreditAutoTopUp) -> State:
     )
 
 
-def _read(account_id: UUID, row: CreditAutoTopUp | None, now: datetime) -> AutoTopUpRead:
+def _read(account_id: UUID, row: CreditAutoTopUp | None, now: datetime, debt: int) -> AutoTopUpRead:
     state = state_of(row) if row else State()
     return AutoTopUpRead(
         account_id=account_id,
@@ -261,12 +276,12 @@ def _read(account_id: UUID, row: CreditAutoTopUp | None, now: datetime) -> AutoT
         monthly_cap=row.monthly_cap_minor if row else None,
         currency=row.currency if row else None,
         state=AutoTopUpState(
-            armed=row is not None and row.enabled and why_disarmed(state) is None,
+            armed=row is not None and row.enabled and why_disarmed(state, debt) is None,
             failures=state.failures,
             last_failure_at=state.last_failure_at,
             next_attempt_at=state.next_attempt_at,
             spent_this_month=spent_this_month(state, now),
-            disarmed_reason=why_disarmed(state),
+            disarmed_reason=why_disarmed(state, debt),
         ),
         version=row.version if row else 0,
     )

@@ -48,6 +48,14 @@ def one_change_at_a_time(account: Account) -> str:
     return f"subscription:{account[1]}"
 
 
+async def is_deleted(session: AsyncSession, account: Account) -> bool:
+    """Whether it is a workspace that was deleted. Asked under the account's lock."""
+    if account[0] is not AccountType.WORKSPACE:
+        return False
+    workspace = await identity.lock_workspace(session, account[1])
+    return workspace is None or workspace.deleted_at is not None
+
+
 async def lock(session: AsyncSession, account: Account, *, gone_too: bool = False) -> None:
     """The account's first lock, which seats are taken under too; raises NotFound, also for a deleted workspace unless
     those count too.

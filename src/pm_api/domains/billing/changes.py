@@ -67,7 +67,7 @@ async def sellable(session: AsyncSession, account: Account, plan: Plan, interval
     if plan is Plan.ENTERPRISE:
         raise ContactSales
     if not plans.fits(await entitlements.terms_of(session, plan), account[0]):
-        raise PlanNotForAccount(f"{plan} is no plan for a {account[0].lower()}.")
+        raise PlanNotForAccount(plans.unfit(plan, account[0]))
     return await prices.price_of(session, plan, interval)
 
 
@@ -94,17 +94,21 @@ async def decide(
     row: Subscription,
     wanted: tuple[Plan, BillingInterval | None],
 ) -> Change:
-    """What a wish comes to. Raises what `sellable` raises, and PlanUnchanged."""
+    """What a wish comes to; to wish for what there is undoes what is scheduled. Raises what `sellable` raises, and
+    PlanUnchanged.
+    """
     plan, interval = wanted[0], wanted[1] or BillingInterval(row.billing_interval)
-    new = await sellable(session, account, plan, interval)
     old = await subscriptions.plan_price(session, row.stripe_price_id)
-    if (plan, interval) in ((row.plan, row.billing_interval), (row.upcoming_plan, row.upcoming_interval)):
+    undoes = row.upcoming_price_id is not None and (plan, interval) == (row.plan, row.billing_interval)
+    new = old if undoes else await sellable(session, account, plan, interval)
+    is_there = (plan, interval) in ((row.plan, row.billing_interval), (row.upcoming_plan, row.upcoming_interval))
+    if is_there and not undoes:
         raise PlanUnchanged
     sizes = [(await entitlements.terms_of(session, one.plan)).position for one in (old, new)]
     kind = kind_of(sizes[0], sizes[1], old.interval, new.interval)
     now = platform.clock.now().replace(microsecond=0)
     start, end = row.current_period_start, row.current_period_end
-    is_paid = kind is ChangeKind.UPGRADE and row.status != SubscriptionStatus.TRIALING
+    is_paid = kind is ChangeKind.UPGRADE and not undoes and row.status != SubscriptionStatus.TRIALING
     return Change(
         kind=kind,
         subscription_id=row.id,

@@ -14,7 +14,7 @@ from pm_api.domains.ai_credits import catalogue
 from pm_api.domains.billing import accounts, changes, prices, return_urls, subscriptions, trials
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import BillingInterval
-from pm_api.domains.billing.errors import SubscriptionExists
+from pm_api.domains.billing.errors import BESIDE_A_CONTRACT, SubscriptionExists
 from pm_api.domains.billing.flows.checkouts import OPEN_CHECKOUT, pinned
 from pm_api.domains.billing.flows.subscription_answers import pinned as pinned_of
 from pm_api.domains.billing.repository import contracts as contract_repository
@@ -136,7 +136,7 @@ async def _plan(
         raise SubscriptionExists
     now = platform.clock.now()
     if await contract_repository.current(session, subscriptions.SCOPE, account[1], now) is not None:
-        raise SubscriptionExists
+        raise SubscriptionExists(BESIDE_A_CONTRACT)
     item = Item(
         CheckoutItem.PLAN,
         price.plan,

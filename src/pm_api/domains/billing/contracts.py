@@ -21,6 +21,7 @@ from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.domains.ai_credits.errors import BalanceLimitExceeded
 from pm_api.domains.ai_credits.plans import PlanPeriod
+from pm_api.domains.ai_credits.sweeping import is_nobodys_fault
 from pm_api.domains.billing import accounts, plans, subscriptions
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import ContractStatus
@@ -72,7 +73,7 @@ async def put(
     """
     terms = await entitlements.terms_of(session, wanted.plan)
     if not plans.fits(terms, account[0]):
-        raise PlanNotForAccount(f"{wanted.plan} is no plan for a {account[0].lower()}.")
+        raise PlanNotForAccount(plans.unfit(wanted.plan, account[0]))
     await accounts.lock(session, account)
     now = platform.clock.now()
     last = await _settled(session, platform, scope, account[1])
@@ -147,6 +148,10 @@ async def settle_due(platform: Platform, limit: int) -> None:
                 await _settle(platform, (AccountType(one.account_kind), one.account_id))
             except ApiError as refused:
                 _log.warning("contract_not_settled", contract_id=str(one.id), code=refused.code)
+            except Exception as failure:
+                if is_nobodys_fault(failure):
+                    raise
+                _log.exception("contract_not_settled", contract_id=str(one.id))
         if len(due) < limit:
             return
         after = due[-1].id

@@ -143,9 +143,11 @@ def _about(unpaid: Invoice | None) -> dict[str, object]:
         return {}
     return {
         "invoiceId": str(unpaid.id),
+        "number": unpaid.number,
         "amount": unpaid.due_minor,
         "currency": unpaid.currency,
         "hostedUrl": unpaid.hosted_url,
+        **({"action": "Pay the invoice"} if unpaid.hosted_url else {}),
     }
 
 

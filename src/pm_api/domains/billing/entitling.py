@@ -17,7 +17,7 @@ from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import BillingInterval, SubscriptionStatus
 from pm_api.domains.billing.invoices import PaidInvoice
 from pm_api.domains.billing.models.subscriptions import LIVE, Subscription
-from pm_api.domains.billing.paid_periods import FIRST, RENEWAL, Step, StepKind, steps, trial_credits
+from pm_api.domains.billing.paid_periods import FIRST, RENEWAL, Step, StepKind, after_the_end, steps, trial_credits
 from pm_api.domains.billing.prices import PlanPrice
 from pm_api.domains.billing.understanding import EventNotUnderstood
 from pm_api.entitlements import service as entitlements
@@ -36,20 +36,36 @@ _GIVING: Final = {
 
 
 async def derive(
-    session: AsyncSession, platform: Platform, owner: Account, row: Subscription, *, as_of: datetime, outlived: bool
+    session: AsyncSession,
+    platform: Platform,
+    owner: Account,
+    row: Subscription,
+    *,
+    as_of: datetime,
+    outlived: bool,
+    trial_stands: bool = True,
 ) -> None:
     """Bring limits, credits and notices in line with a subscription that is not held. With `outlived` the account
-    lives by something else already: nothing of that is touched. Raises EventNotUnderstood.
+    lives by something else already: nothing of that is touched. A trial that does not stand gives nothing. Raises
+    EventNotUnderstood.
     """
     now = platform.clock.now()
-    paid = await invoices.paid_of(session, row.stripe_subscription_id)
+    paid = []
+    for one in await invoices.paid_of(session, row.stripe_subscription_id):
+        if after_the_end(one.paid_at, row.ended_at):
+            await subscription_notices.tell_paid_after_the_end(session, platform, owner, row, one)
+        else:
+            paid.append(one)
     ahead = [step for step in steps(paid, await _known_prices(session, paid, now)) if step.ends_at > now]
+    if not trial_stands:
+        ahead = [step for step in ahead if step.kind is not StepKind.TRIAL]
+    gives = trial_stands or row.status != SubscriptionStatus.TRIALING
     if not outlived:
         for step in ahead:
             await _bring(session, platform, owner, step)
-    await _limit(session, platform, owner, row, as_of=as_of)
+    await _limit(session, platform, owner, row, as_of=as_of, gives=gives)
     if not outlived:
-        await end_credits_if_over(session, platform, row)
+        await end_credits_if_over(session, platform, row, gives=gives)
     await session.flush()
     await subscription_notices.tell(session, platform, owner, row, ahead)
 
@@ -121,9 +137,9 @@ async def _bring(session: AsyncSession, platform: Platform, owner: Account, step
 
 
 async def _limit(
-    session: AsyncSession, platform: Platform, owner: Account, row: Subscription, *, as_of: datetime
+    session: AsyncSession, platform: Platform, owner: Account, row: Subscription, *, as_of: datetime, gives: bool
 ) -> None:
-    status = _GIVING.get(SubscriptionStatus(row.status))
+    status = _GIVING.get(SubscriptionStatus(row.status)) if gives else None
     if status is None:
         await entitlements.end(session, platform, owner[1], source=Source.SUBSCRIPTION, source_id=row.id, as_of=as_of)
         return
@@ -151,11 +167,13 @@ async def _limit(
     )
 
 
-async def end_credits_if_over(session: AsyncSession, platform: Platform, row: Subscription) -> None:
+async def end_credits_if_over(
+    session: AsyncSession, platform: Platform, row: Subscription, *, gives: bool = True
+) -> None:
     """No further credits come while nothing is given; what is there stays until it expires. A wallet falls back to
-    the free plan's. Whoever pays later after all gets the period's.
+    the free plan's. Whoever pays later after all, while it lives, gets the period's.
     """
-    over = row.status not in LIVE or row.status in (SubscriptionStatus.UNPAID, SubscriptionStatus.PAUSED)
+    over = not gives or row.status not in LIVE or row.status in (SubscriptionStatus.UNPAID, SubscriptionStatus.PAUSED)
     if row.status == SubscriptionStatus.PAST_DUE and row.grace_ends_at is not None:
         over = row.grace_ends_at <= platform.clock.now()
     if over and row.began_at is not None:

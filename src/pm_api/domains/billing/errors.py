@@ -1,6 +1,13 @@
 """Refusals of billing."""
 
-from pm_api.core.errors import Conflict, NotFound, Unprocessable
+from typing import Final
+
+from pm_api.core.errors import Conflict, NotFound, PaymentRequired, Unprocessable
+
+BESIDE_A_CONTRACT: Final = (
+    "This account has a contract, which runs or is to begin and takes the place of a subscription. It cannot be "
+    "ended here: write to sales."
+)
 
 
 class PlanNotForAccount(Unprocessable):
@@ -226,3 +233,22 @@ class InvalidWindow(Unprocessable):
     """The window of time must end after it begins, and be no longer than 366 days."""
 
     code = "invalid_window"
+
+
+class SubscriptionIncomplete(Conflict):
+    """Another subscription waits for its first payment. Pay it, or cancel it first to begin this one.
+
+    It is of another plan or interval, or has another promotion code. The same request again answers it with its
+    `clientSecret`; `POST /api/billing/subscription/cancel` ends it, and nothing of it was charged.
+    """
+
+    code = "subscription_incomplete"
+
+
+class BankDeclined(PaymentRequired):
+    """The bank declined this card; `declineCode` is its reason, where it tells one. Nothing was charged or begun.
+
+    Try another payment method.
+    """
+
+    code = "card_declined"

@@ -5,7 +5,7 @@ the calendar months in which usage was counted; those give way where a plan bega
 belongs to the period in which it was issued.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -83,16 +83,27 @@ async def _periods(session: AsyncSession, scope: AccountScope, now: datetime) ->
 
 
 async def _billed(session: AsyncSession, scope: AccountScope, now: datetime) -> list[_Period]:
-    """Of two that begin at once (a trial that was ended by a payment) the one that cost more counts."""
+    """Of two that begin at once (a trial that was ended by a payment) the one that cost more counts. A plan that was
+    gone up to within a period is what was paid for in it, whatever the period began and the next one begins with.
+    """
     rows = await invoice_rows.billed_periods(session, scope, ended_by=now, limit=MOST_PERIODS)
-    sold = {price_id: await prices.plan_of(session, price_id) for price_id in {row.price_id for row in rows}}
+    dearer = await invoice_rows.dearer_prices(session, scope, ended_by=now, limit=MOST_PERIODS)
+    named = {row.price_id for row in (*rows, *dearer)}
+    sold = {price_id: await prices.plan_of(session, price_id) for price_id in named}
     found: dict[datetime, _Period] = {}
     for row in rows:
         price = sold[row.price_id]
         if price is not None:
             found[row.starts_at] = _Period(price.plan, price.interval, row.starts_at, row.ends_at)
     ordered = sorted(found.values(), key=lambda one: one.starts_at)
-    return [_cut(one, ordered[number : number + 1]) for number, one in enumerate(ordered, start=1)]
+    periods = [_cut(one, ordered[number : number + 1]) for number, one in enumerate(ordered, start=1)]
+    changes = [(row.starts_at, price.plan) for row in dearer if (price := sold[row.price_id]) is not None]
+    return [_gone_up(one, changes) for one in periods]
+
+
+def _gone_up(period: _Period, changes: Sequence[tuple[datetime, Plan]]) -> _Period:
+    within = [plan for changed_at, plan in changes if period.starts_at <= changed_at < period.ends_at]
+    return replace(period, plan=within[-1]) if within else period
 
 
 def _cut(period: _Period, following: Sequence[_Period]) -> _Period:
@@ -146,11 +157,19 @@ async def _told(
         _read(
             period,
             [one for one in invoices if period.starts_at <= one.issued_at < period.ends_at],
-            [PeriodPeak(metric=metric, peak=peak[metric]) for metric in Metric if metric in peak],
+            _peaks(peak, credits),
             credits,
         )
         for period, peak, credits in zip(periods, peaks, sums, strict=True)
     ]
+
+
+def _peaks(counted: Mapping[str, int], credits: PeriodSums) -> list[PeriodPeak]:
+    """What was used by the end of a period was the most of it, though nobody counted on that day."""
+    peak = dict(counted)
+    if credits.used:
+        peak[Metric.AI_CREDITS] = max(credits.used, peak.get(Metric.AI_CREDITS, 0))
+    return [PeriodPeak(metric=metric, peak=peak[metric]) for metric in Metric if metric in peak]
 
 
 def _read(

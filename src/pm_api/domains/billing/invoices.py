@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import SystemScope
 from pm_api.core.platform import Platform
-from pm_api.domains.billing import telling
+from pm_api.domains.billing import prices, telling
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.invoice_rules import KNOWN_STATUSES, attempts_of, description_of, status_of
 from pm_api.domains.billing.models.invoices import Invoice, InvoiceLine
@@ -62,6 +62,7 @@ class PaidInvoice:
     period_start: datetime
     period_end: datetime
     lines: tuple[PaidLine, ...]
+    number: str | None = None
 
 
 async def mirror(
@@ -118,6 +119,7 @@ async def paid_of(session: AsyncSession, stripe_subscription_id: str) -> list[Pa
             total=row.total_minor,
             amount_paid=row.paid_minor,
             amount_refunded=row.refunded_minor,
+            number=row.number,
             issued_at=row.issued_at,
             paid_at=row.paid_at,
             period_start=row.period_start,
@@ -241,6 +243,8 @@ async def _tell_paid(session: AsyncSession, platform: Platform, owner: Account, 
     if row.paid_minor <= 0 or row.billing_reason in TOLD_OTHERWISE:
         return
     shown = money(row.paid_minor, row.currency)
+    credits = await _credits_bought(session, row)
+    brought = f" {credits} credits were bought." if credits else ""
     await telling.tell(
         session,
         platform,
@@ -248,14 +252,26 @@ async def _tell_paid(session: AsyncSession, platform: Platform, owner: Account, 
         type="billing.receipt",
         dedup_key=f"receipt:{row.stripe_invoice_id}",
         title=f"Receipt: {shown}",
-        body=f"{row.description}. {shown} were paid{f', invoice {row.number}' if row.number else ''}.",
+        body=f"{row.description}. {shown} were paid{f', invoice {row.number}' if row.number else ''}.{brought}",
         data={
             "invoiceId": str(row.id),
             "number": row.number,
             "amount": row.paid_minor,
             "currency": row.currency,
+            **({"credits": credits} if credits else {}),
         },
     )
+
+
+async def _credits_bought(session: AsyncSession, row: Invoice) -> int:
+    """By the packs and bundles that it sold."""
+    lines = (await repository.lines(session, [row.id]))[row.id]
+    found = [
+        (await prices.offer_credits_of(session, line.price_id) or 0) * (line.quantity or 1)
+        for line in lines
+        if line.price_id is not None
+    ]
+    return sum(found)
 
 
 def account_of(row: Invoice) -> Account:

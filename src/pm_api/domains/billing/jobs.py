@@ -20,13 +20,22 @@ from pm_api.domains.billing import (
 from pm_api.domains.billing.flows.auto_topup import buy_if_low, call_off
 from pm_api.domains.billing.flows.refunds import REFUNDING as _REFUNDING  # noqa: F401  registers its kind of flow
 from pm_api.domains.billing.flows.subscription_changes import end_held
+from pm_api.domains.billing.flows.subscription_debts import void_what_is_open
 from pm_api.domains.billing.flows.subscriptions import BEGIN as _BEGIN  # noqa: F401  registers its kind of flow
 from pm_api.domains.billing.reconciliation import RECONCILE, Reconcile
 from pm_api.domains.billing.repository import auto_topup as topup_rows
 from pm_api.domains.billing.stripe_events.refunds import follow_due
-from pm_api.domains.billing.subscriptions import END_HELD, HeldSubscription
+from pm_api.domains.billing.subscriptions import (
+    END_HELD,
+    VOID_OPEN,
+    EndedSubscription,
+    HeldSubscription,
+    end_all_of,
+)
 from pm_api.entitlements.enums import AccountType
 from pm_api.entitlements.events import EntitlementChanged
+from pm_api.identity import repository as identity
+from pm_api.identity.events import WorkspaceChanged
 
 _log = structlog.get_logger(__name__)
 
@@ -88,9 +97,32 @@ async def call_off_topups(context: JobContext) -> None:
 async def end_held_subscription(context: JobContext, payload: HeldSubscription) -> None:
     """One subscription too many is ended at Stripe; while Stripe is away, later."""
     try:
-        await end_held(context.platform, payload.stripe_subscription_id)
+        await end_held(context.platform, payload.stripe_subscription_id, for_good=payload.for_good)
     except Unavailable as away:
         raise TryAgain("the payment provider is away", delay_s=AWAY_DELAY_S) from away
+
+
+@implements(VOID_OPEN)
+async def void_open_invoices(context: JobContext, payload: EndedSubscription) -> None:
+    """Nobody is to pay for what has ended; while Stripe is away, later."""
+    try:
+        await void_what_is_open(context.platform, payload.stripe_subscription_id)
+    except Unavailable as away:
+        raise TryAgain("the payment provider is away", delay_s=AWAY_DELAY_S) from away
+
+
+@on(WorkspaceChanged)
+async def end_with_workspace(context: JobContext, event: WorkspaceChanged) -> None:
+    """Deleting a workspace ends its subscription, and restoring it brings none back. What was begun after it was
+    restored is another one.
+    """
+    if event.action != "deleted":
+        return
+    async with context.platform.database.transaction() as session:
+        workspace = await identity.lock_workspace(session, event.workspace_id)
+        if workspace is not None:
+            until = workspace.updated_at if workspace.deleted_at is None else None
+            await end_all_of(session, (AccountType.WORKSPACE, event.workspace_id), until)
 
 
 @periodic("billing.end_graces", "*/5 * * * *")

@@ -6,6 +6,7 @@ and nobody used before it ran out is not owed.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import SystemScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import clawbacks
+from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.ai_credits.plans import month_at
 from pm_api.domains.ai_credits.purchases import Till
 from pm_api.domains.billing import accounts, prices
@@ -116,12 +118,8 @@ async def _follow_plan(
     paid_minor = max(charged_minor, bill.total_minor)
     reference = bill.stripe_invoice_id
     changes = await clawbacks.lots_of(session, owner[1], PLAN_CHANGE, f"stripe:invoice:{bill.stripe_invoice_id}")
-    periods = [
-        line
-        for line in (await invoice_rows.lines(session, [bill.id]))[bill.id]
-        if not line.is_proration and line.amount_minor > 0 and line.price_id is not None
-    ]
-    brought = [ref for line in periods for ref in await _lots_within(session, owner, line)]
+    periods = await _periods(session, bill)
+    brought = [ref for period in periods for ref in await _lots_within(session, owner, period)]
     for lots in ((PLAN, brought), (PLAN_CHANGE, changes)):
         if lots[1]:
             await _claw_back(
@@ -134,29 +132,62 @@ async def _follow_plan(
                 reference=reference,
                 forgive_expired=True,
             )
+    for period in periods:
+        await plan_credits.bring_months(
+            session, platform, owner[1], period.starts_at, wanted=moved_minor < paid_minor
+        )
     return _next_month(periods, platform.clock.now()) if moved_minor else None
 
 
-async def _lots_within(session: AsyncSession, owner: Account, line: InvoiceLine) -> list[str]:
-    """The plan's lots that began within the period a line paid for."""
-    price = await prices.plan_of(session, line.price_id or "")
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """What a line of an invoice paid for, `until` another paid period took its place."""
+
+    price_id: str
+    starts_at: datetime
+    ends_at: datetime
+    until: datetime
+
+
+async def _periods(session: AsyncSession, bill: Invoice) -> list[_Period]:
+    """A year that is bought within a month begins at once, and what it brings is not the month's any more."""
+    paid = await invoice_rows.paid_of(session, SCOPE, bill.stripe_subscription_id or "")
+    lines = await invoice_rows.lines(session, {bill.id, *(one.id for one in paid)})
+    beginnings = [line.period_start for of_one in lines.values() for line in of_one if _is_period(line)]
+    return [
+        _Period(
+            line.price_id or "",
+            line.period_start,
+            line.period_end,
+            min([line.period_end, *(one for one in beginnings if one > line.period_start)]),
+        )
+        for line in lines[bill.id]
+        if _is_period(line)
+    ]
+
+
+def _is_period(line: InvoiceLine) -> bool:
+    return not line.is_proration and line.amount_minor > 0 and line.price_id is not None
+
+
+async def _lots_within(session: AsyncSession, owner: Account, period: _Period) -> list[str]:
+    """The plan's lots that began within a period that was paid for."""
+    price = await prices.plan_of(session, period.price_id)
     if price is None:
         return []
     found = []
     for reference in await clawbacks.lots_of(session, owner[1], PLAN, price.plan):
         began_at = datetime.fromisoformat(reference.partition(":")[2])
-        if line.period_start <= began_at < line.period_end:
+        if period.starts_at <= began_at < period.until:
             found.append(reference)
     return found
 
 
-def _next_month(periods: Sequence[InvoiceLine], now: datetime) -> datetime | None:
-    """When more credits come for what is refunded: a yearly plan goes on month by month. Those of a month that began
-    a moment ago may still be on their way.
-    """
-    coming, granted_until = [], now - AFTER_A_MONTH_BEGAN
-    for line in periods:
-        month_ends_at = month_at(line.period_start, line.period_end, granted_until)[1]
-        if granted_until < month_ends_at < line.period_end:
+def _next_month(periods: Sequence[_Period], now: datetime) -> datetime | None:
+    """When more credits come for what is refunded: a yearly plan goes on month by month."""
+    coming = []
+    for period in periods:
+        month_ends_at = month_at(period.starts_at, period.ends_at, now)[1]
+        if now < month_ends_at < period.until:
             coming.append(month_ends_at + AFTER_A_MONTH_BEGAN)
     return min(coming, default=None)

@@ -72,6 +72,11 @@ def steps(paid: Sequence[PaidInvoice], known: Mapping[str, PlanPrice]) -> list[S
     return found
 
 
+def after_the_end(paid_at: datetime | None, ended_at: datetime | None) -> bool:
+    """Whether something was paid when the subscription was over already: it buys nothing any more."""
+    return paid_at is not None and ended_at is not None and paid_at > ended_at
+
+
 def _place(one: tuple[PaidInvoice, PaidLine, PlanPrice]) -> tuple[datetime, bool, datetime, str]:
     """A period comes before a change at its very beginning."""
     invoice, line, _ = one

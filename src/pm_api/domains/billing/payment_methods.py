@@ -148,7 +148,7 @@ async def mirror_customer(
     changed += await _move_default(session, picture, rows, now)
     for method in reversed(picture.methods):  # oldest first: ids are in the order of the list
         row = known.get(method.id)
-        is_default = method.id == picture.customer.default_payment_method_id
+        is_default = method.id == picture.default_id
         if row is None:
             digests = fingerprints(platform, method.fingerprint) if method.fingerprint else []
             unseen = unseen or bool(digests and seen_before.isdisjoint(digests))
@@ -177,6 +177,24 @@ async def mirror_detached(session: AsyncSession, platform: Platform, picture: De
     return "the payment method was taken away"
 
 
+async def follow_subscription(
+    session: AsyncSession, platform: Platform, account: Account, stripe_payment_method_id: str | None
+) -> None:
+    """What a subscription is paid with is the default of an account that has none: a first payment keeps its card on
+    the subscription alone. Asked under the account's lock.
+    """
+    row = await repository.to_charge(session, MIRROR, account[1])
+    if stripe_payment_method_id is None or row is None or row.is_default:
+        return
+    paying = await repository.by_stripe_id(session, MIRROR, stripe_payment_method_id)
+    if paying is None or paying.account_id != account[1] or paying.detached_at is not None:
+        return
+    paying.is_default = True
+    paying.version += 1
+    paying.updated_at = platform.clock.now()
+    await session.flush()
+
+
 async def make_ready(session: AsyncSession, platform: Platform, account: Account) -> None:
     """Tell an account's top-up whether there is something to charge: its settings may be younger than its cards."""
     await accounts.lock(session, account, gone_too=True)
@@ -202,7 +220,7 @@ async def _move_default(
     session: AsyncSession, picture: CustomerPicture, rows: Sequence[PaymentMethod], now: datetime
 ) -> int:
     """The one that is the default no more says so before another does: there is one at any moment."""
-    wanted = picture.customer.default_payment_method_id
+    wanted = picture.default_id
     former = [
         row
         for row in rows

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pm_api.integrations.stripe import StripeDoor, StripeInvoice, StripeSubscription, invoices, subscriptions
+from pm_api.integrations.stripe import (
+    StripeDoor,
+    StripeInvoice,
+    StripeObjectMissing,
+    StripeSubscription,
+    invoices,
+    payment_methods,
+    subscriptions,
+)
 
 OVER: Final = frozenset({"canceled", "incomplete_expired"})
 """Stripe's words for a subscription that will never live again."""
@@ -23,12 +31,14 @@ class SubscriptionPart:
 
     subscription: StripeSubscription
     invoices: tuple[StripeInvoice, ...]
+    card_fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionPicture:
     """`others` are further subscriptions of the same customer that live: there should be none. `over` are those that
     do not any more, without their invoices: what ended before must not stand in the way of what began after.
+    `card_fingerprint` is Stripe's word for the card of a trial, where it has one.
     """
 
     fetched_at: datetime
@@ -36,10 +46,11 @@ class SubscriptionPicture:
     invoices: tuple[StripeInvoice, ...]
     others: tuple[SubscriptionPart, ...] = ()
     over: tuple[StripeSubscription, ...] = ()
+    card_fingerprint: str | None = None
 
     @property
     def parts(self) -> tuple[SubscriptionPart, ...]:
-        return (SubscriptionPart(self.subscription, self.invoices), *self.others)
+        return (SubscriptionPart(self.subscription, self.invoices, self.card_fingerprint), *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,19 @@ async def _fetch(door: StripeDoor, subscription_id: str, fetched_at: datetime) -
             [SubscriptionPart(one, await _invoices(door, one.id)) for one in strangers if one.status not in OVER]
         ),
         over=tuple(one for one in strangers if one.status in OVER),
+        card_fingerprint=await _card_of_trial(door, found),
     )
+
+
+async def _card_of_trial(door: StripeDoor, found: StripeSubscription) -> str | None:
+    """A card is good for one trial: asked for here, because its own event may come after the trial's."""
+    may_matter = found.trial_start is not None and (found.status == "trialing" or found.status in OVER)
+    if not may_matter or found.default_payment_method_id is None:
+        return None
+    try:
+        return (await payment_methods.retrieve(door, found.default_payment_method_id)).fingerprint
+    except StripeObjectMissing:
+        return None
 
 
 async def _invoices(door: StripeDoor, subscription_id: str) -> tuple[StripeInvoice, ...]:

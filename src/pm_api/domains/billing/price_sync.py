@@ -31,6 +31,10 @@ from pm_api.integrations.stripe import StripeDoor, StripePrice, StripeProduct
 from pm_api.integrations.stripe import prices as stripe_prices
 
 MOST_PRICES: Final = 5000
+OUR_LOOKUP_KEYS: Final = frozenset(
+    lookup_key_of(ItemKind.PLAN, plan, interval) for plan in SOLD_BY_PRICE for interval in BillingInterval
+)
+"""Of prices that nothing else stands in for when they cannot be read."""
 
 Item = tuple[ItemKind, str, BillingInterval | None]
 
@@ -54,20 +58,25 @@ class Ware:
 
 @dataclass(slots=True)
 class Findings:
-    """What is found on the way."""
+    """What is found on the way. `are_carried_out`: the sentences tell what was done, not what is to do."""
 
+    are_carried_out: bool
     differences: list[CatalogueDifference] = field(default_factory=list)
     problems: list[CatalogueProblem] = field(default_factory=list)
 
     def differs(self, item: str, name: str, ours: object, stripes: object, price_id: str | None) -> None:
         here, there = _said(ours), _said(stripes)
         says = f"{item}: {name} is {here or 'not set'} here and {there or 'not set'} at Stripe."
+        if self.are_carried_out:
+            says = f"{item}: {name} was {here or 'not set'} here and is {there or 'not set'} now, as at Stripe."
         self.differences.append(
             CatalogueDifference(item=item, field=name, ours=here, stripe=there, price_id=price_id, says=says)
         )
 
     def problem(self, says: str, rows: list[Price], item: str | None = None) -> None:
-        self.problems.append(CatalogueProblem(item=item, price_ids=sorted(row.id for row in rows), says=says))
+        is_foreign = item is None and not any(row.lookup_key in OUR_LOOKUP_KEYS for row in rows)
+        price_ids = sorted(row.id for row in rows)
+        self.problems.append(CatalogueProblem(item=item, price_ids=price_ids, is_foreign=is_foreign, says=says))
 
 
 async def synchronise(platform: Platform, scope: AdminScope | SystemScope, *, dry_run: bool) -> PriceSync:
@@ -99,7 +108,7 @@ async def _synchronise(
 ) -> PriceSync:
     await repository.lock_catalogue(session)
     await _mirror(session, wares)
-    findings = Findings()
+    findings = Findings(are_carried_out=not dry_run)
     sold = _choose(await repository.all_prices(session), findings)
     await _sell(session, sold, findings)
     await _offer_packs(session, platform, sold, findings)
@@ -215,7 +224,7 @@ def _wanted_offer(ware: Ware, known: NewOffer | None, findings: Findings) -> New
     row, terms = ware.row, ware.terms
     assert row.item_name is not None
     assert row.included_credits is not None, "a pack without credits is a problem, and never on sale"
-    lots = terms.lots if terms is not None and terms.lots else known.lots if known is not None else ()
+    lots = _lots_of(ware, known, row.included_credits)
     if lots and sum(credits for credits, _ in lots) != row.included_credits:
         findings.problem(
             f"the parts known of it do not add up to {row.included_credits} credits; say them in `lots`",
@@ -226,6 +235,19 @@ def _wanted_offer(ware: Ware, known: NewOffer | None, findings: Findings) -> New
     bonus = row.bonus_credits if row.bonus_credits is not None else known.bonus if known is not None else 0
     ends = terms.valid_until if terms is not None and terms.valid_until else known.valid_until if known else None
     return NewOffer(row.item_name, row.included_credits, bonus, row.unit_amount_minor, row.currency, ends, lots)
+
+
+def _lots_of(ware: Ware, known: NewOffer | None, credits: int) -> tuple[tuple[int, str | None], ...]:
+    """A bundle has lots, a pack has none: by the word that the metadata names it with. A bundle whose metadata says no
+    lots keeps those it has, and is one lot for anything where it has none of its own.
+    """
+    if ware.row.item_kind != ItemKind.BUNDLE:
+        return ()
+    if ware.terms is not None and ware.terms.lots:
+        return ware.terms.lots
+    lots = known.lots if known is not None else ()
+    is_one_for_anything = len(lots) == 1 and lots[0][1] is None
+    return lots if lots and not is_one_for_anything else ((credits, None),)
 
 
 def _compare_offers(item: str, known: NewOffer | None, wanted: NewOffer, price_id: str, findings: Findings) -> None:
@@ -297,12 +319,17 @@ async def _offer_price(
     [currency] = currencies
     for name, ours, stripes in (
         ("price", terms.price_minor, month),
-        ("yearlyPrice", terms.yearly_price_minor, year),
+        ("yearlyPrice", _year(terms.price_minor, terms.yearly_price_minor), _year(month, year)),
         ("currency", terms.currency, currency),
     ):
         if ours != stripes:
             findings.differs(item, name, ours, stripes, rows[0].id)
     await entitlements.put_plan_price(session, platform, plan, price=(month, year), currency=currency)
+
+
+def _year(month: int | None, year: int | None) -> int | None:
+    """What a year costs, also where it is not written down: ten months."""
+    return month * MONTHS_PAID_OF_A_YEAR if year is None and month is not None else year
 
 
 # --- words ----------------------------------------------------------------------------------------------------

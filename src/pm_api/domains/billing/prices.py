@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.domains.ai_credits import catalogue as credit_catalogue
 from pm_api.domains.billing.enums import BillingInterval, ItemKind
 from pm_api.domains.billing.errors import PlanNotOnSale
 from pm_api.domains.billing.models.prices import Price, Product
@@ -74,6 +75,18 @@ async def offer_price_of(session: AsyncSession, name: str) -> OfferPrice | None:
     if row is None or row.unit_amount_minor is None or row.item_kind is None:
         return None
     return OfferPrice(ItemKind(row.item_kind), name, row.unit_amount_minor, row.currency, row.id, row.product_id)
+
+
+async def offer_credits_of(session: AsyncSession, price_id: str) -> int | None:
+    """How many credits a pack or bundle at this price brings, the bonus too; None: it sells something else."""
+    row = await repository.price(session, price_id)
+    if row is None or row.item_kind not in (ItemKind.PACK, ItemKind.BUNDLE) or row.included_credits is None:
+        return None
+    bonus = row.bonus_credits
+    if bonus is None:
+        known = (await credit_catalogue.standing_offers(session)).get(row.item_name or "")
+        bonus = known.bonus if known is not None else 0
+    return row.included_credits + bonus
 
 
 def _plan_price(row: Price) -> PlanPrice | None:

@@ -14,11 +14,15 @@ import structlog
 
 from pm_api.core.actor import SystemScope
 from pm_api.core.db import database_unreachable
+from pm_api.core.money import money
 from pm_api.core.paging import MAX_LIMIT, PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.billing import reconciliation
+from pm_api.domains.billing.enums import HeldReason
+from pm_api.domains.billing.models.invoices import Invoice
 from pm_api.domains.billing.models.reconciliation import ReconciliationRun
+from pm_api.domains.billing.models.subscriptions import Subscription
 from pm_api.domains.billing.reconciliation import DONE, FAILED, FIRST_STAGE, HEALED, REPORTED, RUNNING, told
 from pm_api.domains.billing.reconciliation_parts import PARTS, Part, Side, differing
 from pm_api.domains.billing.repository import reconciliation as repository
@@ -30,6 +34,9 @@ WINDOW: Final = timedelta(days=7)
 SHORTEST_WINDOW: Final = timedelta(seconds=1)
 ROWS_OF_A_STEP: Final = 50
 PLAN_CREDITS: Final = "plan credits"
+WITHOUT_EFFECT, TOO_MANY = "money without effect", "subscriptions too many"
+PAID_WITHOUT_EFFECT = "paid_without_effect"
+LIVE_OF_A_DELETED_ACCOUNT, SECOND_SUBSCRIPTION = "subscription_of_deleted_account", "second_subscription"
 PAID_WITHOUT_CREDITS, CREDITS_WITHOUT_PAYMENT = "paid_without_credits", "credits_without_payment"
 
 _log = structlog.get_logger(__name__)
@@ -164,11 +171,18 @@ async def _write(
 
 
 def _stages() -> list[tuple[str, Stage]]:
-    """First all that Stripe has, then all that we have, then the credits of plans."""
+    """First all that Stripe has, then all that we have, then the credits of plans, then what both sides agree on and
+    what should not be.
+    """
     stages: list[tuple[str, Stage]] = []
     for part in PARTS:
         stages += [(f"{part.name} of Stripe", _theirs(part)), (f"{part.name} of ours", _ours(part))]
-    return [*stages, (PLAN_CREDITS, _plan_credits)]
+    return [
+        *stages,
+        (PLAN_CREDITS, _plan_credits),
+        (WITHOUT_EFFECT, _without_effect),
+        (TOO_MANY, _too_many),
+    ]
 
 
 # --- what Stripe has -------------------------------------------------------------------------------------------
@@ -271,6 +285,61 @@ def _kind(part: Part, here: dict[str, Any], there: dict[str, Any]) -> str:
     if here.get("credits") == "granted":
         return CREDITS_WITHOUT_PAYMENT
     return part.name
+
+
+# --- on what both sides agree, and should not ----------------------------------------------------------------------
+
+
+async def _without_effect(platform: Platform, run: ReconciliationRun) -> Progress:
+    """Invoices that were paid for a subscription that gives nothing: only a person can give that money back."""
+    after = UUID(run.after) if run.after else None
+    async with platform.database.reading() as session:
+        page = await repository.invoice_ids(session, run.since, run.until, after, ROWS_OF_A_STEP)
+        rows = await repository.without_effect(session, SCOPE, [one for one, _ in page])
+    last = str(page[-1][0]) if len(page) == ROWS_OF_A_STEP else None
+    return Progress(WITHOUT_EFFECT, len(page), [_paid_for_nothing(*one) for one in rows], last)
+
+
+def _paid_for_nothing(invoice: Invoice, subscription: Subscription | None) -> Found:
+    name = invoice.stripe_subscription_id
+    if subscription is None:
+        why = f"its subscription {name} is not known here"
+    elif subscription.held_reason is not None:
+        beside = "a contract" if subscription.held_reason == HeldReason.CONTRACT else "the account's other one"
+        why = f"its subscription {name} gives nothing beside {beside}"
+    else:
+        why = f"its subscription {name} had ended by then"
+    kept = invoice.paid_minor - invoice.refunded_minor
+    says = (
+        f"Invoice {invoice.number or invoice.stripe_invoice_id}: {money(kept, invoice.currency)} were paid, and {why}. "
+        "Nothing came of the money: refund it with POST /api/admin/billing/refunds, or see what it was meant for."
+    )
+    ours = {"subscription": subscription.status if subscription is not None else None}
+    theirs = {"status": invoice.provider_status, "paid": kept, "currency": invoice.currency}
+    return Found(PAID_WITHOUT_EFFECT, invoice.stripe_invoice_id, invoice.account_id, False, ours, theirs, says)
+
+
+async def _too_many(platform: Platform, run: ReconciliationRun) -> Progress:
+    """Subscriptions that live at Stripe and should not: somebody may be charged for nothing."""
+    after = UUID(run.after) if run.after else None
+    async with platform.database.reading() as session:
+        page = await repository.subscription_ids(session, run.since, run.until, after, ROWS_OF_A_STEP)
+        rows = await repository.too_many(session, SCOPE, [stripe_id for _, stripe_id in page])
+    last = str(page[-1][0]) if len(page) == ROWS_OF_A_STEP else None
+    return Progress(TOO_MANY, len(page), [_should_end(*one) for one in rows], last)
+
+
+def _should_end(row: Subscription, is_deleted: bool) -> Found:
+    stripe_id, price = row.stripe_subscription_id, money(row.amount_minor, row.currency)
+    if is_deleted:
+        kind, what = LIVE_OF_A_DELETED_ACCOUNT, "its workspace is deleted. End it at Stripe"
+    elif row.held_reason == HeldReason.CONTRACT:
+        kind, what = SECOND_SUBSCRIPTION, "its account has a contract. A job ends it; end it at Stripe if it stays"
+    else:
+        kind = SECOND_SUBSCRIPTION
+        what = "its account has another one, which counts. A job ends this one; end it at Stripe if it stays"
+    says = f"Subscription {stripe_id} ({row.plan}, {price}) is {row.status} at Stripe, and {what}, and refund what was paid."
+    return Found(kind, stripe_id, row.account_id, False, {"held": row.held_reason}, {"status": row.status}, says)
 
 
 # --- credits of plans ------------------------------------------------------------------------------------------

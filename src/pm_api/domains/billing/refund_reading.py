@@ -97,7 +97,7 @@ def _read(row: Refund, invoice_ids: Mapping[str, UUID]) -> PaymentRefundRead:
         amount=row.amount_minor,
         currency=row.currency,
         status=PaymentRefundStatus(row.status),
-        reason=row.reason,
+        reason=row.reason.upper() if row.reason else None,
         failure_reason=row.failure_reason,
         requested_by=row.requested_by,
         issued_at=row.issued_at,

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import SystemScope
 from pm_api.core.errors import NotFound
 from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits import topups
 from pm_api.domains.billing import accounts, invoices, paid_credits, subscriptions, telling
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import DisputeStatus, PaymentRefundStatus
@@ -70,30 +71,37 @@ async def apply(session: AsyncSession, platform: Platform, picture: MoneyBack, b
     await _apply_bill(session, platform, owner, picture)
     if bring is not None:
         await bring(session, platform, picture)
-    await _mirror(session, platform, owner, picture)
+    is_newly_lost = await _mirror(session, platform, owner, picture)
     given, lost = await _moved(session, charge.payment_intent_id)
     again_at = await paid_credits.follow(session, platform, owner, picture, min(charge.amount, given + lost))
     await _look_again(session, charge.payment_intent_id, again_at)
+    if is_newly_lost:  # after the claw-back, which locks several credit accounts in their order
+        await topups.change_state(session, platform, owner[1], topups.after_lost_dispute)
     return f"{charge.id}: {given} refunded, {lost} lost of {charge.amount} {charge.currency}"
 
 
 async def note(session: AsyncSession, platform: Platform, owner: Account, picture: MoneyBack) -> None:
     """Write down what went back, and have the sweep see to all that follows: it could not be done now."""
     await accounts.lock(session, owner, gone_too=True)
-    await _mirror(session, platform, owner, picture)
+    is_newly_lost = await _mirror(session, platform, owner, picture)
     await _look_again(session, picture.charge.payment_intent_id or "", platform.clock.now())
+    if is_newly_lost:
+        await topups.change_state(session, platform, owner[1], topups.after_lost_dispute)
 
 
-async def _mirror(session: AsyncSession, platform: Platform, owner: Account, picture: MoneyBack) -> None:
+async def _mirror(session: AsyncSession, platform: Platform, owner: Account, picture: MoneyBack) -> bool:
+    """Whether a dispute turns out to be lost."""
+    is_newly_lost = False
     for refund in sorted(picture.refunds, key=lambda one: (one.created_at, one.id)):
         await _mirror_refund(session, platform, owner, picture, refund)
     for dispute in sorted(picture.disputes, key=lambda one: (one.created_at, one.id)):
-        await _mirror_dispute(session, platform, owner, picture, dispute)
+        is_newly_lost |= await _mirror_dispute(session, platform, owner, picture, dispute)
     await session.flush()
     bill = await invoice_rows.of_payment(session, SCOPE, picture.charge.payment_intent_id or "")
     if bill is not None:
         await invoices.refresh_refunded(session, platform, bill)
         await session.flush()
+    return is_newly_lost
 
 
 async def _moved(session: AsyncSession, payment_intent_id: str) -> tuple[int, int]:
@@ -288,7 +296,8 @@ async def _tell_refund(session: AsyncSession, platform: Platform, owner: Account
 
 async def _mirror_dispute(
     session: AsyncSession, platform: Platform, owner: Account, picture: MoneyBack, found: StripeDispute
-) -> None:
+) -> bool:
+    """Whether it turns out to be lost."""
     now = platform.clock.now()
     row = await repository.lock_dispute(session, SCOPE, found.id)
     values = {
@@ -316,10 +325,12 @@ async def _mirror_dispute(
         row = await repository.lock_dispute(session, SCOPE, found.id)
         assert row is not None, "a dispute is never deleted"
     if picture.fetched_at < row.synced_at:
-        return
+        return False
     row.synced_at = picture.fetched_at
+    was_lost = row.status == DisputeStatus.LOST and row.version > 0
     if _write(row, values, now):
         await _tell_dispute(session, platform, row)
+    return row.status == DisputeStatus.LOST and not was_lost
 
 
 async def _tell_dispute(session: AsyncSession, platform: Platform, row: Dispute) -> None:

@@ -122,6 +122,7 @@ async def _wanted(platform: Platform) -> list[WantedProduct]:
         )
         metadata = {"plan": one.plan, "includedCredits": str(credits[one.plan])}
         found.append(WantedProduct(ItemKind.PLAN, one.plan, one.name, metadata, prices))
+    # A bundle is made at Stripe by whoever offers it. `lots` are what makes one.
     return found + [_wanted_pack(offer) for offer in offers.values() if not offer.lots]
 
 
@@ -139,7 +140,12 @@ def _wanted_pack(offer: NewOffer) -> WantedProduct:
 async def _product(platform: Platform, wares: Wares, wanted: WantedProduct, *, dry_run: bool) -> list[Step]:
     """What stands at Stripe wins: a price that is there keeps its amount, a product its credits."""
     key = wanted.kind.lower()
-    named = [one for one in wares.products if one.is_active and one.metadata.get(key) == wanted.item]
+    if wanted.kind is ItemKind.PACK and _is_a_bundle_there(wares, wanted.item):
+        return []
+    ids = {one.product_id for one in wares.prices if one.is_active and _is_price_of(one, wanted)}
+    named = [
+        one for one in wares.products if one.is_active and (one.metadata.get(key) == wanted.item or one.id in ids)
+    ]
     known = {one.lookup_key: one for one in wares.prices if one.lookup_key and one.is_active}
     lacking = [one for one in wanted.prices if one.lookup_key not in known and not _is_sold(wares, wanted, one)]
     if not lacking:
@@ -161,6 +167,21 @@ async def _product(platform: Platform, wares: Wares, wanted: WantedProduct, *, d
         if product_id is not None and not dry_run:
             await _make_price(platform, product_id, price, metadata, len(wares.prices))
     return steps
+
+
+def _is_a_bundle_there(wares: Wares, name: str) -> bool:
+    """Packs and bundles share one list of names: a pack beside an operator's bundle would be a second product of it."""
+    told = [one.metadata for one in wares.products if one.is_active]
+    told += [one.metadata for one in wares.prices if one.is_active]
+    return any(metadata.get(ItemKind.BUNDLE.lower()) == name for metadata in told)
+
+
+def _is_price_of(price: StripePrice, wanted: WantedProduct) -> bool:
+    """By its own metadata or its lookup key, whatever its product says or does not say."""
+    said = price.metadata.get(wanted.kind.lower())
+    return said == wanted.item or (
+        said is None and price.lookup_key in {one.lookup_key for one in wanted.prices if one.lookup_key}
+    )
 
 
 def _is_sold(wares: Wares, wanted: WantedProduct, price: WantedPrice) -> bool:

@@ -15,6 +15,7 @@ from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.billing import telling
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import SubscriptionStatus
+from pm_api.domains.billing.invoices import PaidInvoice
 from pm_api.domains.billing.models.subscriptions import LIVE, Subscription
 from pm_api.domains.billing.paid_periods import Step, StepKind
 from pm_api.domains.billing.prices import PlanPrice
@@ -34,7 +35,7 @@ async def tell(
         if step.is_renewal:
             await told.renewal(step)
         if step.is_another_plan and step.before is not None:
-            await told.change(step.before, step.price, step.invoice.stripe_invoice_id)
+            await told.change(step.before, step.price, step.invoice)
         if step.kind is StepKind.TRIAL and row.status == SubscriptionStatus.TRIALING:
             await told.change_within_trial(step.price)
     if row.began_at is None:
@@ -45,6 +46,42 @@ async def tell(
         await told.cancellation(row.canceled_at)
     elif row.status == SubscriptionStatus.TRIALING and row.trial_end is not None:
         await told.trial_ending(row.trial_end)
+
+
+async def tell_paid_after_the_end(
+    session: AsyncSession, platform: Platform, account: Account, row: Subscription, paid: PaidInvoice
+) -> None:
+    """Money that came for nothing: it buys no plan and no credits any more, and is to be given back."""
+    if paid.amount_paid <= 0:
+        return
+    shown = money(paid.amount_paid, paid.currency)
+    data = {
+        "invoiceId": str(paid.id),
+        "amount": paid.amount_paid,
+        "currency": paid.currency,
+        "plan": row.plan,
+    }
+    await telling.tell(
+        session,
+        platform,
+        account,
+        type="billing.paid_after_end",
+        dedup_key=f"paid-after-end:{paid.stripe_invoice_id}",
+        title=f"{shown} were paid for a plan that has ended",
+        body=f"An invoice was paid after its subscription had ended: {shown}. It brings no plan and no credits. "
+        "We have been told, and the payment is to be given back. Subscribe anew to have the plan again.",
+        data={"subscriptionId": str(row.id), **data},
+    )
+    await telling.tell_operators(
+        session,
+        platform,
+        type="billing.paid_after_end",
+        dedup_key=f"paid-after-end:{paid.stripe_invoice_id}:operators",
+        title="An invoice was paid after its subscription had ended",
+        body=f"{shown} were paid with {paid.stripe_invoice_id} for {row.stripe_subscription_id}, which had ended. "
+        "Nothing was given for it: it has to be refunded.",
+        data={"stripeInvoiceId": paid.stripe_invoice_id, "accountId": str(account[1]), **data},
+    )
 
 
 class _Told:
@@ -61,10 +98,11 @@ class _Told:
             "billing.renewed",
             f"renewal:{step.invoice.stripe_invoice_id}",
             f"{name} was renewed: {paid}",
-            f"{paid} were paid for {name} until {_day(step.ends_at)}. It brings {credits} AI credits a month. "
+            f"{paid} were paid for {name} until {_day(step.ends_at)}{_numbered(step.invoice)}. It brings {credits} AI credits a month. "
             f"The next payment is due on {_day(step.ends_at)}.",
             {
                 "invoiceId": str(step.invoice.id),
+                "number": step.invoice.number,
                 "amount": step.invoice.amount_paid,
                 "currency": step.invoice.currency,
                 "credits": credits,
@@ -73,21 +111,26 @@ class _Told:
             },
         )
 
-    async def change(self, old: PlanPrice, new: PlanPrice, key: str) -> None:
+    async def change(self, old: PlanPrice, new: PlanPrice, invoice: PaidInvoice) -> None:
+        """What was charged for it now is another sum than what it costs from now on."""
         before, after = await self._name(old.plan), await self._name(new.plan)
         how = f"{money(new.amount_minor, new.currency)}, billed {new.interval.lower()}"
-        credits = await self._credits(new)
+        credits, charged = await self._credits(new), money(invoice.amount_paid, invoice.currency)
         await self._tell(
             "billing.plan_changed",
-            f"plan-change:{key}",
+            f"plan-change:{invoice.stripe_invoice_id}",
             f"The plan is {after} now",
-            f"{before} was changed to {after}: {how}, with {credits} AI credits a month.",
+            f"{before} was changed to {after}: {how}, with {credits} AI credits a month. "
+            f"{charged} were charged for the change now{_numbered(invoice)}.",
             {
                 "plan": new.plan,
                 "billingInterval": new.interval,
                 "previousPlan": old.plan,
                 "previousBillingInterval": old.interval,
-                "amount": new.amount_minor,
+                "invoiceId": str(invoice.id),
+                "number": invoice.number,
+                "amount": invoice.amount_paid,
+                "price": new.amount_minor,
                 "currency": new.currency,
                 "credits": credits,
             },
@@ -178,6 +221,10 @@ class _Told:
         if price.included_credits is not None:
             return price.included_credits
         return (await plan_credits.credits_by_plan(self._session))[price.plan]
+
+
+def _numbered(invoice: PaidInvoice) -> str:
+    return f" (invoice {invoice.number})" if invoice.number else ""
 
 
 def _day(moment: datetime) -> str:

@@ -17,7 +17,16 @@ from pm_api.core.actor import SystemScope
 from pm_api.core.errors import NotFound
 from pm_api.core.jobs import declare, enqueue
 from pm_api.core.platform import Platform
-from pm_api.domains.billing import accounts, entitling, invoices, paid_periods, prices, telling, trials
+from pm_api.domains.billing import (
+    accounts,
+    entitling,
+    invoices,
+    paid_periods,
+    payment_methods,
+    prices,
+    telling,
+    trials,
+)
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import HeldReason, SubscriptionStatus
 from pm_api.domains.billing.invoices import InvoiceMismatch
@@ -26,6 +35,7 @@ from pm_api.domains.billing.pictures import SubscriptionPart, SubscriptionPictur
 from pm_api.domains.billing.prices import PlanPrice
 from pm_api.domains.billing.repository import contracts as contract_repository
 from pm_api.domains.billing.repository import subscriptions as repository
+from pm_api.domains.billing.repository.invoices import OPEN
 from pm_api.domains.billing.understanding import EventNotUnderstood
 from pm_api.domains.payments import customers
 from pm_api.entitlements import service as entitlements
@@ -49,12 +59,23 @@ _log = structlog.get_logger(__name__)
 
 
 class HeldSubscription(BaseModel):
-    """End it at Stripe: the account has another one, or a contract."""
+    """End it at Stripe: the account has another one, or a contract, or is gone, or its trial does not stand.
+
+    `for_good`: its workspace was deleted, and nothing brings it back.
+    """
+
+    stripe_subscription_id: str
+    for_good: bool = False
+
+
+class EndedSubscription(BaseModel):
+    """Void at Stripe what it has left open: paying that would buy nothing."""
 
     stripe_subscription_id: str
 
 
 END_HELD: Final = declare("billing.end_held_subscription", HeldSubscription)
+VOID_OPEN: Final = declare("billing.void_open_invoices", EndedSubscription)
 
 
 def owner_of(row: Subscription) -> Account:
@@ -200,6 +221,7 @@ async def _values(
     grace_ends_at = None
     if status is SubscriptionStatus.PAST_DUE:
         grace_ends_at = paid_periods.grace_ends_at(part.invoices, found.period_start)
+    in_time = [one for one in part.invoices if not paid_periods.after_the_end(one.paid_at, found.ended_at)]
     return {
         "stripe_customer_id": found.customer_id,
         "stripe_subscription_id": found.id,
@@ -231,7 +253,7 @@ async def _values(
         "max_storage_bytes": terms.max_storage_bytes,
         "max_ai_credits": await entitling.credits_of(session, price, found),
         "max_api_calls": terms.max_api_calls,
-        "began_at": paid_periods.began_at(found.trial_start, part.invoices),
+        "began_at": paid_periods.began_at(found.trial_start, in_time),
         "grace_ends_at": grace_ends_at,
         "stripe_created_at": found.created_at,
     }
@@ -283,12 +305,40 @@ async def _hold(session: AsyncSession, row: Subscription, reason: HeldReason) ->
     row.version += 1
     stripe_id = row.stripe_subscription_id
     _log.error("subscription_held", subscription=stripe_id, account_id=str(row.account_id), reason=reason)
+    await _end_soon(session, row)
+
+
+async def _end_soon(session: AsyncSession, row: Subscription) -> None:
     await enqueue(
         session,
         END_HELD,
-        HeldSubscription(stripe_subscription_id=stripe_id),
-        dedupe_key=f"end-held:{stripe_id}",
+        HeldSubscription(stripe_subscription_id=row.stripe_subscription_id),
+        dedupe_key=f"end-held:{row.stripe_subscription_id}",
     )
+
+
+async def end_all_of(session: AsyncSession, account: Account, until: datetime | None) -> None:
+    """Every live subscription of an account, or those begun until a moment, is ended at Stripe, by a job."""
+    for row in await repository.living(session, account[1]):
+        if until is None or row.stripe_created_at <= until:
+            await enqueue(
+                session,
+                END_HELD,
+                HeldSubscription(stripe_subscription_id=row.stripe_subscription_id, for_good=True),
+                dedupe_key=f"end-deleted:{row.stripe_subscription_id}",
+            )
+
+
+async def must_end(
+    session: AsyncSession, platform: Platform, row: Subscription, picture: SubscriptionPicture
+) -> bool:
+    """Whether a live subscription has no right to live. Asked under its account's lock, once it is written."""
+    owner = owner_of(row)
+    if row.held_reason is not None or await accounts.is_deleted(session, owner):
+        return True
+    if row.status != SubscriptionStatus.TRIALING:
+        return False
+    return not await trials.note(session, platform, owner, row, picture.card_fingerprint)
 
 
 async def _follow(
@@ -307,12 +357,27 @@ async def _follow(
             await invoices.mirror(session, platform, owner, invoice, fetched_at)
     except InvoiceMismatch as mismatch:
         raise EventNotUnderstood(str(mismatch)) from mismatch
+    trial_stands = True
     if row.trial_start is not None:
-        await trials.note(session, platform, owner, row)
+        trial_stands = await trials.note(session, platform, owner, row, part.card_fingerprint)
+    if row.status not in LIVE and any(one.status == OPEN for one in part.invoices):
+        await enqueue(
+            session,
+            VOID_OPEN,
+            EndedSubscription(stripe_subscription_id=row.stripe_subscription_id),
+            dedupe_key=f"void-open:{row.stripe_subscription_id}",
+        )
     if row.held_reason is not None:
         await _report_held(session, platform, row)
         return
-    await entitling.derive(session, platform, owner, row, as_of=fetched_at, outlived=outlived)
+    if row.status in LIVE:
+        await payment_methods.follow_subscription(session, platform, owner, row.default_payment_method_id)
+        is_refused_trial = row.status == SubscriptionStatus.TRIALING and not trial_stands
+        if is_refused_trial or await accounts.is_deleted(session, owner):
+            await _end_soon(session, row)
+    await entitling.derive(
+        session, platform, owner, row, as_of=fetched_at, outlived=outlived, trial_stands=trial_stands
+    )
 
 
 async def _report_held(session: AsyncSession, platform: Platform, row: Subscription) -> None:

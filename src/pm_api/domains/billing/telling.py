@@ -29,9 +29,20 @@ async def tell(
     body: str,
     data: Mapping[str, Any] | None = None,
 ) -> int:
-    """Tell an account's people of its bills, once for each key; returns how many were told now."""
+    """Tell an account's people of its bills, once for each key; returns how many were told now.
+
+    Who manages several workspaces reads which one it is about, and the link leads to its bills.
+    """
     kind, account_id = account
     is_workspace = kind is AccountType.WORKSPACE
+    about: dict[str, Any] = {"accountType": str(kind), "accountId": str(account_id)}
+    link, reason = LINK, "It is about your own account."
+    if is_workspace:
+        name = await people.workspace_name(session, account_id)
+        link = f"{LINK}?workspaceId={account_id}"
+        reason = f"You manage the plan and the bills of {name}."
+        about["workspaceName"] = name
+        body = f"{name}: {body}"
     return await notifications.notify(
         session,
         platform,
@@ -41,9 +52,9 @@ async def tell(
         dedup_key=dedup_key,
         title=title,
         body=body,
-        reason="You manage this workspace's plan." if is_workspace else "It is your plan.",
-        data={"accountType": str(kind), "accountId": str(account_id), **(data or {})},
-        link=LINK,
+        reason=reason,
+        data={**about, **(data or {})},
+        link=link,
         workspace_id=account_id if is_workspace else None,
     )
 

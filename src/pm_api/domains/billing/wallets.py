@@ -7,18 +7,50 @@ older than it says.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from pm_api.integrations.stripe import StripeCustomer, StripeDoor, StripePaymentMethod, customers, payment_methods
+from pm_api.integrations.stripe import (
+    StripeCustomer,
+    StripeDoor,
+    StripePaymentMethod,
+    StripeSubscription,
+    customers,
+    payment_methods,
+    subscriptions,
+)
+
+PAID_AGAIN: Final = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
+"""Subscriptions that more invoices are to come of."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerPicture:
-    """A customer and what they pay with, newest first. A deleted customer has nothing left."""
+    """A customer and what they pay with, newest first; which of it their running subscriptions are paid with. A
+    deleted customer has nothing left.
+    """
 
     fetched_at: datetime
     customer: StripeCustomer
     methods: tuple[StripePaymentMethod, ...]
     is_complete: bool
+    subscriptions: tuple[StripeSubscription, ...] = ()
+
+    @property
+    def default_id(self) -> str | None:
+        """The customer's own; without any, the one that a subscription is paid with."""
+        if self.customer.default_payment_method_id is not None:
+            return self.customer.default_payment_method_id
+        return next(
+            (one.default_payment_method_id for one in self.subscriptions if one.default_payment_method_id), None
+        )
+
+    def paid_otherwise(self, payment_method_id: str) -> tuple[StripeSubscription, ...]:
+        """Subscriptions that are paid with one of their own, which is another: the customer's default does not count
+        for them.
+        """
+        return tuple(
+            one for one in self.subscriptions if one.default_payment_method_id not in (None, payment_method_id)
+        )
 
     def method(self, payment_method_id: str) -> StripePaymentMethod | None:
         return next((one for one in self.methods if one.id == payment_method_id), None)
@@ -58,4 +90,6 @@ async def _fetch(door: StripeDoor, customer_id: str, fetched_at: datetime) -> Cu
     if customer.is_deleted:
         return CustomerPicture(fetched_at, customer, (), is_complete=True)
     methods = await payment_methods.list_of_customer(door, customer_id)
-    return CustomerPicture(fetched_at, customer, methods.items, methods.is_complete)
+    found = await subscriptions.list_of_customer(door, customer_id)
+    running = tuple(one for one in found.items if one.status in PAID_AGAIN)
+    return CustomerPicture(fetched_at, customer, methods.items, methods.is_complete, running)

@@ -42,7 +42,10 @@ async def compose(session: AsyncSession, platform: Platform, claimed: Claim) -> 
 def _letter(platform: Platform, row: Notification, name: str, time_zone: str, unsubscribe: str | None) -> Letter:
     settings = platform.settings
     site = settings.site_url.rstrip("/")
-    action = row.data.get("action")
+    action, hosted = row.data.get("action"), row.data.get("hostedUrl")
+    link = None if row.link is None else f"{site}{row.link}"
+    if row.category == Category.BILLING and isinstance(action, str) and isinstance(hosted, str):
+        link = hosted  # Stripe's page for this invoice: whoever has to pay is one step from it
     return Letter(
         type=row.type,
         title=row.title,
@@ -51,7 +54,7 @@ def _letter(platform: Platform, row: Notification, name: str, time_zone: str, un
         product=settings.smtp.sender_name,
         site_url=site,
         name=name,
-        link=None if row.link is None else f"{site}{row.link}",
+        link=link,
         action=action if isinstance(action, str) and 0 < len(action) <= ACTION_LENGTH else None,
         data=row.data,
         time_zone=time_zone,

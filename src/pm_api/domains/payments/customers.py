@@ -79,7 +79,7 @@ CREATE_CUSTOMER: Final = flows.register(CreateCustomer())
 async def ensure(platform: Platform, kind: AccountType, account_id: UUID) -> str:
     """The account's customer at Stripe, made when there is none. Takes the network: call it with no session open.
 
-    Raises NotFound for an account that is not there, BillingDetailsRefused, OutcomeUnknown, and
+    Raises NotFound for an account that is not there, BillingDetailsRefused, and
     PaymentProviderUnavailable, also while somebody else's making of it takes long.
     """
     account = (kind, account_id)

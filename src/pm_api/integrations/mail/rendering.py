@@ -34,6 +34,7 @@ _FACTS: Final = (
     ("available", "Credits left"),
     ("base", "After the last grant"),
     ("amount", "Amount"),
+    ("price", "Price from now on"),
     ("amountRefunded", "Refunded"),
     ("cardLast4", "Card"),
     ("paidAt", "Paid"),
@@ -46,7 +47,7 @@ _FACTS: Final = (
     ("expiresAt", "Expires"),
 )
 """Which figures of a notification's data a letter shows, in which order, and what it calls them."""
-_MONEY: Final = frozenset({"amount", "amountRefunded"})
+_MONEY: Final = frozenset({"amount", "amountRefunded", "price"})
 _NAMES: Final = frozenset({"plan", "previousPlan", "pack", "billingInterval"})
 
 

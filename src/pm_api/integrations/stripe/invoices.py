@@ -208,6 +208,12 @@ async def pay(
         return await _whole(door, await door.client.v1.invoices.pay_async(invoice_id, params, keyed(key)))
 
 
+async def void(door: StripeDoor, invoice_id: str, *, key: str) -> None:
+    """Nobody can pay it any more; raises StripeRefused when it is not open (paid meanwhile, or void already)."""
+    async with calling(invoice_id):
+        await door.client.v1.invoices.void_invoice_async(invoice_id, {}, keyed(key))
+
+
 async def pdf_url(door: StripeDoor, invoice_id: str) -> str | None:
     """Where the PDF is just now: such an address is as good as a key and not for keeping. None for a draft."""
     async with calling(invoice_id):

@@ -44,6 +44,22 @@ async def undo_change(door: StripeDoor, subscription_id: str, schedule_id: str, 
     return await subscriptions.retrieve(door, subscription_id)
 
 
+async def set_default_payment_method(door: StripeDoor, schedule_id: str, payment_method_id: str, *, key: str) -> None:
+    """The phases that run and come are paid with this one: each has a card of its own, which the subscription takes
+    over when it begins.
+    """
+    async with calling(schedule_id):
+        schedule = await door.client.v1.subscription_schedules.retrieve_async(schedule_id)
+        if schedule.current_phase is None:
+            return
+        begun = schedule.current_phase.start_date
+        phases = [_as_it_is(phase) for phase in schedule.phases if phase.start_date >= begun]
+        for phase in phases:
+            phase["default_payment_method"] = payment_method_id
+        params: SubscriptionScheduleUpdateParams = {"proration_behavior": "none", "phases": phases}
+        await door.client.v1.subscription_schedules.update_async(schedule_id, params, keyed(key))
+
+
 def planned_phases(
     schedule: stripe.SubscriptionSchedule, period_end: int, price_id: str
 ) -> SubscriptionScheduleUpdateParams:
@@ -55,20 +71,27 @@ def planned_phases(
     if schedule.current_phase is not None:
         start = schedule.current_phase.start_date
         running = next((phase for phase in schedule.phases if phase.start_date == start), running)
-    kept = _carried(running)
-    kept["items"] = [
-        {"price": known_id_of(item.price), "quantity": 1 if item.quantity is None else item.quantity}
-        for item in running.items
-    ]
-    kept["start_date"] = running.start_date
+    kept = _as_it_is(running)
     kept["end_date"] = period_end
-    if running.trial_end is not None:
-        kept["trial_end"] = running.trial_end
     following = _carried(running)
     following["items"] = [{"price": price_id, "quantity": 1}]
     following["duration"] = {"interval": "day", "interval_count": _HANDOVER_DAYS}
     following["proration_behavior"] = "none"
     return {"end_behavior": "release", "proration_behavior": "none", "phases": [kept, following]}
+
+
+def _as_it_is(phase: stripe.SubscriptionSchedule.Phase) -> SubscriptionScheduleUpdateParamsPhase:
+    kept = _carried(phase)
+    kept["items"] = [
+        {"price": known_id_of(item.price), "quantity": 1 if item.quantity is None else item.quantity}
+        for item in phase.items
+    ]
+    kept["start_date"] = phase.start_date
+    kept["end_date"] = phase.end_date
+    kept["proration_behavior"] = "none"
+    if phase.trial_end is not None:
+        kept["trial_end"] = phase.trial_end
+    return kept
 
 
 def _carried(running: stripe.SubscriptionSchedule.Phase) -> SubscriptionScheduleUpdateParamsPhase:

@@ -96,14 +96,18 @@ async def create(
     trial_days: int | None = None,
     promotion_code_id: str | None = None,
     payment_method_id: str | None = None,
+    charges_now: bool = False,
     key: str,
 ) -> StripeSubscription:
-    """INCOMPLETE until its first invoice is paid with `client_secret`; a trial starts at once."""
+    """INCOMPLETE until its first invoice is paid with `client_secret`; a trial starts at once.
+
+    With `charges_now` the payment method is asked at once: ACTIVE when it pays, else INCOMPLETE, also when declined.
+    """
     params: SubscriptionCreateParams = {
         "customer": customer_id,
         "items": [{"price": price_id}],
         "billing_mode": {"type": BILLING_MODE},
-        "payment_behavior": "default_incomplete",
+        "payment_behavior": "allow_incomplete" if charges_now else "default_incomplete",
         "payment_settings": {"save_default_payment_method": "on_subscription"},
         "metadata": dict(metadata),
         "expand": list(_EXPANDED),

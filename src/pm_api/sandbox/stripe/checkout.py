@@ -174,13 +174,13 @@ def _pay(sandbox: Sandbox, session: Json, intent: Json | None, method: Json) -> 
         customer = buyer_of(sandbox, session, method)
         if intent is not None:
             intent["customer"] = customer["id"]
-    _redeem(sandbox, session)
+    given = _redeem(sandbox, session)
     if intent is not None:
         settle_intent(sandbox, intent, method)
         sandbox.publish("payment_intent.succeeded", intent)
         _keep_card(sandbox, intent, method)
     if session["invoice_creation"]["enabled"]:
-        session["invoice"] = _invoice(sandbox, session, intent)["id"]
+        session["invoice"] = _invoice(sandbox, session, intent, given)["id"]
     paid = "paid" if intent is not None else "no_payment_required"
     complete(sandbox, session, email=billing["email"], name=billing["name"], payment_status=paid)
     sandbox.publish("checkout.session.completed", session)
@@ -196,22 +196,24 @@ def _keep_card(sandbox: Sandbox, intent: Json, method: Json) -> None:
         attach(sandbox, method, customer)
 
 
-def _redeem(sandbox: Sandbox, session: Json) -> None:
+def _redeem(sandbox: Sandbox, session: Json) -> list[Json]:
     """What the session took off is now used."""
     wishes = plan_of(sandbox, session)["discounts"]
     given = give(sandbox, wishes, customer_id=session["customer"] or "", subscription_id=None)
-    store_given(sandbox, [discount | {"checkout_session": session["id"]} for discount in given])
+    redeemed = [discount | {"checkout_session": session["id"]} for discount in given]
+    store_given(sandbox, redeemed)
+    return redeemed
 
 
-def _invoice(sandbox: Sandbox, session: Json, intent: Json | None) -> Json:
-    """An invoice for what has just been paid, itself paid."""
+def _invoice(sandbox: Sandbox, session: Json, intent: Json | None, discounts: Sequence[Json]) -> Json:
+    """An invoice for what has just been paid, itself paid; what was taken off stands on it."""
     customer = sandbox.store.find(session["customer"] or "", "customer")
     assert customer is not None
     data = session["invoice_creation"]["invoice_data"]
     now = sandbox.now()
     entries = [
         Entry(
-            amount=item["amount_total"],
+            amount=item["amount_subtotal"],
             currency=item["currency"],
             description=item["description"],
             period=(now, now),
@@ -227,6 +229,7 @@ def _invoice(sandbox: Sandbox, session: Json, intent: Json | None) -> Json:
         currency=session["currency"],
         reason="manual",
         period=(now, now),
+        discounts=discounts,
         auto_advance=False,
         description=data["description"],
         metadata=data["metadata"],

@@ -57,6 +57,7 @@ class Standing:
     base: int
     alerted_percent: int
     available: int
+    debt: int
 
 
 async def any_waiting(session: AsyncSession) -> bool:
@@ -134,6 +135,7 @@ async def standings(session: AsyncSession, account_ids: Sequence[UUID], now: dat
             CreditAccount.alert_base,
             CreditAccount.alerted_percent,
             cast(free + freed, BigInteger),
+            CreditAccount.debt,
         ).where(CreditAccount.id.in_(account_ids))
     )
     return {row[0]: Standing(*row) for row in rows}

@@ -19,8 +19,8 @@ FOLLOWED_CLAIMS = 1000
 
 @dataclass(frozen=True, slots=True)
 class BoughtLot:
-    """A lot of the purchase, as far as a claw-back needs to know it. `usable` is not held; `expired` is gone, but for
-    what a plan carried over.
+    """A lot of the purchase, as far as a claw-back needs to know it. `usable` is not held; `taken` of what was clawed
+    back came from the lot itself; `expired` is gone, but for what a plan carried over.
     """
 
     id: UUID
@@ -28,6 +28,7 @@ class BoughtLot:
     amount: int
     usable: int
     clawed_back: int
+    taken: int
     expired: int
 
 
@@ -58,6 +59,7 @@ async def bought_lots(
             CreditGrant.amount,
             CreditGrant.remaining - CreditGrant.held,
             CreditGrant.clawed_back,
+            CreditGrant.clawed_back - CreditGrant.clawed_as_debt - CreditGrant.clawed_elsewhere,
             CreditGrant.expired,
         ).where(
             CreditGrant.account_id == account_id,

@@ -22,9 +22,11 @@ class AutoTopUpState(ApiModel):
     next_attempt_at: Timestamp | None = Field(description="Not before then after a declined payment.")
     spent_this_month: int = Field(description="Minor units spent in this UTC month.", examples=[899])
     disarmed_reason: str | None = Field(
-        description="Why it cannot buy: `NO_PAYMENT_METHOD` while none is known; `card_declined` after repeated "
-        "declines, `authentication_required` when the bank asked for the cardholder each time, and then only a new "
-        "card starts it again.",
+        description="Why it cannot buy: `NO_PAYMENT_METHOD` while none is known; `OWES_CREDITS` while the account "
+        "owes credits, which the next credits pay off first, and it goes on by itself when none are owed; "
+        "`card_declined` after repeated declines, `authentication_required` when the bank asked for the cardholder "
+        "each time, `PAYMENT_DISPUTED` when a dispute about a payment was lost, and then only a new card starts it "
+        "again.",
         examples=["NO_PAYMENT_METHOD"],
     )
 

@@ -94,7 +94,7 @@ CHARGE: Final = flows.register(Charge())
 async def buy_if_low(platform: Platform, account: Account) -> None:
     """Charge for the account's pack, if it is to be bought now. What stays unknown is for the sweep of flows.
 
-    Raises OutcomeUnknown and PaymentProviderUnavailable.
+    Raises PaymentProviderUnavailable.
     """
 
     async def begin(session: AsyncSession, flow_id: UUID) -> dict[str, Any]:
@@ -152,7 +152,7 @@ CALL_OFF: Final = flows.register(CallOff())
 
 
 async def call_off(platform: Platform, row: TopUpPayment) -> None:
-    """Cancel a payment whose buyer did not confirm it in time. Raises OutcomeUnknown, PaymentProviderUnavailable."""
+    """Cancel a payment whose buyer did not confirm it in time. Raises PaymentProviderUnavailable."""
 
     async def begin(_session: AsyncSession, _flow_id: UUID) -> dict[str, Any]:
         return {"topUpId": str(row.id), "paymentIntentId": row.stripe_payment_intent_id}

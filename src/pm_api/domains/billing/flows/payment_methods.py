@@ -3,6 +3,7 @@
 Each of these writes is known by the state it leads to, so that one whose answer was lost is found by looking.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -36,7 +37,10 @@ from pm_api.integrations.stripe import (
     StripeObjectMissing,
     StripeRefused,
     StripeSetupIntent,
+    StripeSubscription,
     customers,
+    schedules,
+    subscriptions,
 )
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 
@@ -137,11 +141,14 @@ async def make_setup_intent(platform: Platform, scope: AccountScope, key: Reques
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """How a customer stands towards what a flow wants of one payment method."""
+    """How a customer stands towards what a flow wants of one payment method. `pays_all`: it is the customer's own
+    default, and no subscription is paid with another.
+    """
 
     picture: CustomerPicture
     is_attached: bool
     is_default: bool
+    pays_all: bool
 
 
 async def _look(platform: Platform, flow: FlowView) -> _State:
@@ -150,8 +157,22 @@ async def _look(platform: Platform, flow: FlowView) -> _State:
     return _State(
         picture,
         is_attached=picture.method(method_id) is not None,
-        is_default=picture.customer.default_payment_method_id == method_id,
+        is_default=picture.default_id == method_id,
+        pays_all=picture.customer.default_payment_method_id == method_id and not picture.paid_otherwise(method_id),
     )
+
+
+async def _make_default(door: StripeDoor, flow: FlowView, method_id: str, of: Sequence[StripeSubscription]) -> None:
+    """Of the customer, and of subscriptions, which have defaults of their own that count before the customer's."""
+    await customers.set_default_payment_method(
+        door, flow.parameters["customerId"], method_id, key=flow.key(f"default:{method_id}")
+    )
+    for one in of:
+        if one.schedule_id is not None:  # before the subscription, whose default tells that all was done
+            key = flow.key(f"default:{one.schedule_id}:{method_id}")
+            await schedules.set_default_payment_method(door, one.schedule_id, method_id, key=key)
+        key = flow.key(f"default:{one.id}:{method_id}")
+        await subscriptions.set_default_payment_method(door, one.id, method_id, key=key)
 
 
 class Attach(FlowKind[CustomerPicture]):
@@ -164,13 +185,15 @@ class Attach(FlowKind[CustomerPicture]):
         customer_id = flow.parameters["customerId"]
         try:
             method = await stripe_methods.retrieve(door, method_id)
+            if method.id != method_id:  # stands for a new one each time, which could not be found again
+                raise PaymentMethodUnusable("This is no payment method, but a word that makes one of it.")
             if method.customer_id is None:
                 await stripe_methods.attach(door, method_id, customer_id, key=flow.key("attach"))
             elif method.customer_id != customer_id:
                 raise PaymentMethodUnusable
             state = await _look(platform, flow)
             if not _is_as_wanted(flow, state):
-                await customers.set_default_payment_method(door, customer_id, method_id, key=flow.key("default"))
+                await _make_default(door, flow, method_id, state.picture.paid_otherwise(method_id))
                 state = await _look(platform, flow)
         except CardDeclined as declined:
             raise PaymentMethodUnusable("The bank declined this card.") from declined
@@ -199,9 +222,9 @@ class Attach(FlowKind[CustomerPicture]):
 
 
 def _is_as_wanted(flow: FlowView, state: _State) -> bool:
-    has_default = state.picture.customer.default_payment_method_id is not None
-    wants_default = flow.parameters["setDefault"] or not has_default
-    return state.is_attached and (state.is_default or not wants_default)
+    if flow.parameters["setDefault"]:
+        return state.is_attached and state.pays_all
+    return state.is_attached and state.picture.default_id is not None
 
 
 ATTACH: Final = flows.register(Attach())
@@ -245,9 +268,8 @@ class Change(FlowKind[CustomerPicture]):
                     key=flow.key("expiry"),
                 )
             if wanted["isDefault"]:
-                await customers.set_default_payment_method(
-                    door, wanted["customerId"], method_id, key=flow.key("default")
-                )
+                state = await _look(platform, flow)
+                await _make_default(door, flow, method_id, state.picture.paid_otherwise(method_id))
         except CardDeclined as declined:
             if declined.code.startswith(EXPIRY_CODES):
                 raise InvalidCardExpiry from declined
@@ -262,7 +284,7 @@ class Change(FlowKind[CustomerPicture]):
     async def find(self, platform: Platform, flow: FlowView) -> CustomerPicture | None:
         state, wanted = await _look(platform, flow), flow.parameters
         method = state.picture.method(wanted["paymentMethodId"])
-        if method is None or (wanted["isDefault"] and not state.is_default):
+        if method is None or (wanted["isDefault"] and not state.pays_all):
             return None
         if wanted["expMonth"] not in (None, method.exp_month) or wanted["expYear"] not in (None, method.exp_year):
             return None
@@ -293,7 +315,7 @@ async def change(
     expected_version: int | None,
 ) -> Response:
     """Change what was sent of a payment method. Raises NotFound, PreconditionFailed, InvalidCardExpiry,
-    PaymentMethodUnusable, ChangeInProgress, OutcomeUnknown.
+    PaymentMethodUnusable, ChangeInProgress, PaymentProviderUnavailable.
     """
     sent = wanted.model_fields_set
     if not sent:
@@ -329,11 +351,8 @@ class Remove(FlowKind[CustomerPicture]):
         state = await _look(platform, flow)
         if not state.is_attached:
             return state.picture
-        heir = next((one.id for one in state.picture.methods if one.id != method_id), None)
         try:
-            if state.is_default and heir is not None:
-                customer_id = flow.parameters["customerId"]
-                await customers.set_default_payment_method(door, customer_id, heir, key=flow.key(f"default:{heir}"))
+            await _pass_on(door, flow, state)
             await stripe_methods.detach(door, method_id, key=flow.key("detach"))
         except (StripeRefused, StripeObjectMissing) as refused:
             state = await _look(platform, flow)
@@ -354,6 +373,18 @@ class Remove(FlowKind[CustomerPicture]):
         return no_content()
 
 
+async def _pass_on(door: StripeDoor, flow: FlowView, state: _State) -> None:
+    """The customer's default moves on to the newest of the others, and what was paid with it is paid with that."""
+    picture, method_id = state.picture, flow.parameters["paymentMethodId"]
+    heir = None if state.is_default else picture.default_id
+    heir = heir or next((one.id for one in picture.methods if one.id != method_id), None)
+    if heir is None:
+        return
+    paid_with_it = [one for one in picture.subscriptions if one.default_payment_method_id == method_id]
+    if state.is_default or paid_with_it:
+        await _make_default(door, flow, heir, paid_with_it)
+
+
 REMOVE: Final = flows.register(Remove())
 
 
@@ -361,7 +392,7 @@ async def remove(
     platform: Platform, scope: AccountScope, payment_method_id: UUID, expected_version: int | None
 ) -> Response:
     """Remove a payment method. Raises NotFound, PreconditionFailed, LastPaymentMethod, PaymentMethodUnusable,
-    ChangeInProgress, OutcomeUnknown.
+    ChangeInProgress, PaymentProviderUnavailable.
 
     Excludes changes of the account's subscription: neither may one begin while its last payment method goes, nor may
     the last two go at once.

@@ -14,6 +14,7 @@ from pm_api.core.flows import FlowKind, FlowView, RequestKey
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import accounts, invoices, money_back, refund_reading, refunds
 from pm_api.domains.billing.accounts import Account
+from pm_api.domains.billing.enums import TopUpStatus
 from pm_api.domains.billing.errors import (
     InvoiceNotPaid,
     PaymentDisputed,
@@ -22,6 +23,7 @@ from pm_api.domains.billing.errors import (
 )
 from pm_api.domains.billing.models.invoices import Invoice
 from pm_api.domains.billing.money_back import MoneyBack
+from pm_api.domains.billing.repository import auto_topup as top_ups
 from pm_api.domains.billing.repository import invoices as invoice_rows
 from pm_api.domains.billing.repository import refunds as repository
 from pm_api.domains.billing.schemas.refunds import PaymentRefundAnswer, PaymentRefundCreate, PaymentRefundReason
@@ -110,8 +112,8 @@ REFUNDING: Final = flows.register(Refunding())
 async def refund(
     platform: Platform, scope: AdminScope, wanted: PaymentRefundCreate, request_key: RequestKey
 ) -> Response:
-    """Give back what was paid for an invoice or at a checkout, whole or in part. Raises NotFound, InvoiceNotPaid,
-    RefundExceedsPayment, PaymentDisputed, RefundRefused, OutcomeUnknown.
+    """Give back what was paid for an invoice, at a checkout or by auto top-up, whole or in part. Raises NotFound,
+    InvoiceNotPaid, RefundExceedsPayment, PaymentDisputed, RefundRefused, PaymentProviderUnavailable.
     """
 
     async def begin(session: AsyncSession, flow_id: UUID) -> dict[str, Any]:
@@ -179,6 +181,8 @@ async def _paid(session: AsyncSession, wanted: PaymentRefundCreate) -> Paid:
         if invoice is None:
             raise NotFound
         return _paid_by(invoice, ("invoice", str(invoice.id)))
+    if wanted.top_up_id is not None:
+        return await _paid_by_itself(session, wanted.top_up_id)
     checkout = await checkouts.anybodys(session, refunds.SCOPE, wanted.checkout_session_id or "")
     if checkout is None:
         raise NotFound
@@ -195,6 +199,21 @@ async def _paid(session: AsyncSession, wanted: PaymentRefundCreate) -> Paid:
         amount_minor=checkout.paid_minor,
         currency=checkout.currency,
         subject=subject,
+    )
+
+
+async def _paid_by_itself(session: AsyncSession, top_up_id: UUID) -> Paid:
+    bought = await top_ups.payment(session, refunds.SCOPE, top_up_id)
+    if bought is None:
+        raise NotFound
+    if bought.status != TopUpStatus.SUCCEEDED or bought.stripe_payment_intent_id is None:
+        raise InvoiceNotPaid
+    return Paid(
+        owner=(AccountType(bought.account_kind), bought.account_id),
+        payment_intent_id=bought.stripe_payment_intent_id,
+        amount_minor=bought.amount_minor,
+        currency=bought.currency,
+        subject=("top_up", str(bought.id)),
     )
 
 

@@ -3,6 +3,7 @@
 Each is known by the state it leads to, so that one whose answer was lost is found by looking.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core import flows
 from pm_api.core.actor import AccountScope
 from pm_api.core.answers import Response
-from pm_api.core.flows import ChangeInProgress, FlowKind, FlowView, OutcomeUnknown, RequestKey
+from pm_api.core.flows import ChangeInProgress, FlowKind, FlowView, RequestKey
 from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import accounts, changes, pictures, subscriptions
@@ -30,6 +31,7 @@ from pm_api.domains.billing.errors import (
 )
 from pm_api.domains.billing.flows.checkouts import MISUSED_KEY
 from pm_api.domains.billing.flows.subscription_answers import answer, pinned, record
+from pm_api.domains.billing.flows.subscription_debts import cancel_and_void, void_open
 from pm_api.domains.billing.models.subscriptions import Subscription
 from pm_api.domains.billing.pictures import OVER, SubscriptionPicture
 from pm_api.domains.billing.repository import subscriptions as repository
@@ -40,6 +42,7 @@ from pm_api.domains.billing.schemas.subscriptions import (
 )
 from pm_api.integrations.stripe import (
     CardDeclined,
+    PaymentProviderUnavailable,
     StripeDoor,
     StripeObjectMissing,
     StripeRefused,
@@ -101,6 +104,8 @@ class ChangePlan(_OfSubscription):
             await schedules.schedule_change(door, wanted["subscription"], wanted["priceId"], key=flow.key("later"))
             return
         await _release(door, flow)
+        if wanted.get("undoes"):
+            return
         await stripe_subscriptions.change_price(
             door,
             wanted["subscription"],
@@ -115,7 +120,8 @@ class ChangePlan(_OfSubscription):
         if flow.parameters["kind"] == ChangeKind.DOWNGRADE:
             # With the period over, what was scheduled is what it is.
             return wanted == (found.upcoming_price_id or found.price_id)
-        return found.price_id == wanted or found.has_pending_update
+        # What was scheduled is taken off before anything else is done.
+        return found.upcoming_price_id is None and (found.price_id == wanted or found.has_pending_update)
 
     async def settle(
         self, session: AsyncSession, platform: Platform, flow: FlowView, found: SubscriptionPicture
@@ -177,6 +183,7 @@ def _pinned_change(
         item=change.item_id,
         priceId=change.new.price_id,
         schedule=change.schedule_id,
+        undoes=change.new.price_id == change.old.price_id,
         prorateAt=prorate_at.isoformat() if prorate_at is not None else None,
         sums=sums,
     )
@@ -209,6 +216,8 @@ class Cancel(_OfSubscription):
         wanted = flow.parameters
         if wanted["now"]:
             await stripe_subscriptions.cancel_now(door, wanted["subscription"], key=flow.key("cancel"))
+            with suppress(StripeRefused):  # it has ended; what cannot be voided now is the job's, which tries again
+                await void_open(door, flow, wanted["subscription"])
             return
         await _release(door, flow)
         await stripe_subscriptions.cancel_at_period_end(door, wanted["subscription"], key=flow.key("cancel"))
@@ -313,7 +322,7 @@ class EndHeld(_OfSubscription):
     name = "billing.end_held_subscription"
 
     async def write(self, door: StripeDoor, flow: FlowView) -> None:
-        await stripe_subscriptions.cancel_now(door, flow.parameters["subscription"], key=flow.key("cancel"))
+        await cancel_and_void(door, flow, flow.parameters["subscription"])
 
     def is_done(self, flow: FlowView, found: StripeSubscription) -> bool:  # noqa: ARG002
         return found.status in OVER
@@ -331,14 +340,16 @@ class EndHeld(_OfSubscription):
 END_HELD: Final = flows.register(EndHeld())
 
 
-async def end_held(platform: Platform, stripe_subscription_id: str) -> None:
-    """End a held subscription at Stripe, if by what Stripe says now it is held still. Raises what flows raise."""
+async def end_held(platform: Platform, stripe_subscription_id: str, *, for_good: bool = False) -> None:
+    """End a subscription at Stripe, if by what Stripe says now it has no right to live still, or `for_good` in any
+    case. Raises what flows raise.
+    """
     picture = await pictures.fetch_by_subscription(platform.part(StripeDoor), stripe_subscription_id)
     async with platform.database.transaction() as session:
         await subscriptions.apply_picture(session, platform, picture)
         row = await repository.by_stripe_id(session, subscriptions.SCOPE, stripe_subscription_id)
-        is_held = row is not None and row.held_reason is not None and row.ended_at is None
-    if not is_held or picture.subscription.status in OVER:
+        is_wanted = row is not None and (for_good or await subscriptions.must_end(session, platform, row, picture))
+    if not is_wanted or picture.subscription.status in OVER:
         return
 
     async def begin(_session: AsyncSession, _flow_id: UUID) -> dict[str, Any]:
@@ -348,7 +359,7 @@ async def end_held(platform: Platform, stripe_subscription_id: str) -> None:
     try:
         await flows.run(platform, END_HELD, begin, request_key=None, exclusive=word)
     except ChangeInProgress as unknown:  # an earlier try, of which Stripe has not told yet
-        raise OutcomeUnknown from unknown
+        raise PaymentProviderUnavailable from unknown
 
 
 async def _release(door: StripeDoor, flow: FlowView) -> None:

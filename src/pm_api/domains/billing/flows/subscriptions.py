@@ -14,13 +14,17 @@ from pm_api.core.problem import problem_response
 from pm_api.domains.billing import accounts, changes, payment_methods, pictures, promotions, subscriptions, trials
 from pm_api.domains.billing.enums import SubscriptionStatus
 from pm_api.domains.billing.errors import (
+    BESIDE_A_CONTRACT,
+    BankDeclined,
     PaymentMethodUnusable,
     PromotionCodeInvalid,
     SubscriptionExists,
+    SubscriptionIncomplete,
     SubscriptionRefused,
 )
 from pm_api.domains.billing.flows.checkouts import MISUSED_KEY, close_other_pages, forget_if_deleted
 from pm_api.domains.billing.flows.subscription_answers import account_of, answer, pinned, record
+from pm_api.domains.billing.flows.subscription_debts import cancel_and_void
 from pm_api.domains.billing.pictures import OVER, SubscriptionPicture
 from pm_api.domains.billing.repository import contracts as contract_repository
 from pm_api.domains.billing.schemas.subscriptions import SubscriptionCreate
@@ -34,11 +38,13 @@ from pm_api.integrations.stripe import (
     StripePaymentMethod,
     StripeRefused,
     StripeSubscription,
+    payments,
 )
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.integrations.stripe import subscriptions as stripe_subscriptions
 
 ADDRESS: Final = "/api/billing/subscriptions"
+PROMOTION_CODE: Final = "promotionCode"
 
 
 class BeginSubscription(FlowKind[SubscriptionPicture]):
@@ -63,7 +69,10 @@ class BeginSubscription(FlowKind[SubscriptionPicture]):
                 made = await _create(platform, flow, customer_id, key=flow.key("subscription-again"))
             except StripeRefused as again:
                 raise _refusal(again) from again
-        return await pictures.fetch_by_subscription(door, made.id)
+        picture = await pictures.fetch_by_subscription(door, made.id)
+        if wanted.get("chargesNow"):
+            await _end_if_declined(door, flow, picture)
+        return picture
 
     async def find(self, platform: Platform, flow: FlowView) -> SubscriptionPicture | None:
         door, wanted = platform.part(StripeDoor), flow.parameters
@@ -75,7 +84,9 @@ class BeginSubscription(FlowKind[SubscriptionPicture]):
         if customer_id is None:
             return None
         for one in (await stripe_subscriptions.list_of_customer(door, customer_id)).items:
-            if one.metadata.get("flow") == str(flow.id):
+            # One that was charged at once and is over was declined: nothing is left of it.
+            is_left = not wanted.get("chargesNow") or one.status not in OVER
+            if is_left and one.metadata.get("flow") == str(flow.id):
                 return await pictures.fetch_by_subscription(door, one.id)
         return None
 
@@ -88,6 +99,9 @@ class BeginSubscription(FlowKind[SubscriptionPicture]):
             # Answered, not raised: that this one is held, and is going to be ended, stays written down.
             return problem_response(SubscriptionExists())
         is_new = found.subscription.id != flow.parameters["existing"]
+        if not is_new and _is_another(flow, found.subscription):
+            waits = found.subscription.status == "incomplete"
+            return problem_response(SubscriptionIncomplete() if waits else SubscriptionExists())
         if is_new:
             record(session, platform, flow, "begun", found.subscription.id, plan=flow.parameters["plan"])
         waits = found.subscription.status == "incomplete"
@@ -110,8 +124,8 @@ BEGIN: Final = flows.register(BeginSubscription())
 async def begin(platform: Platform, scope: AccountScope, wanted: SubscriptionCreate, key: RequestKey) -> Response:
     """Begin a subscription, or answer the one that waits for its first payment.
 
-    Raises ContactSales, PlanNotForAccount, PlanNotOnSale, SubscriptionExists, PaymentMethodUnusable,
-    PromotionCodeInvalid, SubscriptionRefused, and what flows raise.
+    Raises ContactSales, PlanNotForAccount, PlanNotOnSale, SubscriptionExists, SubscriptionIncomplete,
+    PaymentMethodUnusable, BankDeclined, PromotionCodeInvalid, SubscriptionRefused, and what flows raise.
     """
     account = accounts.of_scope(scope)
 
@@ -123,7 +137,7 @@ async def begin(platform: Platform, scope: AccountScope, wanted: SubscriptionCre
             raise SubscriptionExists
         now = platform.clock.now()
         if await contract_repository.current(session, subscriptions.SCOPE, account[1], now) is not None:
-            raise SubscriptionExists
+            raise SubscriptionExists(BESIDE_A_CONTRACT)
         on_file = await payment_methods.to_charge(session, account[1])
         return pinned(
             scope,
@@ -133,6 +147,7 @@ async def begin(platform: Platform, scope: AccountScope, wanted: SubscriptionCre
             amount=price.amount_minor,
             currency=price.currency,
             trialDays=await trials.trial_days_for(session, account, price.plan),
+            chargesNow=wanted.payment_method_id is not None,
             paymentMethodId=wanted.payment_method_id or (on_file and on_file.stripe_payment_method_id),
             promotionCode=wanted.promotion_code,
             otherPages=list(await till.open_plans(session, account[1])),
@@ -150,6 +165,33 @@ async def _waiting(door: StripeDoor, existing: str | None) -> SubscriptionPictur
     return None if picture.subscription.status in OVER else picture
 
 
+async def _end_if_declined(door: StripeDoor, flow: FlowView, picture: SubscriptionPicture) -> None:
+    """Raises BankDeclined when the card that was charged at once did not pay; nothing is left of the try then. One
+    whose holder has to confirm goes on waiting.
+    """
+    made = picture.subscription
+    if made.status in OVER:  # by an earlier try of this flow
+        raise BankDeclined
+    if made.status != "incomplete":
+        return
+    first = next((one for one in picture.invoices if one.id == made.latest_invoice_id), None)
+    if first is None or first.payment_intent_id is None:
+        return
+    payment = await payments.retrieve(door, first.payment_intent_id)
+    if payment.status != "requires_payment_method":
+        return
+    await cancel_and_void(door, flow, made.id)
+    raise BankDeclined(declineCode=payment.decline_code or payment.error_code)
+
+
+def _is_another(flow: FlowView, waiting: StripeSubscription) -> bool:
+    """Whether the one that waits is not what is asked for now."""
+    wanted = flow.parameters
+    codes = [waiting.metadata.get(PROMOTION_CODE), wanted["promotionCode"]]
+    same_code = (codes[0] or "").upper() == (codes[1] or "").upper()
+    return waiting.price_id != wanted["priceId"] or not same_code
+
+
 async def _create(platform: Platform, flow: FlowView, customer_id: str, *, key: str) -> StripeSubscription:
     """Raises StripeRefused, PromotionCodeInvalid, PaymentMethodUnusable."""
     door, wanted = platform.part(StripeDoor), flow.parameters
@@ -163,10 +205,17 @@ async def _create(platform: Platform, flow: FlowView, customer_id: str, *, key: 
             door,
             customer_id=customer_id,
             price_id=wanted["priceId"],
-            metadata={**accounts.in_metadata(account_of(flow)), "plan": wanted["plan"], **flow.metadata},
+            metadata={
+                **accounts.in_metadata(account_of(flow)),
+                "plan": wanted["plan"],
+                **({PROMOTION_CODE: wanted["promotionCode"]} if wanted["promotionCode"] else {}),
+                **flow.metadata,
+            },
             trial_days=trial_days,
             promotion_code_id=promotion_code_id,
             payment_method_id=method.id if method is not None else None,
+            # A trial has nothing to charge; whether its card has to be confirmed is told as for any other.
+            charges_now=bool(wanted.get("chargesNow")) and not trial_days,
             key=key,
         )
     except CardDeclined as declined:

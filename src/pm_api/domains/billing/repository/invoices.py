@@ -216,6 +216,28 @@ async def billed_periods(
     return [BilledPeriod(row[0], row[1], row[2]) for row in rows if row[0] is not None]
 
 
+async def dearer_prices(
+    session: AsyncSession, scope: AccountScope, *, ended_by: datetime, limit: int
+) -> list[BilledPeriod]:
+    """Prices that were paid for from within a past period on, the first one first: of plans that were gone up to."""
+    rows = await session.execute(
+        select(InvoiceLine.price_id, InvoiceLine.period_start, InvoiceLine.period_end)
+        .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
+        .where(
+            InvoiceLine.account_id == account_of(scope),
+            InvoiceLine.is_proration.is_(True),
+            InvoiceLine.price_id.is_not(None),
+            InvoiceLine.amount_minor > 0,
+            InvoiceLine.period_end <= ended_by,
+            Invoice.provider_status == PAID,
+            Invoice.stripe_subscription_id.is_not(None),
+        )
+        .order_by(InvoiceLine.period_start.desc(), InvoiceLine.amount_minor.desc())
+        .limit(limit)
+    )
+    return [BilledPeriod(row[0], row[1], row[2]) for row in rows if row[0] is not None][::-1]
+
+
 async def issued_within(
     session: AsyncSession, scope: AccountScope, since: datetime, until: datetime, limit: int
 ) -> Sequence[Invoice]:

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.identity.models import Member, User
+from pm_api.identity.models import Member, User, Workspace
 from pm_api.identity.permissions import Role, allows
 
 SEE_BILLS = tuple(role for role in Role if allows(role, "billing.read"))
@@ -21,6 +21,11 @@ async def who_pays_for(session: AsyncSession, workspace_id: UUID) -> list[UUID]:
         .limit(MOST_TOLD)
     )
     return list(rows)
+
+
+async def workspace_name(session: AsyncSession, workspace_id: UUID) -> str:
+    """Also of a deleted one."""
+    return (await session.scalars(select(Workspace.name).where(Workspace.id == workspace_id))).one()
 
 
 async def operators(session: AsyncSession) -> list[UUID]:

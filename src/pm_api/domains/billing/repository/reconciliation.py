@@ -15,6 +15,7 @@ from pm_api.domains.billing.models.invoices import Invoice
 from pm_api.domains.billing.models.reconciliation import ReconciliationFinding, ReconciliationRun
 from pm_api.domains.billing.models.refunds import Dispute, Refund
 from pm_api.domains.billing.models.subscriptions import LIVE, Subscription
+from pm_api.identity.models import Workspace
 
 Scope = AdminScope | SystemScope
 Row = Subscription | Invoice | Refund | Dispute
@@ -107,6 +108,50 @@ async def subscription_ids(
     begun = (Subscription.stripe_created_at >= since) & (Subscription.stripe_created_at < until)
     counted = or_(begun, Subscription.status.in_(LIVE))
     return await _ids(session, Subscription.id, Subscription.stripe_subscription_id, counted, after, limit)
+
+
+async def without_effect(
+    session: AsyncSession, _scope: Scope, ids: Collection[UUID]
+) -> Sequence[tuple[Invoice, Subscription | None]]:
+    """Of these invoices those that were paid, and not all paid back, for a subscription that gives nothing for it:
+    one that is not known, that is held, or that had ended when the money came.
+    """
+    ended = Subscription.status.not_in(LIVE) & (
+        Subscription.ended_at.is_(None) | (Invoice.paid_at > Subscription.ended_at)
+    )
+    statement = (
+        select(Invoice, Subscription)
+        .outerjoin(Subscription, Subscription.stripe_subscription_id == Invoice.stripe_subscription_id)
+        .where(
+            Invoice.id.in_(ids),
+            Invoice.stripe_subscription_id.is_not(None),
+            Invoice.provider_status == "paid",
+            Invoice.paid_minor > Invoice.refunded_minor,
+            or_(Subscription.id.is_(None), Subscription.held_reason.is_not(None), ended),
+        )
+        .order_by(Invoice.id)
+    )
+    return [(invoice, subscription) for invoice, subscription in await session.execute(statement)]
+
+
+async def too_many(
+    session: AsyncSession, _scope: Scope, stripe_ids: Collection[str]
+) -> Sequence[tuple[Subscription, bool]]:
+    """Of these subscriptions those that live and should not: (it, whether its workspace is deleted). The others are
+    held beside another one, or beside a contract.
+    """
+    is_deleted = Workspace.deleted_at.is_not(None)
+    statement = (
+        select(Subscription, is_deleted)
+        .outerjoin(Workspace, Workspace.id == Subscription.workspace_id)
+        .where(
+            Subscription.stripe_subscription_id.in_(stripe_ids),
+            Subscription.status.in_(LIVE),
+            or_(is_deleted, Subscription.held_reason.is_not(None)),
+        )
+        .order_by(Subscription.id)
+    )
+    return [(row, bool(deleted)) for row, deleted in await session.execute(statement)]
 
 
 async def invoice_ids(

@@ -128,10 +128,14 @@ async def note_trial(session: AsyncSession, values: dict[str, object]) -> None:
     )
 
 
-async def note_card(session: AsyncSession, account_id: UUID, stripe_subscription_id: str, digest: str) -> bool:
-    """Keep the card of an account's trial, where none is known yet; False when it was in another account's."""
+async def note_card(
+    session: AsyncSession, account_id: UUID, stripe_subscription_id: str, digests: Sequence[str]
+) -> bool:
+    """Keep the card of an account's trial, under the first of its digests, where none is known yet; False when it was
+    in another account's.
+    """
     elsewhere = await session.scalar(
-        select(exists().where(TrialClaim.card_fingerprint == digest, TrialClaim.account_id != account_id))
+        select(exists().where(TrialClaim.card_fingerprint.in_(digests), TrialClaim.account_id != account_id))
     )
     if elsewhere:
         return False
@@ -142,6 +146,6 @@ async def note_card(session: AsyncSession, account_id: UUID, stripe_subscription
             TrialClaim.stripe_subscription_id == stripe_subscription_id,
             TrialClaim.card_fingerprint.is_(None),
         )
-        .values(card_fingerprint=digest)
+        .values(card_fingerprint=digests[0])
     )
     return True

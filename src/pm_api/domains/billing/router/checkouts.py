@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import AccountScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import ApiError, NotFound
-from pm_api.core.flows import FLOW_PROBLEMS, ChangeInProgress, OutcomeUnknown, RequestKey, flow_key, key_if_sent
+from pm_api.core.flows import FLOW_PROBLEMS, ChangeInProgress, RequestKey, flow_key, key_if_sent
 from pm_api.core.http import entity_tag
 from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey, api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
@@ -132,7 +132,7 @@ async def get_checkout_session(
     "/billing/portal-link",
     operation_id="getPortalLink",
     response_model=PortalLink,
-    openapi_extra=raises(*_AT_STRIPE, OutcomeUnknown),
+    openapi_extra=raises(*_AT_STRIPE),
 )
 async def get_portal_link(
     scope: Manager,
@@ -158,9 +158,7 @@ async def get_portal_link(
     operation_id="createPortalLink",
     response_model=PortalLink,
     responses={200: answers_with("Idempotent-Replayed")},
-    openapi_extra=raises(
-        *_AT_STRIPE, OutcomeUnknown, IdempotencyKeyReused, InvalidIdempotencyKey, IdempotencyInProgress
-    ),
+    openapi_extra=raises(*_AT_STRIPE, IdempotencyKeyReused, InvalidIdempotencyKey, IdempotencyInProgress),
 )
 async def create_portal_link(scope: Manager, platform: PlatformDep, key: KeyIfSent, wanted: PortalCreate) -> Response:
     """The same, for who would rather not have it in a browser's history."""

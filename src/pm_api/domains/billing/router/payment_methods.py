@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Query, Request, Response
 from pm_api.core.actor import AccountScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
-from pm_api.core.flows import ChangeInProgress, OutcomeUnknown, RequestKey, flow_key
+from pm_api.core.flows import ChangeInProgress, RequestKey, flow_key
 from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
 from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey, api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
@@ -27,6 +27,7 @@ from pm_api.domains.billing.schemas.payment_methods import (
 )
 from pm_api.domains.payments.errors import BillingDetailsRefused
 from pm_api.identity.guards import require_account, require_account_of
+from pm_api.integrations.stripe import PaymentProviderUnavailable
 
 router = api_router(tag="billing")
 
@@ -76,7 +77,7 @@ async def list_payment_methods(
     status_code=201,
     response_model=SetupIntentAnswer,
     responses={201: answers_with("Location")},
-    openapi_extra=raises(PaymentMethodUnusable, BillingDetailsRefused, OutcomeUnknown, *KEY_PROBLEMS),
+    openapi_extra=raises(PaymentMethodUnusable, BillingDetailsRefused, PaymentProviderUnavailable, *KEY_PROBLEMS),
 )
 async def create_setup_intent(
     scope: Manager, platform: PlatformDep, key: KeyIfSent, _wanted: SetupIntentCreate
@@ -92,7 +93,7 @@ async def create_setup_intent(
     response_model=PaymentMethodAnswer,
     responses={201: answers_with("Location", "ETag")},
     openapi_extra=raises(
-        PaymentMethodUnusable, BillingDetailsRefused, ChangeInProgress, OutcomeUnknown, *KEY_PROBLEMS
+        PaymentMethodUnusable, BillingDetailsRefused, ChangeInProgress, PaymentProviderUnavailable, *KEY_PROBLEMS
     ),
 )
 async def attach_payment_method(
@@ -130,7 +131,7 @@ async def get_payment_method(
         InvalidCardExpiry,
         PaymentMethodUnusable,
         ChangeInProgress,
-        OutcomeUnknown,
+        PaymentProviderUnavailable,
         PreconditionFailed,
         InvalidIfMatch,
     ),
@@ -155,7 +156,7 @@ async def update_payment_method(
         LastPaymentMethod,
         PaymentMethodUnusable,
         ChangeInProgress,
-        OutcomeUnknown,
+        PaymentProviderUnavailable,
         PreconditionFailed,
         InvalidIfMatch,
     ),

@@ -30,6 +30,7 @@ from pm_api.domains.billing.schemas.refunds import (
     PaymentRefundsAnswer,
 )
 from pm_api.identity.guards import operator
+from pm_api.integrations.stripe import PaymentProviderUnavailable
 
 router = api_router(tag="billing")
 
@@ -43,7 +44,13 @@ Operator = Annotated[AdminScope, Depends(operator)]
     response_model=PaymentRefundAnswer,
     responses={201: answers_with("Location", "ETag", "Idempotent-Replayed")},
     openapi_extra=raises(
-        NotFound, InvoiceNotPaid, RefundExceedsPayment, PaymentDisputed, RefundRefused, *FLOW_PROBLEMS
+        NotFound,
+        InvoiceNotPaid,
+        RefundExceedsPayment,
+        PaymentDisputed,
+        RefundRefused,
+        PaymentProviderUnavailable,
+        *FLOW_PROBLEMS,
     ),
 )
 async def create_payment_refund(

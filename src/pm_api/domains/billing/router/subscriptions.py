@@ -14,6 +14,7 @@ from pm_api.core.platform import PlatformDep
 from pm_api.domains.ai_credits.pools import version_in
 from pm_api.domains.billing import accounts, changes
 from pm_api.domains.billing.errors import (
+    BankDeclined,
     ChangeAwaitsPayment,
     ContactSales,
     InvalidQuote,
@@ -27,6 +28,7 @@ from pm_api.domains.billing.errors import (
     QuoteExpired,
     SubscriptionEnding,
     SubscriptionExists,
+    SubscriptionIncomplete,
     SubscriptionNotChangeable,
     SubscriptionNotFound,
     SubscriptionRefused,
@@ -84,7 +86,9 @@ _CHANGEABLE = (
         *_FLOW,
         *_SELLABLE,
         SubscriptionExists,
+        SubscriptionIncomplete,
         PaymentMethodUnusable,
+        BankDeclined,
         PromotionCodeInvalid,
         BillingDetailsRefused,
     ),
@@ -95,8 +99,11 @@ async def create_subscription(
     """Subscribe to a plan. What is left to do in the browser is done with `clientSecret`: pay, or confirm the card.
 
     The first subscription of a workspace begins with a trial of 14 days when there is a card that was in none before.
-    While one waits for its first payment, that one is answered again, whatever plan is asked for: cancel it to choose
-    another. Pages at Stripe that are open for a plan of this account are closed.
+    With `paymentMethodId` it is charged at once: a card that pays makes it ACTIVE, one whose holder has to confirm is
+    confirmed with `clientSecret`, and one that is declined begins nothing.
+
+    While one waits for its first payment, the same request answers that one again; cancel it to choose another. Pages
+    at Stripe that are open for a plan of this account are closed.
     """
     return await beginning.begin(platform, scope, wanted, key)
 
@@ -119,7 +126,7 @@ async def change_subscription(
     has to be confirmed, everything stays as it is until it is paid with `clientSecret`.
 
     A smaller plan, and from yearly to monthly, waits for the end of the period, costs nothing, and can be undone
-    until then. With `quoteId` exactly what the quote says is done, or nothing.
+    until then: also by asking for the plan there is. With `quoteId` exactly what the quote says is done, or nothing.
     """
     return await subscription_changes.change(platform, scope, wanted, version_in(expected_version), key)
 

@@ -56,15 +56,19 @@ class PaymentMethodAttach(ApiRequest):
 
 
 class PaymentMethodUpdate(ApiRequest):
-    """What is sent is changed."""
+    """What is sent is changed. What is not sent has no default: the values here are never looked at."""
 
     is_default: Literal[True] = Field(
         True,
         description="Only `true`: to have another default, make that one the default.",
         examples=[True],
     )
-    exp_month: ExpiryMonth = Field(1, description="Of a card whose date was renewed.", examples=[11])
-    exp_year: ExpiryYear = Field(2000, description="Of a card whose date was renewed.", examples=[2031])
+    exp_month: ExpiryMonth = Field(
+        default_factory=lambda: 1, description="Of a card whose date was renewed.", examples=[11]
+    )
+    exp_year: ExpiryYear = Field(
+        default_factory=lambda: 2000, description="Of a card whose date was renewed.", examples=[2031]
+    )
 
 
 class SetupIntentCreate(ApiRequest):

@@ -22,8 +22,8 @@ class CatalogueDifference(ApiModel):
     stripe: str | None = Field(description="What Stripe has; null: nothing.", examples=["600"])
     price_id: str | None = Field(description="The price at Stripe that says so.", examples=["price_1"])
     says: str = Field(
-        description="The same in one sentence.",
-        examples=["PLAN TEAM_STANDARD: credits are 500 here and 600 at Stripe."],
+        description="The same in one sentence: how it is, and after a run that was carried out, how it was.",
+        examples=["PLAN TEAM_STANDARD: credits is 500 here and 600 at Stripe."],
     )
 
 
@@ -32,6 +32,10 @@ class CatalogueProblem(ApiModel):
 
     item: str | None = Field(description="What it is about, if that can be told.", examples=["PACK MEDIUM"])
     price_ids: list[str] = Field(description="The prices it is about.", examples=[["price_1"]])
+    is_foreign: bool = Field(
+        description="It concerns nothing that is sold here: a product somebody else keeps at the same account.",
+        examples=[False],
+    )
     says: str = Field(
         description="What is wrong.", examples=["includedCredits is no whole number from 0 to 1000000000: 'many'"]
     )

@@ -44,7 +44,7 @@ class ReconciliationFindingRead(ApiModel):
     id: UUID = Field(description="Its id.")
     kind: str = Field(
         description="checkouts, paid_without_credits, credits_without_payment, subscriptions, plan_credits, invoices,"
-        " refunds or disputes.",
+        " refunds, disputes, paid_without_effect, second_subscription or subscription_of_deleted_account.",
         examples=["paid_without_credits"],
     )
     object_id: str = Field(description="Stripe's id of it.", examples=["cs_1"])

@@ -18,7 +18,7 @@ class PaymentRefundReason(StrEnum):
 
 
 class PaymentRefundCreate(ApiRequest):
-    """What to give back: of exactly one of an invoice and a checkout."""
+    """What to give back: of exactly one of an invoice, a checkout and an automatic top-up."""
 
     invoice_id: UUID | None = Field(None, description="The invoice that was paid.")
     checkout_session_id: str | None = Field(
@@ -27,15 +27,16 @@ class PaymentRefundCreate(ApiRequest):
         description="The checkout that was paid: `sessionId` of its answer, or its id here.",
         examples=["cs_test_a1PqRsT2eZvKYlo2C"],
     )
+    top_up_id: UUID | None = Field(None, description="The automatic top-up that was paid: `id` of its answer.")
     amount: Annotated[int, Field(strict=True, ge=1, le=10**12)] | None = Field(
         None, description="Minor units; absent: all that is left.", examples=[4999]
     )
     reason: PaymentRefundReason = Field(description="Why.", examples=["REQUESTED_BY_CUSTOMER"])
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.invoice_id is None) == (self.checkout_session_id is None):
-            raise ValueError("send exactly one of invoiceId and checkoutSessionId")
+    def _one_of_three(self) -> Self:
+        if sum(one is not None for one in (self.invoice_id, self.checkout_session_id, self.top_up_id)) != 1:
+            raise ValueError("send exactly one of invoiceId, checkoutSessionId and topUpId")
         return self
 
 
@@ -52,7 +53,10 @@ class PaymentRefundRead(ApiModel):
     amount: int = Field(description="Minor units.", examples=[4999])
     currency: str = Field(description="ISO 4217.", examples=["USD"])
     status: PaymentRefundStatus = Field(description="How it stands.", examples=["SUCCEEDED"])
-    reason: str | None = Field(description="Why, as it was given.", examples=["requested_by_customer"])
+    reason: str | None = Field(
+        description="Why, as it was asked for; or Stripe's own word in capitals for one given there.",
+        examples=["REQUESTED_BY_CUSTOMER"],
+    )
     failure_reason: str | None = Field(description="Why the bank sent it back, if it did.")
     requested_by: str | None = Field(
         description="Who asked for it here; null for one given at Stripe.", examples=["admin_key"]

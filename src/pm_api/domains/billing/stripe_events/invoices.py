@@ -71,6 +71,7 @@ async def _tell_asking(session: AsyncSession, platform: Platform, row: Invoice) 
             "amount": row.due_minor,
             "currency": row.currency,
             "hostedUrl": row.hosted_url,
+            **({"action": "Confirm the payment"} if row.hosted_url else {}),
         },
     )
 

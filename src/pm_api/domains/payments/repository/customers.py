@@ -61,13 +61,16 @@ async def mark_deleted(session: AsyncSession, _scope: SystemScope, stripe_custom
 
 
 async def person(session: AsyncSession, account: Account) -> tuple[str, str] | None:
-    """Name and address of a user, or of the owner who has been longest in a workspace that is not deleted."""
+    """Name and address of a user; of a workspace that is not deleted its own name, and the address of the owner who
+    has been in it longest.
+    """
     kind, account_id = account
     if kind is AccountType.USER:
         found = select(User.name, User.email).where(User.id == account_id)
     else:
         found = (
-            select(User.name, User.email)
+            select(Workspace.name, User.email)
+            .select_from(User)
             .join(Member, Member.user_id == User.id)
             .join(Workspace, Workspace.id == Member.workspace_id)
             .where(Workspace.id == account_id, Workspace.deleted_at.is_(None), Member.role == Role.OWNER)
