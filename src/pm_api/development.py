@@ -16,6 +16,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from pm_api.app import create_app
 from pm_api.bootstrap import build_platform, running
@@ -38,6 +39,7 @@ from pm_api.webhooks.handlers import STRIPE
 DATABASE: Final = "pm_api"
 LAST_PORT: Final = 65_535
 GRACE_S: Final = 3
+LONGEST_WAIT_S, SETTLING_S = 5.0, 0.3
 SPEND: Final = (
     "-H 'Content-Type: application/json' -H \"Idempotency-Key: try-$(date +%s)\""
     ' -d \'{"service": "TASK_GENERATION"}\''
@@ -181,9 +183,23 @@ async def run(settings: Settings) -> None:
         stack.callback(platform.part(StreamHub).end_all)
         if settings.stripe.api_base.rstrip("/") == sandbox_url:
             await setup.set_up(platform, STRIPE, dry_run=False)  # never by itself at an account that is not ours
+            await setup.make_example_bundle(platform)
         demo = await seed(platform, sandbox_url)
+        await _quiet(platform)
         print(await banner(platform, demo, sandbox_url, mailbox_url), flush=True)  # noqa: T201  the banner is for the terminal
         await stopped.wait()
+
+
+async def _quiet(platform: Platform) -> None:
+    """Until what the demo data set off is done, so that its log lines do not run over the banner; or for a while."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_WAIT_S):
+            while True:
+                await asyncio.sleep(SETTLING_S)
+                async with platform.database.reading() as session:
+                    waiting = await session.scalar(text("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'"))
+                if not waiting:
+                    return
 
 
 async def banner(platform: Platform, demo: Demo, sandbox_url: str, mailbox_url: str) -> str:
@@ -202,14 +218,16 @@ async def banner(platform: Platform, demo: Demo, sandbox_url: str, mailbox_url: 
         "  pm_api is running. Ctrl-C stops everything; the data stays.",
         "",
         f"  API documentation   {api}/docs",
-        f"  Sandbox Stripe      {sandbox_url}/   (cards, events, webhooks; nothing leaves this machine)",
+        f"  Sandbox Stripe      {sandbox_url}/   (cards, events, disputes, clock; see docs/sandbox.md)",
         f"  Mailbox             {mailbox_url}/   (every mail that is sent; none leaves this machine)",
         *([f"  Buy a pack          {demo.open_checkout_url}   (4242 pays)"] if demo.open_checkout_url else []),
         f"  Demo user           {DEMO[0]} / {PASSWORD}   (OWNER)",
         f"  Same password       {', '.join(f'{email} ({role})' for email, _, role in TEAM)}",
         f"  Admin key           x-admin-key: {admin.get_secret_value() if admin else '(unset)'}",
+        f"  Stripe.js key       {platform.settings.stripe.publishable_key or '(unset)'}   (GET /api/config)",
         f"  Webhook secret      {secrets[0].get_secret_value() if secrets else '(unset)'}",
-        f"  Demo workspace      {demo.workspace_id}",
+        f"  Demo workspace      {demo.workspace_id}   (has TEAM_STANDARD by contract)",
+        *([f"  One without a plan  {demo.unbought_id}   (to buy one for)"] if demo.unbought_id else []),
         *(_shifted(clock.now, clock.offset_s) if clock.offset_s else []),
         "",
         "  Try it (the token in these lines lasts 15 minutes; sign in for a new one):",

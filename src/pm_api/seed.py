@@ -31,6 +31,8 @@ TEAM: Final = (
     ("vera@example.com", "Vera Viewer", Role.VIEWER),
 )
 WORKSPACE: Final = ("Acme Launch", "acme-launch")
+# Without a contract, so that a plan can be bought for it.
+UNBOUGHT: Final = ("Dana's Studio", "dana-studio")
 XL_PRICE_MINOR: Final = 2999
 
 
@@ -41,6 +43,7 @@ class Demo:
     user_id: UUID
     workspace_id: UUID
     open_checkout_url: str | None
+    unbought_id: UUID | None = None
 
 
 async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
@@ -48,8 +51,10 @@ async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
     demo_id = await _person(platform, *DEMO)
     actor = Actor(ActorKind.USER, demo_id)
     async with platform.database.transaction() as session:
-        workspace_id = await _workspace(session, platform, actor)
+        workspace_id = await _workspace(session, platform, actor, WORKSPACE)
         await _team_plan(session, platform, workspace_id)
+    async with platform.database.transaction() as session:
+        unbought_id = await _workspace(session, platform, actor, UNBOUGHT)
     for email, name, role in TEAM:
         member_id = await _person(platform, email, name)
         async with platform.database.transaction() as session:
@@ -59,7 +64,7 @@ async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
         if (await catalogue.standing_offers(session))["XL"].price_minor is None:  # else Stripe's price stands
             await catalogue.set_pack_price(session, platform, "XL", XL_PRICE_MINOR)
     url = await _purchases(platform, UserScope(actor, demo_id), sandbox_url) if sandbox_url else None
-    return Demo(demo_id, workspace_id, url)
+    return Demo(demo_id, workspace_id, url, unbought_id)
 
 
 async def _person(platform: Platform, email: str, name: str) -> UUID:
@@ -70,8 +75,8 @@ async def _person(platform: Platform, email: str, name: str) -> UUID:
     return await account.create_person(platform, email=email, password=PASSWORD, name=name)
 
 
-async def _workspace(session: AsyncSession, platform: Platform, actor: Actor) -> UUID:
-    name, slug = WORKSPACE
+async def _workspace(session: AsyncSession, platform: Platform, actor: Actor, wanted: tuple[str, str]) -> UUID:
+    name, slug = wanted
     assert actor.user_id is not None
     for workspace, _ in await repository.workspaces_of(session, actor.user_id, limit=200):
         if workspace.slug == slug:

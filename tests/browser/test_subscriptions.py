@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.browser.stack import Account, Json, Stack, eventually
-from tests.browser.visitor import FAILS_LATER, OTHER_PAYS, PAYS, Visitor
+from tests.browser.visitor import FAILS_LATER, OTHER_PAYS, TRY, Visitor
 
 STANDARD_CREDITS, PREMIUM_CREDITS = 500, 1000
 STANDARD_MINOR, PREMIUM_MINOR = 9999, 19999
@@ -39,7 +39,7 @@ async def invoices(account: Account) -> list[Json]:
     return found
 
 
-async def try_out(stack: Stack, visitor: Visitor, plan: str = "TEAM_STANDARD") -> Account:
+async def try_out(stack: Stack, visitor: Visitor, card: str, plan: str = "TEAM_STANDARD") -> Account:
     """Somebody's new workspace on a plan, got at the hosted page: its first fourteen days are a trial."""
     account = await stack.found_workspace(await stack.register())
     assert (await account.subscription())["plan"] == "FREE"
@@ -48,7 +48,7 @@ async def try_out(stack: Stack, visitor: Visitor, plan: str = "TEAM_STANDARD") -
     await visitor.open(opened["url"])
     assert await visitor.heading() == "Try it for 14 days"
     await visitor.shoot("checkout")
-    await visitor.type_card(PAYS, email=account.email)
+    await visitor.type_card(card, email=account.email)
     assert visitor.is_back
     await has_plan(account, plan=plan, status="TRIALING", billingInterval="MONTHLY")
     await has_room(account, users=10)
@@ -57,9 +57,9 @@ async def try_out(stack: Stack, visitor: Visitor, plan: str = "TEAM_STANDARD") -
     return account
 
 
-async def subscribe(stack: Stack, visitor: Visitor) -> Account:
+async def subscribe(stack: Stack, visitor: Visitor, card: str) -> Account:
     """The same when the trial is over and the first month paid."""
-    account = await try_out(stack, visitor)
+    account = await try_out(stack, visitor, card)
     await until_renewed(stack, account)
     await has_plan(account, plan="TEAM_STANDARD", status="ACTIVE")
     await has_credits(account, STANDARD_CREDITS)
@@ -80,7 +80,7 @@ async def open_portal(stack: Stack, account: Account, visitor: Visitor) -> None:
 
 
 async def test_a_month_goes_by_and_the_plan_renews(stack: Stack, visitor: Visitor) -> None:
-    account = await subscribe(stack, visitor)
+    account = await subscribe(stack, visitor, TRY[0])
     await account.send("POST", "/credits/spend", {"amount": 120, "description": "a long talk"})
     await has_credits(account, STANDARD_CREDITS - 120)
     first = await account.subscription()
@@ -111,7 +111,7 @@ async def test_a_month_goes_by_and_the_plan_renews(stack: Stack, visitor: Visito
 
 
 async def test_an_upgrade_costs_what_was_quoted_to_the_cent(stack: Stack, visitor: Visitor) -> None:
-    account = await subscribe(stack, visitor)
+    account = await subscribe(stack, visitor, TRY[1])
     await stack.advance(days=11, hours=5, minutes=17)
     asked = await account.send("POST", "/billing/subscription/preview", {"plan": "TEAM_PREMIUM"})
     quote = asked["quote"]
@@ -131,7 +131,7 @@ async def test_an_upgrade_costs_what_was_quoted_to_the_cent(stack: Stack, visito
 
 
 async def test_leaving_in_the_portal_keeps_what_is_paid_for(stack: Stack, visitor: Visitor) -> None:
-    account = await subscribe(stack, visitor)
+    account = await subscribe(stack, visitor, TRY[2])
     await stack.advance(days=3)
     await open_portal(stack, account, visitor)
     await visitor.press("Cancel at the end of the period")
@@ -169,7 +169,7 @@ async def replace_card(stack: Stack, account: Account, visitor: Visitor, card: s
 
 async def test_a_renewal_that_is_not_paid(stack: Stack, visitor: Visitor) -> None:
     """Past due, then days of grace, then the free plan's limits, then paid after all."""
-    account = await subscribe(stack, visitor)
+    account = await subscribe(stack, visitor, TRY[3])
     await replace_card(stack, account, visitor, FAILS_LATER)
     await until_renewed(stack, account)
     unpaid = await has_plan(account, plan="TEAM_STANDARD", status="PAST_DUE")

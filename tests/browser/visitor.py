@@ -15,6 +15,8 @@ PAYS, OTHER_PAYS, DECLINES, ASKS, FAILS_LATER = (
     "4000 0025 0000 3155",
     "4000 0000 0000 0341",
 )
+TRY = ("4242 4242 4242 4242", "6011 1111 1111 1117", "3056 9300 0902 0004", "3566 0020 2036 0505")
+"""Cards that pay, one for each story that begins with a trial: no card has a second one."""
 
 
 @dataclass

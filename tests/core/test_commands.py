@@ -150,10 +150,11 @@ def test_an_unknown_job_cannot_be_released(worker_database: str) -> None:
 
 
 async def test_the_banner_shows_the_people_the_secret_and_a_shifted_clock(platform: Platform, person: Person) -> None:
-    demo = Demo(person.id, person.id, None)
+    demo = Demo(person.id, person.id, None, unbought_id=person.id)
     said = await development.banner(platform, demo, "http://sandbox", "http://mailbox")
     assert "whsec_test" in said
     assert "Mailbox             http://mailbox/" in said
+    assert f"One without a plan  {person.id}" in said
     for somebody in ("olga@example.com (ADMIN)", "milo@example.com (MEMBER)", "vera@example.com (VIEWER)"):
         assert somebody in said
     assert "Business clock" not in said

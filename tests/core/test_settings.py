@@ -35,6 +35,15 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
     return monkeypatch
 
 
+def test_in_development_the_app_gets_a_key_it_can_start_with(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PM_ENV", "development")
+    environment.delenv("PM_STRIPE_SECRET_KEY")
+    environment.delenv("PM_STRIPE_API_BASE", raising=False)
+    assert load_settings().stripe.publishable_key == "pk_test_sandbox"
+    environment.setenv("PM_STRIPE_SECRET_KEY", "sk_test_of_their_own")
+    assert not load_settings().stripe.publishable_key
+
+
 def test_a_complete_production_environment_starts(environment: pytest.MonkeyPatch) -> None:
     settings = load_settings()
     assert settings.is_production

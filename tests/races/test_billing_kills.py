@@ -254,9 +254,9 @@ DEEDS: Final = {
 }
 
 
-async def writes_of(shop: Shop, prepare: Callable[[Shop], Awaitable[Deed]]) -> int:
+async def writes_of(shop: Shop, name: str) -> int:
     """How many writes to Stripe it takes when nothing goes wrong."""
-    deed = await prepare(shop)
+    deed = await DEEDS[name](shop)
     client = await shop.client()
     before = len(await shop.writes())
     await deed.insist(client)
@@ -266,41 +266,64 @@ async def writes_of(shop: Shop, prepare: Callable[[Shop], Awaitable[Deed]]) -> i
 
 # --- power cuts ------------------------------------------------------------------------------------------------
 
+ENDINGS: Final = ("repeated", "left")
+# The long run cuts each of them off alone and ends it both ways; the short one cuts off many with each power cut.
+CUTS: Final = (
+    [((name,), ending) for name in DEEDS for ending in ENDINGS]
+    if SOAKING
+    else [(tuple(DEEDS)[number :: len(ENDINGS)], ending) for number, ending in enumerate(ENDINGS)]
+)
 
-@pytest.mark.parametrize("ending", ["repeated", "left"])
-@pytest.mark.parametrize("name", DEEDS)
-async def test_a_power_cut_between_stripes_answer_and_our_commit(shop: Shop, name: str, ending: str) -> None:
+
+@pytest.mark.parametrize(("names", "ending"), CUTS, ids=["-".join((*names, ending)) for names, ending in CUTS])
+async def test_a_power_cut_between_stripes_answer_and_our_commit(
+    shop: Shop, names: tuple[str, ...], ending: str
+) -> None:
     """At each write to Stripe. Afterwards somebody repeats the request, or nobody does and the sweep looks."""
-    count = await writes_of(shop, DEEDS[name])
-    assert count >= 1
+    counts = [await writes_of(shop, name) for name in names]
+    assert min(counts) >= 1
     # The last one is what was asked for; what comes before it (a customer, a card) is cut as well in the long run.
-    for write in range(count) if SOAKING else [count - 1]:
-        deed = await DEEDS[name](shop)
+    for back in range(max(counts) if SOAKING else 1):
+        deeds = [await DEEDS[name](shop) for name in names]
         client = await shop.client()
-        before = len(await shop.writes())
-        await shop.hang_at(write)
-        asking = asyncio.create_task(deed.ask(client))
-
-        async def has_acted(reached: int = before + write + 1) -> bool:
-            return len(await shop.writes()) >= reached and not await shop.faults_left()
-
-        await until(has_acted, f"{name}: write {write} has been carried out")
+        asking = [
+            await asked_until_stripe_has_acted(shop, client, deed, count - 1 - back)
+            for deed, count in zip(deeds, counts, strict=True)
+        ]
         await shop.power_cut()
         await shop.stripe.heal()
-        with pytest.raises(httpx.TransportError):
-            await asking
+        for one in asking:
+            with pytest.raises(httpx.TransportError):
+                await one
         if ending == "left":
             await shop.sweep(BEFORE_SWEPT)
-        answer = await deed.insist(await shop.client())
-        await deed.check()
-        again = await deed.ask(await shop.client())
-        assert (again.status_code, again.content) == (answer.status_code, answer.content)
+        for deed in deeds:
+            answer = await deed.insist(await shop.client())
+            await deed.check()
+            again = await deed.ask(await shop.client())
+            assert (again.status_code, again.content) == (answer.status_code, answer.content)
         await shop.sweep(BEFORE_SWEPT)
         assert await shop.query("SELECT kind FROM flows WHERE status = 'OPEN'") == []
-        await deed.check()
+        for deed in deeds:
+            await deed.check()
 
 
-@pytest.mark.parametrize("ending", ["the next worker", "the sweep"])
+async def asked_until_stripe_has_acted(
+    shop: Shop, client: httpx.AsyncClient, deed: Deed, write: int
+) -> "asyncio.Task[httpx.Response]":
+    """This write has been carried out at Stripe, and we wait to hear of it."""
+    before = len(await shop.writes())
+    await shop.hang_at(write)
+    asking = asyncio.create_task(deed.ask(client))
+
+    async def has_acted() -> bool:
+        return len(await shop.writes()) > before + write and not await shop.faults_left()
+
+    await until(has_acted, f"{deed.method} {deed.path}: write {write} has been carried out")
+    return asking
+
+
+@pytest.mark.parametrize("ending", ["the next worker", "the sweep"] if SOAKING else ["the sweep"])
 async def test_a_worker_without_power_while_it_buys(shop: Shop, ending: str) -> None:
     """An automatic top-up: charged once, granted once, whoever finds it."""
     found = await team(shop)
@@ -346,7 +369,10 @@ async def test_a_worker_without_power_while_it_buys(shop: Shop, ending: str) -> 
 # --- broken lines ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["customer", "subscription", "upgrade", "refund"])
+FAULTY: Final = ["customer", "subscription", "upgrade", "refund"]
+
+
+@pytest.mark.parametrize("name", FAULTY if SOAKING else ["upgrade"])
 async def test_an_answer_that_never_comes(shop: Shop, name: str) -> None:
     """Stripe has done it, and both the call and its repetition by the SDK time out."""
     deed = await DEEDS[name](shop)
@@ -361,22 +387,29 @@ async def test_an_answer_that_never_comes(shop: Shop, name: str) -> None:
         await deed.check()
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-@pytest.mark.parametrize("name", ["customer", "subscription", "upgrade", "refund"])
-async def test_a_failure_that_stripe_answers(shop: Shop, name: str, status: int) -> None:
-    """A refusal for impatience has done nothing; a failure may have, and Stripe repeats it under the same key."""
-    for acted in (False, True) if status != 429 else (False,):
-        deed = await DEEDS[name](shop)
-        client = await shop.client()
-        await shop.stripe.fail(pathPrefix="/v1", method="POST", status=status, actThenFail=acted, times=2)
-        answer = await deed.ask(client)
-        await shop.stripe.heal()
-        assert answer.status_code == 503, answer.text
-        assert answer.json()["code"] == "payment_provider_unavailable"
-        await deed.insist(client)
-        await deed.check()
-        await shop.sweep(BEFORE_SWEPT)
-        await deed.check()
+# A refusal for impatience has done nothing; a failure may have.
+ANSWERS: Final = [(429, False), (500, False), (500, True), (503, False), (503, True)]
+FAILURES: Final = (
+    [(name, *answer) for answer in ANSWERS for name in FAULTY]
+    if SOAKING
+    else [(FAULTY[number % len(FAULTY)], *answer) for number, answer in enumerate(ANSWERS)]
+)
+
+
+@pytest.mark.parametrize(("name", "status", "acted"), FAILURES)
+async def test_a_failure_that_stripe_answers(shop: Shop, name: str, status: int, acted: bool) -> None:
+    """Whatever came of it, Stripe repeats a failure under the same key."""
+    deed = await DEEDS[name](shop)
+    client = await shop.client()
+    await shop.stripe.fail(pathPrefix="/v1", method="POST", status=status, actThenFail=acted, times=2)
+    answer = await deed.ask(client)
+    await shop.stripe.heal()
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["code"] == "payment_provider_unavailable"
+    await deed.insist(client)
+    await deed.check()
+    await shop.sweep(BEFORE_SWEPT)
+    await deed.check()
 
 
 async def test_an_hour_without_stripe(shop: Shop) -> None:
@@ -425,9 +458,11 @@ async def test_an_hour_without_stripe(shop: Shop) -> None:
 # --- two processes ---------------------------------------------------------------------------------------------
 
 AT_ONCE: Final = 20
+PRESSED_TWICE: Final = ["subscription", "refund"]
+PRESSED_TOO: Final = ["customer", "checkout", "upgrade", "cancellation"]
 
 
-@pytest.mark.parametrize("name", ["customer", "checkout", "subscription", "upgrade", "cancellation", "refund"])
+@pytest.mark.parametrize("name", [*PRESSED_TWICE, *PRESSED_TOO] if SOAKING else PRESSED_TWICE)
 async def test_twenty_at_once_with_one_key_on_two_processes(shop: Shop, name: str) -> None:
     deed = await DEEDS[name](shop)
     clients = await shop.clients(2)

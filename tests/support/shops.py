@@ -30,6 +30,8 @@ from tests.support.stripe import ENDPOINT, SandboxStripe, clone, encoded, sandbo
 
 Json = dict[str, Any]
 HANGS_S = 60
+PATIENCE_S = 25
+"""Who waits for Stripe still waits when the power is cut, also where many are under way on a slow machine."""
 
 
 @dataclass
@@ -46,9 +48,10 @@ class Shop:
 
     # --- our processes --------------------------------------------------------------------------------------------
 
-    async def start(self) -> httpx.AsyncClient:
+    async def start(self, **settings: str) -> httpx.AsyncClient:
         """One more API process."""
-        process = await self.stack.enter_async_context(processes.api(self.database, PM_STRIPE_API_BASE=self.line.url))
+        usual = {"PM_STRIPE_API_BASE": self.line.url, "PM_STRIPE_TIMEOUT_S": str(PATIENCE_S)}
+        process = await self.stack.enter_async_context(processes.api(self.database, **usual, **settings))
         client = await self.stack.enter_async_context(
             httpx.AsyncClient(base_url=process.url, timeout=30, trust_env=False)
         )

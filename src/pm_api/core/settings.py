@@ -23,7 +23,7 @@ MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:
 DEVELOPMENT_SECRET_KEYS = "dev:" + base64.b64encode(b"pm-api development key, not a secret").decode()
 DEVELOPMENT_ADMIN_KEY = "dev-admin-key"
 DEVELOPMENT_STRIPE_SECRET_KEY = "sk_test_sandbox"  # noqa: S105  fixed and printed by the banner
-DEVELOPMENT_STRIPE_PUBLISHABLE_KEY = "pk_test_sandbox"  # Stripe.js takes it; the sandbox's pages stand in for Stripe's
+DEVELOPMENT_STRIPE_PUBLISHABLE_KEY = "pk_test_sandbox"
 DEVELOPMENT_STRIPE_WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105  fixed and printed by the banner
 DEVELOPMENT_DEFAULTS = frozenset(
     {

@@ -452,7 +452,7 @@ async def test_nothing_is_bought_into_a_debt_and_a_lost_dispute_wants_a_new_card
     assert [one.id for one in await payments_of(shop, person)] == [payment.id]
     async with shop.till.platform.database.transaction() as session:
         await topup_charges.look_at_low(session, shop.till.platform, among=[person.id])
-    waiting = await shop.rows("SELECT 1 FROM jobs WHERE dedupe_key = :key", key=f"topup:{person.id}")
+    waiting = await shop.rows("SELECT 1 FROM pgqueuer WHERE dedupe_key = :key", key=f"topup:{person.id}")
     assert waiting == [], "the sweep has nobody look at it"
 
     await buy_pack(shop, person)

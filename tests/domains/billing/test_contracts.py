@@ -357,6 +357,9 @@ async def test_the_demo_workspace_has_a_plan_that_holds_its_people(own_installat
     assert await own_installation.count_people(demo.workspace_id) == 4
     assert await own_installation.rows("SELECT plan, version FROM contracts") == [("TEAM_STANDARD", 1)]
     assert await own_installation.credits(WORKSPACE, demo.workspace_id) == 500
+    assert demo.unbought_id is not None
+    standing = await own_installation.standing(WORKSPACE, demo.unbought_id)
+    assert not standing.is_bought, "one workspace to buy a plan for"
 
 
 async def test_a_person_falls_back_to_the_free_tier(own_installation: Installation) -> None:

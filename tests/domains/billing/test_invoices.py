@@ -7,13 +7,16 @@ from uuid import UUID
 
 import pytest
 
-from pm_api.domains.billing import pictures
+from pm_api.domains.billing import invoices, pictures
 from pm_api.domains.billing.enums import InvoiceStatus
 from pm_api.domains.billing.invoice_rules import status_of
+from pm_api.domains.billing.repository import invoices as invoice_rows
 from pm_api.domains.billing.stripe_events.invoices import apply_invoice
+from pm_api.entitlements.enums import AccountType
 from pm_api.identity.permissions import Role
 from pm_api.integrations.stripe import invoices as stripe_invoices
 from pm_api.integrations.stripe import payment_methods
+from tests.conftest import Person
 from tests.domains.billing.bills import INVOICES, authorized, bills, buy_pack, give_back, read, tell
 from tests.domains.billing.subscribing import ASKS, FAILS_LATER, STANDARD, SUBSCRIPTIONS, Shop, new_key
 from tests.support.stripe import PACK_PRICE_MINOR
@@ -41,6 +44,21 @@ def test_what_an_invoice_is_called(
     assert status_of(provider_status, attempts=attempts, paid_minor=paid, refunded_minor=refunded) is wanted
 
 
+async def _told_of_the_credits(shop: Shop, buyer: Person, stripe_id: str) -> None:
+    """Of a pack that is sold at a price of Stripe's, as all are that setup-stripe makes."""
+    price = shop.prices["pack_medium"]
+    await shop.installation.execute("UPDATE invoice_lines SET price_id = :price", price=price)
+    await shop.installation.execute("DELETE FROM notifications WHERE type = 'billing.receipt'")
+    async with shop.till.platform.database.transaction() as session:
+        row = await invoice_rows.lock_by_stripe_id(session, invoices.SCOPE, stripe_id)
+        assert row is not None
+        await invoices._tell_paid(session, shop.till.platform, (AccountType.USER, buyer.id), row)
+    [told] = await shop.notices(buyer, "billing.receipt")
+    assert (told["data"]["credits"], told["body"].endswith(" 550 credits were bought.")) == (550, True)
+    [(reason,)] = await shop.rows("SELECT reason FROM notifications WHERE type = 'billing.receipt'")
+    assert reason == "It is about your own account."
+
+
 async def test_a_pack_has_its_invoice_its_receipt_and_its_file(shop: Shop) -> None:
     buyer = await shop.person()
     paid = await buy_pack(shop, buyer)
@@ -66,6 +84,7 @@ async def test_a_pack_has_its_invoice_its_receipt_and_its_file(shop: Shop) -> No
     [told] = await shop.notices(buyer, "billing.receipt")
     assert told["data"]["invoiceId"] == shown["id"]
     assert shown["number"] in told["body"]
+    await _told_of_the_credits(shop, buyer, paid.invoice_id or "")
 
     file = await buyer.client.get(shown["downloadUrl"])
     assert (file.status_code, file.headers["Content-Type"]) == (200, "application/pdf")

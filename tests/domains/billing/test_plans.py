@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from pm_api.core.platform import Platform
+from pm_api.domains.billing import plans as plans_on_offer
 from pm_api.entitlements.cache import Entitlements
+from pm_api.entitlements.enums import AccountType, Plan
 
 MB: Final = 1024**2
 GB: Final = 1024**3
@@ -83,3 +85,15 @@ async def test_a_newer_version_is_what_is_on_offer(fresh_platform: Platform) -> 
     known.clear()
     assert [(one.plan, one.version, one.price_minor) for one in await known.plans()][1] == ("INDIVIDUAL_PRO", 2, 3999)
     assert [one.plan for one in await known.plans()] == list(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("plan", "kind", "wanted"),
+    [
+        (Plan.FREE, AccountType.USER, "The free plan is not bought"),
+        (Plan.TEAM_STANDARD, AccountType.USER, "TEAM_STANDARD belongs to a workspace, not to a person."),
+        (Plan.INDIVIDUAL_PRO, AccountType.WORKSPACE, "INDIVIDUAL_PRO belongs to a person, not to a workspace."),
+    ],
+)
+def test_why_a_plan_does_not_fit_is_said_in_plain_words(plan: Plan, kind: AccountType, wanted: str) -> None:
+    assert plans_on_offer.unfit(plan, kind).startswith(wanted)

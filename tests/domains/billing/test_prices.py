@@ -311,6 +311,19 @@ async def test_a_bundle_is_one_by_its_metadata_alone_and_setup_makes_nothing_bes
     assert again.steps == ()
 
 
+async def test_the_example_bundle_is_made_once_and_never_beside_another(shelf: Shelf) -> None:
+    before = len((await stripe_prices.list_products(shelf.door)).items)
+    for _ in range(2):
+        await setup.make_example_bundle(shelf.till.platform)
+    products = (await stripe_prices.list_products(shelf.door)).items
+    assert len(products) == before + 1
+    shelf.till.platform.part(Catalogue).forget()
+    packs = (await shelf.till.client.get("/api/credits/packs")).json()["packs"]
+    [shown] = [one for one in packs if one["kind"] == "BUNDLE"]
+    assert (shown["name"], shown["credits"], shown["bonus"], shown["price"]) == ("STARTER_BUNDLE", 300, 30, 499)
+    assert (await setup.set_up(shelf.till.platform, STRIPE, dry_run=False)).steps == ()
+
+
 async def test_setup_puts_what_is_missing_at_the_product_an_operator_made(till: Till) -> None:
     """Only the price says what it sells; the year goes to the same product."""
     door = till.platform.part(StripeDoor)

@@ -431,7 +431,7 @@ async def test_a_process_that_dies_after_stripe_has_answered_refunds_once(proces
     with pytest.raises(httpx.TransportError):
         await asked
     await processes.stripe.heal()
-    await processes.sweep(minutes=5)
+    await processes.sweep(timedelta(minutes=5))
     [row] = await processes.query("SELECT status, stripe_refund_id FROM refunds")
     [made] = await processes.at_stripe("refunds")
     assert (row["status"], row["stripe_refund_id"]) == ("SUCCEEDED", made["id"])
@@ -453,7 +453,9 @@ async def at_stripe(shop: Shop, payment_intent_id: str | None) -> list[StripeRef
 async def lines(shop: Shop, person: Person) -> list[tuple[Any, ...]]:
     """What has come to an account's ledger and was taken from it; what ran out is not among it."""
     return await shop.rows(
-        "SELECT seq FROM credit_entries WHERE account_id = :id AND type <> 'EXPIRY' ORDER BY seq", id=person.id
+        "SELECT seq, type, amount, description FROM credit_entries"
+        " WHERE account_id = :id AND type <> 'EXPIRY' ORDER BY seq",
+        id=person.id,
     )
 
 

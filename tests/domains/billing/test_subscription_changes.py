@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from pm_api.core.money import money
 from pm_api.domains.billing.changes import kind_of
 from pm_api.domains.billing.enums import BillingInterval, ChangeKind
 from pm_api.entitlements.enums import AccountType, Plan

@@ -165,10 +165,10 @@ async def test_a_trial_is_taken_once_by_an_account_and_once_by_a_card(shop: Shop
     assert tried["subscription"]["status"] == "TRIALING"
     await shop.done(owner, "POST", f"{SUBSCRIPTION}/cancel", workspaceId=team, atPeriodEnd=False)
     again = await shop.done(owner, "POST", SUBSCRIPTIONS, 201, **body)
-    assert again["subscription"]["status"] == "INCOMPLETE"
+    assert again["subscription"]["status"] == "ACTIVE", "paid for at once"
 
     # The same card in another workspace has been in one, another card has not.
-    for token, status in (("pm_card_visa", "INCOMPLETE"), (MASTERCARD, "TRIALING")):
+    for token, status in (("pm_card_visa", "ACTIVE"), (MASTERCARD, "TRIALING")):
         other, elsewhere = await shop.team()
         card = await shop.card(AccountType.WORKSPACE, elsewhere, token)
         wanted = {"plan": "TEAM_PREMIUM", "workspaceId": elsewhere, "paymentMethodId": card}
@@ -180,7 +180,7 @@ async def test_individual_plans_have_no_trial(shop: Shop) -> None:
     person = await shop.person()
     card = await shop.card(AccountType.USER, person.id)
     begun = await shop.done(person, "POST", SUBSCRIPTIONS, 201, plan="INDIVIDUAL_PRO", paymentMethodId=card)
-    assert begun["subscription"]["status"] == "INCOMPLETE"
+    assert begun["subscription"]["status"] == "ACTIVE"
 
 
 # --- what is not paid ------------------------------------------------------------------------------------------

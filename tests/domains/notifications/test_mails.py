@@ -193,6 +193,23 @@ async def test_what_is_about_payments_is_a_receipt_and_offers_no_way_out(house: 
         assert wanted in mail.part("html")
 
 
+async def test_a_payment_that_failed_is_paid_by_the_button(house: House) -> None:
+    """The notice in the app leads to the bills; the mail to Stripe's page for the invoice itself."""
+    ann = await house.person()
+    await tell(
+        house.platform,
+        [ann.id],
+        category=Category.BILLING,
+        type="billing.payment_failed",
+        data={"hostedUrl": "https://invoice.stripe.test/i/1", "action": "Pay the invoice"},
+        link="/dashboard/billing",
+    )
+    [mail] = await house.mails(ann)
+    assert 'href="https://invoice.stripe.test/i/1"' in mail.part("html")
+    assert "Pay the invoice" in mail.part("html")
+    assert "/dashboard/billing" not in mail.part("html")
+
+
 # --- what one chooses ------------------------------------------------------------------------------------------
 
 

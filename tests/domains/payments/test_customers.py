@@ -68,12 +68,13 @@ async def test_a_race_of_twenty_makes_one_customer(till: Till, person: Person) -
 
 
 async def test_it_carries_its_account_and_its_owner(till: Till, person: Person) -> None:
-    workspace_id = UUID((await make_workspace(person))["id"])
+    workspace = await make_workspace(person)
+    workspace_id = UUID(workspace["id"])
     mine = await customers.ensure(till.platform, AccountType.USER, person.id)
     ours = await customers.ensure(till.platform, AccountType.WORKSPACE, workspace_id)
     there = {one.id: one for one in await with_address(till, person.email)}
     assert set(there) == {mine, ours}
-    assert {one.name for one in there.values()} == {"Ada Archer"}
+    assert (there[ours].name, there[mine].name) == (workspace["name"], "Ada Archer"), "invoices are addressed to them"
     assert there[ours].metadata["accountType"] == "WORKSPACE"
     assert there[ours].metadata["accountId"] == str(workspace_id)
     assert UUID(there[ours].metadata["flow"])

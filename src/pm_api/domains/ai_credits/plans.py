@@ -142,7 +142,10 @@ async def grant_period(session: AsyncSession, platform: Platform, period: PlanPe
     """
     now = platform.clock.now()
     terms = await repository.plan_terms(session, period.plan)
-    month = _month_at(period, now) if period.yearly else (period.starts_at, period.ends_at)
+    # Of one whose further months were stopped, told again: only what it began with, which came before.
+    stopped = await repository.has_no_further_months(session, period.account_id, period.starts_at)
+    moment = period.starts_at if stopped else now
+    month = _month_at(period, moment) if period.yearly else (period.starts_at, period.ends_at)
     grant = _paid_grant(period.account_id, terms, month, period.credits)
     if month[1] <= now or await repository.is_superseded(session, period.account_id, period.starts_at):
         grant = replace(grant, lots=(), period=None, replaces_plan=False, rollover=None)

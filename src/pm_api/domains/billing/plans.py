@@ -27,6 +27,15 @@ def fits(plan: PlanTerms, account_type: AccountType) -> bool:
     return plan.plan != Plan.FREE and plan.account_kind in (None, account_type)
 
 
+def unfit(plan: Plan, account_type: AccountType) -> str:
+    """Why an account of this kind cannot have the plan, in words for whoever asked for it."""
+    if plan is Plan.FREE:
+        return "The free plan is not bought: it is what an account has without any other. Cancel to go back to it."
+    if account_type is AccountType.WORKSPACE:
+        return f"{plan} belongs to a person, not to a workspace. Leave workspaceId out to buy it for yourself."
+    return f"{plan} belongs to a workspace, not to a person. Name the workspace with workspaceId."
+
+
 def read_limits(limits: Limits) -> PlanLimits:
     return PlanLimits(
         max_users=limits.max_users,

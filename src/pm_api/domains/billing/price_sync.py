@@ -238,8 +238,8 @@ def _wanted_offer(ware: Ware, known: NewOffer | None, findings: Findings) -> New
 
 
 def _lots_of(ware: Ware, known: NewOffer | None, credits: int) -> tuple[tuple[int, str | None], ...]:
-    """A bundle has lots, a pack has none: by the word that the metadata names it with. A bundle whose metadata says no
-    lots keeps those it has, and is one lot for anything where it has none of its own.
+    """A bundle has lots, a pack has none: by the word that the metadata names it with. A bundle whose metadata says
+    no lots keeps those it has, and is one lot for anything where it has none of its own.
     """
     if ware.row.item_kind != ItemKind.BUNDLE:
         return ()

@@ -311,8 +311,9 @@ def _paid_for_nothing(invoice: Invoice, subscription: Subscription | None) -> Fo
         why = f"its subscription {name} had ended by then"
     kept = invoice.paid_minor - invoice.refunded_minor
     says = (
-        f"Invoice {invoice.number or invoice.stripe_invoice_id}: {money(kept, invoice.currency)} were paid, and {why}. "
-        "Nothing came of the money: refund it with POST /api/admin/billing/refunds, or see what it was meant for."
+        f"Invoice {invoice.number or invoice.stripe_invoice_id}: {money(kept, invoice.currency)} were paid, and"
+        f" {why}."
+        " Nothing came of the money: refund it with POST /api/admin/billing/refunds, or see what it was meant for."
     )
     ours = {"subscription": subscription.status if subscription is not None else None}
     theirs = {"status": invoice.provider_status, "paid": kept, "currency": invoice.currency}
@@ -338,7 +339,10 @@ def _should_end(row: Subscription, is_deleted: bool) -> Found:
     else:
         kind = SECOND_SUBSCRIPTION
         what = "its account has another one, which counts. A job ends this one; end it at Stripe if it stays"
-    says = f"Subscription {stripe_id} ({row.plan}, {price}) is {row.status} at Stripe, and {what}, and refund what was paid."
+    says = (
+        f"Subscription {stripe_id} ({row.plan}, {price}) is {row.status} at Stripe, and {what}, and refund what was"
+        " paid."
+    )
     return Found(kind, stripe_id, row.account_id, False, {"held": row.held_reason}, {"status": row.status}, says)
 
 

@@ -99,6 +99,24 @@ async def missing(platform: Platform, events: Collection[str]) -> list[str]:
     return [step.says for step in (await set_up(platform, events, dry_run=True)).steps]
 
 
+async def make_example_bundle(platform: Platform) -> None:
+    """One bundle to try out, in the sandbox alone: what a bundle holds is otherwise for the operator to say."""
+    wares = await price_sync.look(platform)
+    said = [one.metadata for one in wares.products] + [one.metadata for one in wares.prices]
+    if any(ItemKind.BUNDLE.lower() in metadata for metadata in said):
+        return
+    name = "STARTER_BUNDLE"
+    wanted = WantedProduct(
+        ItemKind.BUNDLE,
+        name,
+        "Starter bundle",
+        {"bundle": name, "includedCredits": "300", "bonusCredits": "30", "lots": "200:TASK_GENERATION,100"},
+        (WantedPrice(lookup_key_of(ItemKind.BUNDLE, name, None), 499, "USD", None),),
+    )
+    await _product(platform, wares, wanted, dry_run=False)
+    await price_sync.synchronise(platform, SETUP, dry_run=False)
+
+
 # --- products and prices --------------------------------------------------------------------------------------
 
 
@@ -170,7 +188,7 @@ async def _product(platform: Platform, wares: Wares, wanted: WantedProduct, *, d
 
 
 def _is_a_bundle_there(wares: Wares, name: str) -> bool:
-    """Packs and bundles share one list of names: a pack beside an operator's bundle would be a second product of it."""
+    """Packs and bundles share one list of names: a pack beside a bundle of that name would be its second product."""
     told = [one.metadata for one in wares.products if one.is_active]
     told += [one.metadata for one in wares.prices if one.is_active]
     return any(metadata.get(ItemKind.BUNDLE.lower()) == name for metadata in told)

@@ -98,7 +98,8 @@ class _Told:
             "billing.renewed",
             f"renewal:{step.invoice.stripe_invoice_id}",
             f"{name} was renewed: {paid}",
-            f"{paid} were paid for {name} until {_day(step.ends_at)}{_numbered(step.invoice)}. It brings {credits} AI credits a month. "
+            f"{paid} were paid for {name} until {_day(step.ends_at)}{_numbered(step.invoice)}. "
+            f"It brings {credits} AI credits a month. "
             f"The next payment is due on {_day(step.ends_at)}.",
             {
                 "invoiceId": str(step.invoice.id),

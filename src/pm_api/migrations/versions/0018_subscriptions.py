@@ -99,6 +99,12 @@ def upgrade() -> None:
         "ix_subscriptions_held", "subscriptions", ["id"], postgresql_where=sa.text("held_reason IS NOT NULL")
     )
     op.create_index(
+        "ix_subscriptions_current_period_end",
+        "subscriptions",
+        ["current_period_end"],
+        postgresql_where=sa.text(LIVE),
+    )
+    op.create_index(
         "ix_subscriptions_grace", "subscriptions", ["id"], postgresql_where=sa.text("grace_ends_at IS NOT NULL")
     )
     op.create_table(

@@ -115,6 +115,21 @@ async def is_superseded(session: AsyncSession, account_id: UUID, starts_at: date
     return bool(found)
 
 
+async def has_no_further_months(session: AsyncSession, account_id: UUID, starts_at: datetime) -> bool:
+    """Whether the account is on this period, and no month of it is to come; asked under the account's lock."""
+    await lock_account(session, account_id)
+    found = await session.scalar(
+        select(
+            exists().where(
+                CreditPlan.account_id == account_id,
+                CreditPlan.starts_at == starts_at,
+                CreditPlan.next_grant_at.is_(None),
+            )
+        )
+    )
+    return bool(found)
+
+
 async def account_kind(session: AsyncSession, account_id: UUID) -> AccountKind:
     workspace_id = await session.scalar(select(CreditAccount.workspace_id).where(CreditAccount.id == account_id))
     return AccountKind.WORKSPACE if workspace_id is not None else AccountKind.USER

@@ -47,6 +47,7 @@ class Subscription(Base, Versioned, Timestamped):
         Index("ix_subscriptions_one_live", "account_id", unique=True, postgresql_where=text(LIVE_SQL)),
         Index("ix_subscriptions_account_id_id", "account_id", "id"),
         Index("ix_subscriptions_held", "id", postgresql_where=text("held_reason IS NOT NULL")),
+        Index("ix_subscriptions_current_period_end", "current_period_end", postgresql_where=text(LIVE_SQL)),
         Index("ix_subscriptions_grace", "id", postgresql_where=text("grace_ends_at IS NOT NULL")),
     )
 
