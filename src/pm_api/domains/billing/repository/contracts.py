@@ -22,9 +22,7 @@ async def latest(session: AsyncSession, _scope: AdminScope | SystemScope, accoun
     )
 
 
-async def current(
-    session: AsyncSession, _scope: SystemScope, account_id: UUID, now: datetime
-) -> Contract | None:
+async def current(session: AsyncSession, _scope: SystemScope, account_id: UUID, now: datetime) -> Contract | None:
     """The contract that runs, or is to begin; asked under the account's lock."""
     return await session.scalar(
         select(Contract).where(Contract.account_id == account_id, Contract.ended_at.is_(None), Contract.ends_at > now)
