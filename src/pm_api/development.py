@@ -16,7 +16,6 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from pm_api.app import create_app
 from pm_api.bootstrap import build_platform, running
@@ -39,7 +38,6 @@ from pm_api.webhooks.handlers import STRIPE
 DATABASE: Final = "pm_api"
 LAST_PORT: Final = 65_535
 GRACE_S: Final = 3
-LONGEST_WAIT_S, SETTLING_S = 5.0, 0.3
 SPEND: Final = (
     "-H 'Content-Type: application/json' -H \"Idempotency-Key: try-$(date +%s)\""
     ' -d \'{"service": "TASK_GENERATION"}\''
@@ -174,6 +172,9 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(
             serving(stripe, settings.host, sandbox_port, variable="PM_SANDBOX_PORT", lifespan=True)
         )
+        if settings.stripe.api_base.rstrip("/") == sandbox_url:
+            await setup.set_up(platform, STRIPE, dry_run=False)  # never by itself at an account that is not ours
+            await setup.make_example_bundle(platform)
         await stack.enter_async_context(
             serving(app, settings.host, settings.port, variable="PM_PORT", lifespan=False)
         )
@@ -181,25 +182,9 @@ async def run(settings: Settings) -> None:
         await worker.start()
         stack.push_async_callback(worker.stop)
         stack.callback(platform.part(StreamHub).end_all)
-        if settings.stripe.api_base.rstrip("/") == sandbox_url:
-            await setup.set_up(platform, STRIPE, dry_run=False)  # never by itself at an account that is not ours
-            await setup.make_example_bundle(platform)
         demo = await seed(platform, sandbox_url)
-        await _quiet(platform)
         print(await banner(platform, demo, sandbox_url, mailbox_url), flush=True)  # noqa: T201  the banner is for the terminal
         await stopped.wait()
-
-
-async def _quiet(platform: Platform) -> None:
-    """Until what the demo data set off is done, so that its log lines do not run over the banner; or for a while."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LONGEST_WAIT_S):
-            while True:
-                await asyncio.sleep(SETTLING_S)
-                async with platform.database.reading() as session:
-                    waiting = await session.scalar(text("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'"))
-                if not waiting:
-                    return
 
 
 async def banner(platform: Platform, demo: Demo, sandbox_url: str, mailbox_url: str) -> str:

@@ -26,7 +26,6 @@ NOT_OF_ONE_OPERATION: Final = {
     "conflict": "a kind",
     "payment_required": "a kind",
     "unprocessable": "a kind",
-    "payment_provider_unavailable": "given by jobs only, until there is a checkout route",
     "already_member": "given by a service that has no route yet: invitations",
 }
 """Codes that no operation documents as its own, each with the reason."""

@@ -39,9 +39,12 @@ async def announced(platform: Platform, workspace_id: str) -> list[tuple[str, st
         rows = await session.execute(
             text("SELECT entrypoint, payload FROM pgqueuer WHERE entrypoint LIKE '%.changed>%' ORDER BY id")
         )
-    events = [(row[0].split(">")[0], orjson.loads(row[1])) for row in rows]
+    # Every subscriber has a job of its own for an event.
+    events = {(row[0].split(">")[0], (event := orjson.loads(row[1]))["id"]): event for row in rows}
     return [
-        (name, event["action"], event["version"]) for name, event in events if event["workspace_id"] == workspace_id
+        (name, event["action"], event["version"])
+        for (name, _), event in events.items()
+        if event.get("workspace_id") == workspace_id
     ]
 
 

@@ -226,7 +226,7 @@ class Till:
     async def tell(self, event: Json) -> None:
         """Stripe tells us, and we take it."""
         body = encoded(event)
-        answer = await self.post(body, signed(body))
+        answer = await self.post(body, signed(body, at=self.platform.clock.wall().timestamp()))
         assert (answer.status_code, answer.json()) == (200, {"received": True}), answer.text
 
     async def drain(self, subject: str) -> None:

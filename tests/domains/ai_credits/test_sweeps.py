@@ -1,9 +1,10 @@
 """Sweeps over many accounts: one whose books are damaged keeps nobody else from their due."""
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,7 +19,7 @@ from structlog.testing import capture_logs
 
 from pm_api.core.jobs import PERIODICS, JobContext, run_sweep
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import jobs
+from pm_api.domains.ai_credits import jobs, sweeping
 from pm_api.domains.ai_credits.book import Applied, LotDraft
 from pm_api.domains.ai_credits.commands import Grant, PlaceHold, Transfer
 from pm_api.domains.ai_credits.enums import LotKind
@@ -216,10 +217,33 @@ WAYS: Final = {
 }
 
 
+class _Ear(logging.Handler):
+    def __init__(self, said: list[MutableMapping[str, Any]]) -> None:
+        super().__init__()
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.msg, dict):
+            self._said.append({**record.msg, "log_level": record.msg["level"]})
+
+
+@contextmanager
+def listening() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What the sweeps say, whether or not a test before this one had a service set logging up."""
+    logger = logging.getLogger(sweeping.__name__)
+    with capture_logs() as said:
+        ear = _Ear(said)
+        logger.addHandler(ear)
+        try:
+            yield said
+        finally:
+            logger.removeHandler(ear)
+
+
 async def run(way: Way, platform: Platform) -> list[dict[str, Any]]:
     """The sweep once, to its end; what it said of accounts it left out."""
     name = f"ai_credits.{way.sweep}"
-    with capture_logs() as said:
+    with listening() as said:
         async with asyncio.timeout(60):
             await run_sweep(platform, PERIODICS[name])
     left_out = [dict(one) for one in said if one["event"] == "sweep_left_an_account_out"]
@@ -423,6 +447,6 @@ async def test_a_database_that_cannot_be_reached_is_nobodys_fault(fresh_platform
     async def serve(_session: AsyncSession, _platform: Platform, _due: Sequence[DueAccount]) -> None:
         await asyncpg.connect(host="127.0.0.1", port=free_port(), user="nobody", database="nothing")
 
-    with capture_logs() as said, pytest.raises(OSError, match="onnect"):
+    with listening() as said, pytest.raises(OSError, match="onnect"):
         await sweep(JobContext(fresh_platform, "test"), find, serve, at_a_time=PAGE)
     assert said == []

@@ -207,12 +207,6 @@ class RefundRefused(Conflict):
     code = "refund_refused"
 
 
-class CheckoutNotFound(NotFound):
-    """No checkout has this id."""
-
-    code = "checkout_not_found"
-
-
 class ReturnUrlNotAllowed(Unprocessable):
     """The payment page may not lead back to this address; `details` names the field.
 

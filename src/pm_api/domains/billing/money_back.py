@@ -45,7 +45,7 @@ async def fetch_by_charge(door: StripeDoor, charge_id: str) -> MoneyBack:
     if charge.payment_intent_id is not None:
         payment = await payments.retrieve(door, charge.payment_intent_id)
         checkout = await checkouts.find_by_payment(door, charge.payment_intent_id)
-        invoice_id = await invoices.id_of_payment(door, charge.payment_intent_id)
+        invoice_id = await invoices.find_id_of_payment(door, charge.payment_intent_id)
         bill = None if invoice_id is None else await pictures.fetch_by_invoice(door, invoice_id)
     return MoneyBack(
         fetched_at=fetched_at,

@@ -50,7 +50,7 @@ async def _usable(
     platform: Platform, customer_id: str | None, code: str, amount: int | None, currency: str | None
 ) -> StripePromotionCode:
     door = platform.part(StripeDoor)
-    written = await promotions.codes_written(door, code)
+    written = await promotions.find_codes_written(door, code)
     found = _best(written, customer_id)
     if found is None:
         raise _invalid(PromotionRefusal.UNKNOWN)

@@ -137,7 +137,9 @@ async def anybodys(session: AsyncSession, scope: AdminScope | SystemScope, ident
 
 
 async def place_of(session: AsyncSession, stripe_session_id: str) -> tuple[UUID, UUID] | None:
-    """(id, account id) of the checkout that Stripe has under this id."""
+    """(id, account id) of the checkout that Stripe has under this id; anything may be asked about."""
+    if not stripe_session_id.startswith("cs_") or not stripe_session_id.isascii() or "\0" in stripe_session_id:
+        return None
     return await repository.place_of(session, stripe_session_id)
 
 

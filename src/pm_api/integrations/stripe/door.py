@@ -23,8 +23,9 @@ _log = structlog.get_logger(__name__)
 
 
 class PaymentProviderUnavailable(Unavailable):
-    """Stripe does not answer just now. Try again in a moment, with the same Idempotency-Key: what had gone through is
-    not done again, and the answer tells how it ended.
+    """Stripe does not answer just now; try again in a moment, with the same Idempotency-Key.
+
+    What had gone through is not done again, and the answer tells how it ended.
     """
 
     code = "payment_provider_unavailable"

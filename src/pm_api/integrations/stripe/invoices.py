@@ -122,7 +122,7 @@ async def retrieve(door: StripeDoor, invoice_id: str) -> StripeInvoice:
         return await _whole(door, found)
 
 
-async def id_of_payment(door: StripeDoor, payment_intent_id: str) -> str | None:
+async def find_id_of_payment(door: StripeDoor, payment_intent_id: str) -> str | None:
     """The invoice that a payment is for; None when it is for none."""
     async with calling(payment_intent_id):
         found = await door.client.v1.invoice_payments.list_async(

@@ -79,7 +79,7 @@ async def find_code(door: StripeDoor, code: str, *, customer_id: str | None = No
     return next(iter(mine + for_all), None)
 
 
-async def codes_written(door: StripeDoor, code: str) -> tuple[StripePromotionCode, ...]:
+async def find_codes_written(door: StripeDoor, code: str) -> tuple[StripePromotionCode, ...]:
     """All that are written so, newest first, also those that are over: to say why one cannot be used."""
     async with calling("promotion codes"):
         found = await door.client.v1.promotion_codes.list_async(

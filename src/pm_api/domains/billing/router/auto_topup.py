@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from pm_api.core.actor import AccountScope
 from pm_api.core.db import SessionDep
@@ -19,6 +19,7 @@ from pm_api.domains.billing.schemas.auto_topup import ConfirmationAnswer, TopUpA
 from pm_api.identity.guards import require_account, require_account_of
 from pm_api.integrations.stripe import PaymentProviderUnavailable
 
+TopUpId = Annotated[UUID, Path(description="The automatic purchase.")]
 router = api_router(tag="billing")
 
 
@@ -46,7 +47,7 @@ async def get_top_up(
     scope: Annotated[AccountScope, Depends(require_account_of("topup_payments", "billing.read"))],
     session: SessionDep,
     response: Response,
-    top_up_id: UUID,
+    top_up_id: TopUpId,
 ) -> TopUpAnswer:
     """One automatic purchase."""
     found = await auto_topup.get(session, scope, top_up_id)
@@ -62,7 +63,7 @@ async def get_top_up(
 async def get_top_up_confirmation(
     scope: Annotated[AccountScope, Depends(require_account_of("topup_payments", "billing.manage"))],
     platform: PlatformDep,
-    top_up_id: UUID,
+    top_up_id: TopUpId,
 ) -> ConfirmationAnswer:
     """What the browser needs to let the cardholder confirm a purchase that their bank asked about."""
     return ConfirmationAnswer(confirmation=await auto_topup.confirmation(platform, scope, top_up_id))

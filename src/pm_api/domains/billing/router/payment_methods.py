@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 
 from pm_api.core.actor import AccountScope
 from pm_api.core.db import SessionDep
@@ -29,6 +29,7 @@ from pm_api.domains.payments.errors import BillingDetailsRefused
 from pm_api.identity.guards import require_account, require_account_of
 from pm_api.integrations.stripe import PaymentProviderUnavailable
 
+PaymentMethodId = Annotated[UUID, Path(description="The payment method, by our id.")]
 router = api_router(tag="billing")
 
 WorkspaceParameter = Annotated[
@@ -113,7 +114,7 @@ async def get_payment_method(
     scope: Annotated[AccountScope, Depends(require_account_of("payment_methods", "billing.read"))],
     session: SessionDep,
     response: Response,
-    payment_method_id: UUID,
+    payment_method_id: PaymentMethodId,
 ) -> PaymentMethodAnswer:
     """One payment method."""
     found = await payment_methods.get(session, scope, payment_method_id)
@@ -139,7 +140,7 @@ async def get_payment_method(
 async def update_payment_method(
     scope: ManagerOfIt,
     platform: PlatformDep,
-    payment_method_id: UUID,
+    payment_method_id: PaymentMethodId,
     expected_version: ExpectedVersion,
     wanted: PaymentMethodUpdate,
 ) -> Response:
@@ -162,7 +163,7 @@ async def update_payment_method(
     ),
 )
 async def remove_payment_method(
-    scope: ManagerOfIt, platform: PlatformDep, payment_method_id: UUID, expected_version: ExpectedVersion
+    scope: ManagerOfIt, platform: PlatformDep, payment_method_id: PaymentMethodId, expected_version: ExpectedVersion
 ) -> Response:
     """Remove it for good. If it was the default, the newest of the others is from now on. The last one of a live
     subscription stays.

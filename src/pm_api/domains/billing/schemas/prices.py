@@ -8,7 +8,7 @@ from pm_api.core.schema import ApiModel, ApiRequest, Timestamp
 class SyncPricesRequest(ApiRequest):
     """Compare Stripe's prices with our catalogue, and change it if that is wanted."""
 
-    dry_run: bool = Field(True, description="Only say what would change.", examples=[True])
+    dry_run: bool = Field(True, strict=True, description="Only say what would change.", examples=[True])
 
 
 class CatalogueDifference(ApiModel):
