@@ -56,6 +56,7 @@ async def set_default_payment_method(door: StripeDoor, schedule_id: str, payment
         phases = [_as_it_is(phase) for phase in schedule.phases if phase.start_date >= begun]
         for phase in phases:
             phase["default_payment_method"] = payment_method_id
+            phase["proration_behavior"] = "none"
         params: SubscriptionScheduleUpdateParams = {"proration_behavior": "none", "phases": phases}
         await door.client.v1.subscription_schedules.update_async(schedule_id, params, keyed(key))
 
@@ -88,7 +89,6 @@ def _as_it_is(phase: stripe.SubscriptionSchedule.Phase) -> SubscriptionScheduleU
     ]
     kept["start_date"] = phase.start_date
     kept["end_date"] = phase.end_date
-    kept["proration_behavior"] = "none"
     if phase.trial_end is not None:
         kept["trial_end"] = phase.trial_end
     return kept
