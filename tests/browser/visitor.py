@@ -41,14 +41,14 @@ class Visitor:
         return answer
 
     async def heading(self) -> str:
-        return await self.page.locator("h1").inner_text()
+        return str(await self.page.locator("h1").inner_text())
 
     async def text(self) -> str:
-        return await self.page.locator("main").inner_text()
+        return str(await self.page.locator("main").inner_text())
 
     async def alert(self) -> str:
         """Why it was refused, as the page says it."""
-        return await self.page.get_by_role("alert").inner_text()
+        return str(await self.page.get_by_role("alert").inner_text())
 
     async def type_card(self, card: str, *, email: str | None = None) -> None:
         """Fill the card form in and send it off; the e-mail only where the page lets one."""
@@ -65,4 +65,4 @@ class Visitor:
     @property
     def is_back(self) -> bool:
         """Whether they have come back to the application."""
-        return self.page.url.startswith(self.stack.site)
+        return bool(self.page.url.startswith(self.stack.site))

@@ -10,6 +10,7 @@ from pm_api.core.errors import NotFound
 from pm_api.core.jobs import JobContext
 from pm_api.domains.payments import customers
 from pm_api.domains.payments.customers import CREATE_CUSTOMER, CreateCustomer
+from pm_api.domains.payments.repository import customers as repository
 from pm_api.entitlements.enums import AccountType
 from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeCustomer, StripeDoor
 from pm_api.integrations.stripe import customers as at_stripe
@@ -65,6 +66,22 @@ async def test_a_race_of_twenty_makes_one_customer(till: Till, person: Person) -
     assert {one for one in answers if not isinstance(one, PaymentProviderUnavailable)} == {there.id}
     assert set(await rows(till, person.id)) == {there.id}
     assert await customers.ensure(till.platform, AccountType.USER, person.id) == there.id
+
+
+async def test_one_made_between_two_looks_leads_to_no_second(till: Till, person: Person) -> None:
+    """What names the flow is read after a look that found nobody: one made since must not move it."""
+    account = (AccountType.USER, person.id)
+
+    async def deleted() -> int:
+        async with till.platform.database.reading() as session:
+            return await repository.count_deleted(session, account)
+
+    assert await deleted() == 0
+    made = await customers.ensure(till.platform, *account)
+    assert await deleted() == 0
+    async with till.platform.database.transaction() as session:
+        await customers.forget(session, till.platform, made)
+    assert await deleted() == 1
 
 
 async def test_it_carries_its_account_and_its_owner(till: Till, person: Person) -> None:

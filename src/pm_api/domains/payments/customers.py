@@ -87,7 +87,8 @@ async def ensure(platform: Platform, kind: AccountType, account_id: UUID) -> str
         customer_id = await repository.living(session, account)
         if customer_id is not None:
             return customer_id
-        number = await repository.count(session, account) + 1
+        # Not of all: the one that somebody makes between these two reads must not lead to a second.
+        number = await repository.count_deleted(session, account) + 1
 
     async def begin(session: AsyncSession, _flow_id: UUID) -> dict[str, Any]:
         person = await repository.person(session, account)

@@ -28,11 +28,13 @@ async def living(session: AsyncSession, account: Account) -> str | None:
     )
 
 
-async def count(session: AsyncSession, account: Account) -> int:
-    """How many customers an account has had."""
+async def count_deleted(session: AsyncSession, account: Account) -> int:
+    """How many customers of the account Stripe has deleted. One that is made meanwhile does not change it."""
     kind, account_id = account
     found = select(func.count()).where(
-        StripeCustomerRow.account_id == account_id, StripeCustomerRow.account_kind == kind
+        StripeCustomerRow.account_id == account_id,
+        StripeCustomerRow.account_kind == kind,
+        StripeCustomerRow.deleted_at.is_not(None),
     )
     return await session.scalar(found) or 0
 
