@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -224,13 +225,17 @@ class EmbeddedPostgres:
         if self._settings.get("fsync") == "off":
             command.append("--no-sync")
         assert self._server_lock is not None
-        process = self._spawn(command, pass_fds=[self._server_lock])
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with _interrupted_later():
+                process = self._spawn(command, pass_fds=[self._server_lock])
             failed = process.wait() != 0
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            shutil.rmtree(unfinished, ignore_errors=True)
+            if process is not None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            # What initdb itself had started may still be writing its last file.
+            _wait(lambda: _is_removed(unfinished), STOP_TIMEOUT_S)
             raise
         if failed:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -304,6 +309,27 @@ def _read_owner(data_dir: Path) -> dict[str, Any]:
         return dict(json.loads((data_dir / "owner.json").read_text()))
     except ValueError:  # caught between the lock and the first write
         return {}
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Keeps a Ctrl-C back until the end, so that a process that has been started is also known."""
+    if threading.current_thread() is not threading.main_thread():  # only that one is interrupted
+        yield
+        return
+    interrupts: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if interrupts:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _is_removed(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
