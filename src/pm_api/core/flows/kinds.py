@@ -1,5 +1,6 @@
 """What a kind of flow is, what it sees of one, and what a flow may refuse with."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -52,28 +53,28 @@ class FlowView:
         return {"flow": str(self.id)}
 
 
-class FlowKind(Generic[Found]):
+class FlowKind(ABC, Generic[Found]):
     """One kind of flow. `name` is permanent: it stands in rows."""
 
     name: str
 
+    @abstractmethod
     async def act(self, platform: Platform, flow: FlowView) -> Found:
         """Over the network, no session: write, under `flow.key(step)`. Safe to repeat; from the second `attempt` on
         (the provider failed under the first one's keys) steps that were done already are looked for, not done again.
 
         Raises a typed refusal when the provider said no and nothing is left there, Unavailable when nobody knows.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def find(self, platform: Platform, flow: FlowView) -> Found | None:
         """Over the network, no session, reading only: the whole result, if the provider has it; None: it has not."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def settle(
         self, session: AsyncSession, platform: Platform, flow: FlowView, found: Found
     ) -> Response | None:
         """A short transaction: write the result. What it returns (or refuses with) is the answer that is kept."""
-        raise NotImplementedError
 
     async def give_up(self, session: AsyncSession, platform: Platform, flow: FlowView) -> None:
         """A short transaction: nothing happened, let go of what the intent held."""

@@ -15,8 +15,8 @@ from pm_api.domains.billing import accounts, changes, prices, return_urls, subsc
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import BillingInterval
 from pm_api.domains.billing.errors import BESIDE_A_CONTRACT, SubscriptionExists
+from pm_api.domains.billing.flows.callers import pinned as pinned_of
 from pm_api.domains.billing.flows.checkouts import OPEN_CHECKOUT, pinned
-from pm_api.domains.billing.flows.subscription_answers import pinned as pinned_of
 from pm_api.domains.billing.repository import contracts as contract_repository
 from pm_api.domains.billing.schemas.checkouts import CheckoutCreate, CheckoutItem, CheckoutRead, PurchaseCreate
 from pm_api.domains.payments import checkouts as till

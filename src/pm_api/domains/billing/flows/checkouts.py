@@ -12,7 +12,7 @@ from pm_api.core.flows import FlowKind, FlowView
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import accounts, promotions
 from pm_api.domains.billing.errors import CheckoutRefused, PromotionCodeInvalid, SubscriptionExists
-from pm_api.domains.billing.flows.subscription_answers import account_of
+from pm_api.domains.billing.flows.callers import account_of
 from pm_api.domains.billing.schemas.checkouts import CheckoutItem, CheckoutOpened
 from pm_api.domains.payments import checkouts as till
 from pm_api.domains.payments import customers

@@ -11,13 +11,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import flows
-from pm_api.core.actor import AccountScope, Actor, ActorKind
+from pm_api.core.actor import AccountScope
 from pm_api.core.answers import Response, answer_with, no_content
 from pm_api.core.flows import FlowKind, FlowView, RequestKey
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import accounts, payment_methods
-from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.errors import InvalidCardExpiry, PaymentMethodUnusable
+from pm_api.domains.billing.flows.callers import account_of, actor_of, pinned
 from pm_api.domains.billing.models.payment_methods import PaymentMethod
 from pm_api.domains.billing.repository import payment_methods as repository
 from pm_api.domains.billing.schemas.payment_methods import (
@@ -53,29 +53,14 @@ def _of_one(payment_method_id: UUID | str) -> str:
     return f"payment_method:{payment_method_id}"
 
 
-def _account(flow: FlowView) -> Account:
-    return AccountType(flow.parameters["accountType"]), UUID(flow.parameters["accountId"])
-
-
-def _pinned(scope: AccountScope, customer_id: str, **more: Any) -> dict[str, Any]:
-    kind, account_id = accounts.of_scope(scope)
-    return {
-        "accountType": kind,
-        "accountId": str(account_id),
-        "userId": str(scope.user_id),
-        "customerId": customer_id,
-        **more,
-    }
-
-
 def _record(
     session: AsyncSession, platform: Platform, flow: FlowView, action: str, stripe_payment_method_id: str
 ) -> None:
-    kind, account_id = _account(flow)
+    kind, account_id = account_of(flow)
     audit.record(
         session,
         platform,
-        Actor(ActorKind.USER, UUID(flow.parameters["userId"])),
+        actor_of(flow),
         f"billing.payment_method_{action}",
         subject=("payment_method", stripe_payment_method_id),
         workspace_id=account_id if kind is AccountType.WORKSPACE else None,
@@ -85,7 +70,7 @@ def _record(
 async def _mirrored(
     session: AsyncSession, platform: Platform, flow: FlowView, picture: CustomerPicture
 ) -> PaymentMethod | None:
-    await payment_methods.mirror_customer(session, platform, _account(flow), picture)
+    await payment_methods.mirror_customer(session, platform, account_of(flow), picture)
     return await repository.by_stripe_id(session, payment_methods.MIRROR, flow.parameters["paymentMethodId"])
 
 
@@ -102,7 +87,7 @@ class MakeSetupIntent(FlowKind[StripeSetupIntent]):
             return await stripe_methods.create_setup_intent(
                 platform.part(StripeDoor),
                 flow.parameters["customerId"],
-                metadata={**accounts.in_metadata(_account(flow)), **flow.metadata},
+                metadata={**accounts.in_metadata(account_of(flow)), **flow.metadata},
                 key=flow.key("setup_intent"),
             )
         except (StripeRefused, StripeObjectMissing) as refused:
@@ -131,7 +116,7 @@ async def make_setup_intent(platform: Platform, scope: AccountScope, key: Reques
     customer_id = await our_customers.ensure(platform, *account)
 
     async def begin(_session: AsyncSession, _flow_id: UUID) -> dict[str, Any]:
-        return _pinned(scope, customer_id)
+        return pinned(scope, customerId=customer_id)
 
     return await flows.run(platform, MAKE_SETUP_INTENT, begin, request_key=key, subject=account[1])
 
@@ -241,7 +226,9 @@ async def attach(
 
     async def begin(session: AsyncSession, _flow_id: UUID) -> dict[str, Any]:
         await accounts.lock(session, account)
-        return _pinned(scope, customer_id, paymentMethodId=wanted.payment_method_id, setDefault=wanted.set_default)
+        return pinned(
+            scope, customerId=customer_id, paymentMethodId=wanted.payment_method_id, setDefault=wanted.set_default
+        )
 
     exclusive = _of_one(wanted.payment_method_id)
     return await flows.run(platform, ATTACH, begin, request_key=key, exclusive=exclusive, subject=account[1])
@@ -325,9 +312,9 @@ async def change(
 
     async def begin(session: AsyncSession, _flow_id: UUID) -> dict[str, Any]:
         found = await payment_methods.to_change(session, scope, payment_method_id, expected_version)
-        return _pinned(
+        return pinned(
             scope,
-            found.stripe_customer_id,
+            customerId=found.stripe_customer_id,
             paymentMethodId=found.stripe_payment_method_id,
             isDefault="is_default" in sent,
             expMonth=wanted.exp_month if "exp_month" in sent else None,
@@ -400,7 +387,7 @@ async def remove(
 
     async def begin(session: AsyncSession, _flow_id: UUID) -> dict[str, Any]:
         found = await payment_methods.to_remove(session, scope, payment_method_id, expected_version)
-        return _pinned(scope, found.stripe_customer_id, paymentMethodId=found.stripe_payment_method_id)
+        return pinned(scope, customerId=found.stripe_customer_id, paymentMethodId=found.stripe_payment_method_id)
 
     account = accounts.of_scope(scope)
     exclusive = accounts.one_change_at_a_time(account)

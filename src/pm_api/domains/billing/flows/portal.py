@@ -12,8 +12,8 @@ from pm_api.core.flows import FlowKind, FlowView, RequestKey
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import accounts, return_urls
 from pm_api.domains.billing.errors import CheckoutRefused
+from pm_api.domains.billing.flows.callers import account_of, pinned
 from pm_api.domains.billing.flows.checkouts import forget_if_deleted
-from pm_api.domains.billing.flows.subscription_answers import account_of, pinned
 from pm_api.domains.billing.schemas.checkouts import PortalLink
 from pm_api.domains.payments import customers
 from pm_api.integrations.stripe import StripeDoor, StripeRefused, portal

@@ -3,6 +3,7 @@
 Each is known by the state it leads to, so that one whose answer was lost is found by looking.
 """
 
+from abc import abstractmethod
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -29,8 +30,9 @@ from pm_api.domains.billing.errors import (
     SubscriptionNotFound,
     SubscriptionRefused,
 )
+from pm_api.domains.billing.flows.callers import pinned
 from pm_api.domains.billing.flows.checkouts import MISUSED_KEY
-from pm_api.domains.billing.flows.subscription_answers import answer, pinned, record
+from pm_api.domains.billing.flows.subscription_answers import answer, record
 from pm_api.domains.billing.flows.subscription_debts import cancel_and_void, void_open
 from pm_api.domains.billing.models.subscriptions import Subscription
 from pm_api.domains.billing.pictures import OVER, SubscriptionPicture
@@ -80,12 +82,13 @@ class _OfSubscription(FlowKind[SubscriptionPicture]):
     async def look(self, door: StripeDoor, flow: FlowView) -> SubscriptionPicture:
         return await pictures.fetch_by_subscription(door, flow.parameters["subscription"])
 
+    @abstractmethod
     async def write(self, door: StripeDoor, flow: FlowView) -> None:
-        raise NotImplementedError
+        """Tell Stripe what this flow wants, under the flow's own keys."""
 
+    @abstractmethod
     def is_done(self, flow: FlowView, found: StripeSubscription) -> bool:
         """Whether it stands as this flow wants it."""
-        raise NotImplementedError
 
 
 # --- another plan ----------------------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ from pm_api.domains.billing.errors import (
     SubscriptionIncomplete,
     SubscriptionRefused,
 )
+from pm_api.domains.billing.flows.callers import account_of, pinned
 from pm_api.domains.billing.flows.checkouts import MISUSED_KEY, close_other_pages, forget_if_deleted
-from pm_api.domains.billing.flows.subscription_answers import account_of, answer, pinned, record
+from pm_api.domains.billing.flows.subscription_answers import answer, record
 from pm_api.domains.billing.flows.subscription_debts import cancel_and_void
 from pm_api.domains.billing.pictures import OVER, SubscriptionPicture
 from pm_api.domains.billing.repository import contracts as contract_repository

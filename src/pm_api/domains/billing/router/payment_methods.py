@@ -3,14 +3,14 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Response
 
 from pm_api.core.actor import AccountScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
-from pm_api.core.flows import ChangeInProgress, RequestKey, flow_key
+from pm_api.core.flows import FLOW_PROBLEMS, ChangeInProgress, RequestKey, key_if_sent
 from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
-from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey, api_router
+from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
@@ -38,23 +38,6 @@ WorkspaceParameter = Annotated[
 Manager = Annotated[AccountScope, Depends(require_account("billing.manage"))]
 ManagerOfIt = Annotated[AccountScope, Depends(require_account_of("payment_methods", "billing.manage"))]
 ExpectedVersion = Annotated[int | None, Depends(if_match)]
-KEY_PROBLEMS = (IdempotencyKeyReused, InvalidIdempotencyKey, IdempotencyInProgress)
-
-
-async def key_if_sent(
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            min_length=1,
-            max_length=255,
-            description="One text per intention, the same for its retries.",
-        ),
-    ] = None,
-) -> RequestKey | None:
-    """A payment method is added once, with a key or without; with one its answer is kept."""
-    return None if idempotency_key is None else await flow_key(request, idempotency_key)
 
 
 KeyIfSent = Annotated[RequestKey | None, Depends(key_if_sent)]
@@ -78,7 +61,7 @@ async def list_payment_methods(
     status_code=201,
     response_model=SetupIntentAnswer,
     responses={201: answers_with("Location")},
-    openapi_extra=raises(PaymentMethodUnusable, BillingDetailsRefused, PaymentProviderUnavailable, *KEY_PROBLEMS),
+    openapi_extra=raises(PaymentMethodUnusable, BillingDetailsRefused, PaymentProviderUnavailable, *FLOW_PROBLEMS),
 )
 async def create_setup_intent(
     scope: Manager, platform: PlatformDep, key: KeyIfSent, _wanted: SetupIntentCreate
@@ -94,7 +77,7 @@ async def create_setup_intent(
     response_model=PaymentMethodAnswer,
     responses={201: answers_with("Location", "ETag")},
     openapi_extra=raises(
-        PaymentMethodUnusable, BillingDetailsRefused, ChangeInProgress, PaymentProviderUnavailable, *KEY_PROBLEMS
+        PaymentMethodUnusable, BillingDetailsRefused, ChangeInProgress, PaymentProviderUnavailable, *FLOW_PROBLEMS
     ),
 )
 async def attach_payment_method(
