@@ -70,8 +70,7 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
             yield
             return
         async with running(parts):
-            with streams_end_on_signal(parts.part(StreamHub)):
-                _spare_what_stays()
+            with streams_end_on_signal(parts.part(StreamHub)), _what_stays_spared():
                 yield
 
     app = FastAPI(
@@ -166,12 +165,17 @@ def streams_end_on_signal(hub: StreamHub) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _spare_what_stays() -> None:
-    """What is loaded by now lives as long as the process: to look through it for garbage again and again would stop
-    all requests for a tenth of a second each time.
+@contextmanager
+def _what_stays_spared() -> Iterator[None]:
+    """What is loaded by now lives as long as the application: to look through it for garbage again and again would
+    stop all requests for a tenth of a second each time. A process may outlive the application (tests do).
     """
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _describe(app: FastAPI) -> None:
