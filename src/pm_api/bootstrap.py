@@ -124,4 +124,4 @@ async def read_clock(platform: Platform) -> None:
     if platform.settings.is_production:
         return
     async with platform.database.reading() as session:
-        platform.clock.shift_to(await business_clock.read_shift(session))
+        platform.clock.follow(await business_clock.read_shift(session))

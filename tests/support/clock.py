@@ -11,6 +11,15 @@ class MovableClock(SystemClock):
     def __init__(self) -> None:
         super().__init__()
         self._wall_shift = timedelta(0)
+        self._followed = timedelta(0)
+
+    def follow(self, offset: timedelta) -> None:
+        """A row that has not changed since it was last read does not undo what the test did to this clock: whenever
+        a listener has to connect again, it is read.
+        """
+        if offset != self._followed:
+            self._followed = offset
+            self.shift_to(offset)
 
     def wall(self) -> datetime:
         return super().wall() + self._wall_shift

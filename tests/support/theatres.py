@@ -53,8 +53,9 @@ TABLES: Final = {
         " FROM payment_methods t WHERE t.account_id = :account ORDER BY t.stripe_payment_method_id"
     ),
     "entitlements": _rows("entitlements", "t.account_id"),
+    # An account is opened with its first credit: one that has nothing any more is like one that never was.
     "credits": "SELECT jsonb_build_object('balance', balance, 'held', held, 'debt', debt)"
-    " FROM credit_accounts WHERE id = :account",
+    " FROM credit_accounts WHERE id = :account AND (balance, held, debt) <> (0, 0, 0)",
     "lots": "SELECT jsonb_build_object('kind', kind, 'source', source_type, 'reference', source_ref,"
     " 'remaining', remaining, 'expires', expires_at) FROM credit_grants"
     " WHERE account_id = :account AND remaining > 0 AND (expires_at IS NULL OR expires_at > :now)"

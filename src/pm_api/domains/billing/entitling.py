@@ -139,8 +139,11 @@ async def _bring(session: AsyncSession, platform: Platform, owner: Account, step
 async def _limit(
     session: AsyncSession, platform: Platform, owner: Account, row: Subscription, *, as_of: datetime, gives: bool
 ) -> None:
+    """The limits are a function of the subscription as it is, also of one that is over: what was seen of it on the
+    way makes no difference. One that never began leaves no trace.
+    """
     status = _GIVING.get(SubscriptionStatus(row.status)) if gives else None
-    if status is None:
+    if status is None and row.began_at is None:
         await entitlements.end(session, platform, owner[1], source=Source.SUBSCRIPTION, source_id=row.id, as_of=as_of)
         return
     now, start = platform.clock.now(), row.current_period_start
@@ -160,9 +163,9 @@ async def _limit(
             source=Source.SUBSCRIPTION,
             source_id=row.id,
             as_of=as_of,
-            status=status,
+            status=status or Status.ENDED,
             grace_ends_at=row.grace_ends_at if status is Status.GRACE else None,
-            ends_at=row.cancel_at,
+            ends_at=row.ended_at or row.cancel_at,
         ),
     )
 
