@@ -1,0 +1,53 @@
+"""What may become a series: every rule is checked here once, in bounded work, before it is stored."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pm_api.core.recurrence.budget import Budget
+from pm_api.core.recurrence.errors import RuleEmpty, RuleTooDense
+from pm_api.core.recurrence.expansion import has_instance
+from pm_api.core.recurrence.parsing import parse_dates, parse_rule
+from pm_api.core.recurrence.placement import Placement
+from pm_api.core.recurrence.rules import MAX_TIMES_A_DAY, Rule
+from pm_api.core.recurrence.sets import RecurrenceSet, first_live
+
+STEPS: Final = 25_000
+"""A rule that shows no occurrence within these is refused: an answer, whatever is sent, within 100 ms."""
+
+
+def admit(
+    placement: Placement,
+    *,
+    rrule: str | None = None,
+    rdate: Iterable[str] = (),
+    exdate: Iterable[str] = (),
+    budget: Budget | None = None,
+) -> RecurrenceSet:
+    """A series from what was sent; raises a RecurrenceRefused that says in a sentence what is wrong.
+
+    At least one occurrence is left, and the rule says at least one day by itself.
+    """
+    placement.check()
+    budget = budget or Budget(STEPS)
+    place = placement.place
+    rule = parse_rule(rrule, place=place) if rrule is not None else None
+    if rule is not None:
+        check_rule(rule, placement, budget)
+    series = RecurrenceSet(
+        placement=placement,
+        rule=rule,
+        rdates=parse_dates(rdate, place=place),
+        exdates=parse_dates(exdate, place=place),
+    ).counted(budget)
+    if first_live(series, budget) is None:
+        raise RuleEmpty("No occurrence is left: every one is excluded.")
+    return series
+
+
+def check_rule(rule: Rule, placement: Placement, budget: Budget) -> None:
+    """Raises RuleTooDense, RuleEmpty, RuleTooComplex."""
+    times = max(len(rule.hours), 1) * max(len(rule.minutes), 1) * max(len(rule.seconds), 1)
+    if times > MAX_TIMES_A_DAY:
+        raise RuleTooDense(f"The rule names {times} times of day; {MAX_TIMES_A_DAY} are the most.")
+    if not has_instance(rule, placement.start, placement.place, budget):
+        raise RuleEmpty

@@ -1,0 +1,132 @@
+"""Refusals of recurrence: what a rule may not say, and what may not be asked of a series.
+
+Routes list them with `raises(*ADMISSION)` where a series is written, `raises(*EXPANSION)` where a range is read.
+"""
+
+from typing import Final
+
+from pm_api.core.errors import NotFound, Unprocessable
+
+
+class RecurrenceRefused(Unprocessable):
+    """The repetition cannot be used as it was sent."""
+
+
+class RuleMalformed(RecurrenceRefused):
+    """The repetition rule cannot be read.
+
+    A rule is written as in RFC 5545 §3.3.10, for example `FREQ=WEEKLY;BYDAY=MO,WE;COUNT=10`: parts joined by
+    semicolons, each part once.
+    """
+
+    code = "recurrence_rule_malformed"
+
+
+class RuleTooLong(RecurrenceRefused):
+    """The repetition rule is longer than 2 KiB."""
+
+    code = "recurrence_rule_too_long"
+
+
+class FrequencyUnsupported(RecurrenceRefused):
+    """A repetition is daily, weekly, monthly or yearly: FREQ is DAILY, WEEKLY, MONTHLY or YEARLY.
+
+    Several times a day are said with BYHOUR and BYMINUTE: `FREQ=DAILY;BYHOUR=9,12,15`.
+    """
+
+    code = "recurrence_frequency_unsupported"
+
+
+class IntervalOutOfRange(RecurrenceRefused):
+    """INTERVAL is a whole number from 1 to 1000."""
+
+    code = "recurrence_interval_out_of_range"
+
+
+class CountOutOfRange(RecurrenceRefused):
+    """COUNT is a whole number from 1 to 1000; leave it out, or use UNTIL, for a longer series."""
+
+    code = "recurrence_count_out_of_range"
+
+
+class CountAndUntil(RecurrenceRefused):
+    """A rule ends by COUNT or by UNTIL, never by both."""
+
+    code = "recurrence_count_and_until"
+
+
+class PartOutOfRange(RecurrenceRefused):
+    """A part of the rule holds a number that it cannot hold, such as BYMONTH=13."""
+
+    code = "recurrence_part_out_of_range"
+
+
+class PartsConflict(RecurrenceRefused):
+    """Two parts of the rule cannot stand together, such as BYWEEKNO in a monthly rule."""
+
+    code = "recurrence_parts_conflict"
+
+
+class RuleTooDense(RecurrenceRefused):
+    """The rule repeats more often on one day than a calendar can hold."""
+
+    code = "recurrence_rule_too_dense"
+
+
+class RuleTooComplex(RecurrenceRefused):
+    """The rule repeats so seldom, or so intricately, that its dates cannot be worked out in reasonable time."""
+
+    code = "recurrence_rule_too_complex"
+
+
+class RuleEmpty(RecurrenceRefused):
+    """The rule has no occurrence: no day fits all of its parts, or it ends before it begins.
+
+    30 February is such a day. Take away a part, or move the end.
+    """
+
+    code = "recurrence_rule_empty"
+
+
+class DatesMalformed(RecurrenceRefused):
+    """An extra or an excluded date cannot be read, or there are more than 1000 of them."""
+
+    code = "recurrence_dates_malformed"
+
+
+class StartOutOfRange(RecurrenceRefused):
+    """What repeats starts between 1900 and 2999, and each occurrence ends after it starts, within 100 years."""
+
+    code = "recurrence_start_out_of_range"
+
+
+class ZoneUnknown(RecurrenceRefused):
+    """The time zone is not one of the IANA database, such as `Europe/Berlin`."""
+
+    code = "time_zone_unknown"
+
+
+class WindowRefused(RecurrenceRefused):
+    """A range of time ends after it starts and spans 400 days at most; ask for several ranges instead."""
+
+    code = "time_range_refused"
+
+
+class TooManyOccurrences(RecurrenceRefused):
+    """One series has more than 1000 occurrences in the range; ask for a shorter range."""
+
+    code = "too_many_occurrences"
+
+
+class OccurrenceUnknown(NotFound):
+    """The series has no such occurrence."""
+
+    code = "occurrence_not_found"
+
+
+ADMISSION: Final = (
+    *(RuleMalformed, RuleTooLong, FrequencyUnsupported, IntervalOutOfRange, CountOutOfRange, CountAndUntil),
+    *(PartOutOfRange, PartsConflict, RuleTooDense, RuleTooComplex, RuleEmpty, DatesMalformed, StartOutOfRange),
+    ZoneUnknown,
+)
+EXPANSION: Final = (WindowRefused, TooManyOccurrences, RuleTooComplex, ZoneUnknown)
