@@ -69,6 +69,7 @@ format: $(DEV) ## Put the style right
 bench: $(DEV) ## Ratios within one run: spends against a no-op, an ORM transaction and pgbench
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.webhooks
+	$(BIN)/python -m benchmarks.logins
 
 bench-large: $(DEV) ## Wall times of accounts of 10,000 to 10 million entries (half an hour, 15 GB)
 	$(BIN)/python -m benchmarks.large

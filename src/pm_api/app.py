@@ -34,7 +34,9 @@ from pm_api.core.ratelimit import Policy
 from pm_api.core.settings import Settings, load_settings
 from pm_api.domains.changes.hub import StreamHub
 from pm_api.identity.errors import RegistrationRequired, WorkspaceNotFound
-from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf
+from pm_api.identity.errors_credentials import ApiKeyNotAllowed, InsufficientScope
+from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf, SignedIn
+from pm_api.identity.permissions import scope_of_permission
 from pm_api.routers import DEVELOPMENT_ROUTERS, KEY_EXEMPT, ROUTERS
 
 DESCRIPTION = (
@@ -199,14 +201,22 @@ def _addition(route: APIRoute) -> Addition:
 
 
 def _guard_problems(guard: Guard) -> list[type[ApiError]]:
-    refused: list[type[ApiError]] = [Unauthorized]
+    refused: list[type[ApiError]] = [Unauthorized, InsufficientScope if _takes_api_keys(guard) else ApiKeyNotAllowed]
     if not (isinstance(guard, RequireAccount | RequireAccountOf) and guard.leads):
         refused.append(RegistrationRequired)
+    if isinstance(guard, SignedIn) and guard.area is not None:
+        refused.append(NotFound)
     if isinstance(guard, Operator):
         refused.append(Forbidden)
     if isinstance(guard, Require | RequireAccount | RequireAccountOf):
         refused += [Forbidden, WorkspaceNotFound if guard.table == "workspaces" else NotFound]
     return refused
+
+
+def _takes_api_keys(guard: Guard) -> bool:
+    if isinstance(guard, SignedIn):
+        return guard.area is not None
+    return guard.permission is not None and scope_of_permission(guard.permission) is not None
 
 
 def _security(guard: Guard) -> list[dict[str, list[str]]]:

@@ -20,14 +20,19 @@ from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
 from pm_api.domains.changes.repository import CHANGES_CHANNEL
+from pm_api.domains.webhooks_out.dispatcher import WebhookDispatcher
+from pm_api.domains.webhooks_out.service import CHANNEL as WEBHOOKS_CHANNEL
 from pm_api.entitlements.cache import Entitlements
 from pm_api.entitlements.service import CHANNEL as ENTITLEMENTS_CHANNEL
 from pm_api.entitlements.service import PLANS_CHANNEL
 from pm_api.identity.guards import SessionCache
+from pm_api.identity.key_uses import KeyUses
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
 from pm_api.identity.tokens import AccessTokens
 from pm_api.integrations.mail import MailDoor
+from pm_api.integrations.openid import SignInDoor
+from pm_api.integrations.outgoing import OutgoingDoor
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.operations.service import Probe
 from pm_api.registry import MODULES
@@ -60,12 +65,16 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
     platform.provide(AccessTokens(keys, platform.clock, settings.public_url))
     platform.provide(Passwords())
     platform.provide(SessionCache())
+    platform.provide(KeyUses(platform))
     platform.provide(StreamHub(platform))
     platform.provide(Catalogue(platform))
     platform.provide(Entitlements(platform))
     platform.provide(LedgerWriter(platform))
     platform.provide(StripeDoor(settings.stripe, platform.clock))
     platform.provide(MailDoor(settings.smtp))
+    platform.provide(OutgoingDoor(settings.webhooks))
+    platform.provide(WebhookDispatcher(platform))
+    platform.provide(SignInDoor(settings, platform.clock))
     platform.provide(Probe())
     return platform
 
@@ -96,6 +105,10 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     platform.signals.on(CHANGES_CHANNEL, streams.on_changes)
     platform.signals.on(BALANCE_CHANNEL, streams.on_balances)
     platform.signals.on_reset(streams.on_reset)
+    webhooks = platform.part(WebhookDispatcher)
+    for channel in (CHANGES_CHANNEL, WEBHOOKS_CHANNEL):
+        platform.signals.on(channel, webhooks.on_change)
+    platform.signals.on_reset(webhooks.on_reset)
     platform.signals.on_reset(reread_clock)
     try:
         await platform.signals.start()
@@ -107,6 +120,7 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     finally:
         await platform.part(LedgerWriter).stop()
         await platform.part(StripeDoor).close()
+        await platform.part(KeyUses).settled()
         await streams.stop()
         await platform.signals.stop()
         await asyncio.gather(*rereading, return_exceptions=True)

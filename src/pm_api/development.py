@@ -24,7 +24,9 @@ from pm_api.core.platform import Platform
 from pm_api.core.settings import Settings
 from pm_api.domains.billing import setup
 from pm_api.domains.changes.hub import StreamHub
+from pm_api.domains.webhooks_out.dispatcher import WebhookDispatcher
 from pm_api.identity import sessions
+from pm_api.identity.devices import Device
 from pm_api.identity.repository import user_by_id
 from pm_api.identity.tokens import AccessTokens
 from pm_api.operations.service import clock_state
@@ -181,6 +183,9 @@ async def run(settings: Settings) -> None:
         worker = Worker(platform)
         await worker.start()
         stack.push_async_callback(worker.stop)
+        webhooks = platform.part(WebhookDispatcher)
+        await webhooks.start()
+        stack.push_async_callback(webhooks.stop)
         stack.callback(platform.part(StreamHub).end_all)
         demo = await seed(platform, sandbox_url)
         print(await banner(platform, demo, sandbox_url, mailbox_url), flush=True)  # noqa: T201  the banner is for the terminal
@@ -193,7 +198,7 @@ async def banner(platform: Platform, demo: Demo, sandbox_url: str, mailbox_url: 
     async with platform.database.transaction() as session:
         user = await user_by_id(session, demo.user_id)
         assert user is not None
-        grant = await sessions.open_session(session, platform, user, sessions.Device("make run", "127.0.0.1"))
+        grant = await sessions.open_session(session, platform, user, Device("make run", "127.0.0.1"))
         clock = await clock_state(session, platform)
     token = platform.part(AccessTokens).issue(demo.user_id, grant.session_id)
     admin, secrets = platform.settings.admin_key, platform.settings.stripe.webhook_secret

@@ -15,6 +15,7 @@ from pm_api.core.platform import Platform
 from pm_api.core.settings import Environment, Settings
 from pm_api.domains.billing import price_sync, setup
 from pm_api.integrations.mail import MailDoor, MailUnavailable
+from pm_api.integrations.openid import ProviderRefused, SignInDoor, SignInProviderUnavailable
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.migrate import head
 from pm_api.webhooks.handlers import STRIPE
@@ -41,6 +42,8 @@ async def examine(settings: Settings) -> list[Finding]:
     ]
     checks.append(("billing", _billing, "run pm-api billing setup-stripe"))
     checks.append(("mail", _mail, "check PM_SMTP_URL"))
+    if platform.part(SignInDoor).titles():
+        checks.append(("sign-in", _sign_in, "check PM_GOOGLE_*, PM_GITHUB_* and PM_OIDC_PROVIDERS"))
     if settings.redis_url is not None:
         checks.append(("redis", _redis, "check PM_REDIS_URL"))
     try:
@@ -136,6 +139,21 @@ async def _mail(platform: Platform) -> str:
         if settings.env is Environment.DEVELOPMENT:
             remedy = f"start `make run`, or {remedy}"
         raise Missing(f"{error.reason}; {remedy}") from error
+
+
+async def _sign_in(platform: Platform) -> str:
+    """What each sign-in provider says of itself; whether it knows our client only a person can try."""
+    door = platform.part(SignInDoor)
+    titles = door.titles()
+    for name, title in titles.items():
+        try:
+            await door.probe(name)
+        except (ProviderRefused, SignInProviderUnavailable) as error:
+            callback = f"{platform.settings.public_url.rstrip('/')}/api/auth/oauth/{name}/callback"
+            raise Missing(
+                f"{title} does not answer as it must: {error}; check its settings (it leads back to {callback})"
+            ) from error
+    return ", ".join(titles.values())
 
 
 async def _redis(platform: Platform) -> str:

@@ -1,6 +1,10 @@
 """Every module with tables or jobs, imported once, so that Alembic and the worker know them all."""
 
 from pm_api.core import tables as core_tables
+from pm_api.domains.account import jobs as account_jobs
+from pm_api.domains.account import models as account_models
+from pm_api.domains.account import notices as account_notices
+from pm_api.domains.ai_credits import belongings as ai_credits_belongings
 from pm_api.domains.ai_credits import jobs as ai_credits_jobs
 from pm_api.domains.ai_credits import models as ai_credits_models
 from pm_api.domains.billing import jobs as billing_jobs
@@ -13,9 +17,17 @@ from pm_api.domains.changes import models as changes_models
 from pm_api.domains.notifications import jobs as notifications_jobs
 from pm_api.domains.notifications import models as notifications_models
 from pm_api.domains.payments import models as payments_models
+from pm_api.domains.reminders import jobs as reminders_jobs
+from pm_api.domains.team import jobs as team_jobs
+from pm_api.domains.team import models as team_models
+from pm_api.domains.webhooks_out import jobs as webhooks_out_jobs
+from pm_api.domains.webhooks_out import models as webhooks_out_models
 from pm_api.entitlements import models as entitlements_models
 from pm_api.identity import jobs as identity_jobs
+from pm_api.identity import jobs_sign_in as identity_sign_in_jobs
 from pm_api.identity import models as identity_models
+from pm_api.identity import models_credentials as identity_credentials_models
+from pm_api.identity import models_sign_in as identity_sign_in_models
 from pm_api.operations import jobs as operations_jobs
 from pm_api.outbox import jobs as outbox_jobs
 from pm_api.outbox import models as outbox_models
@@ -23,6 +35,10 @@ from pm_api.webhooks import jobs as webhooks_jobs
 
 MODULES = (
     core_tables,
+    account_jobs,
+    account_models,
+    ai_credits_belongings,
+    account_notices,
     ai_credits_jobs,
     ai_credits_models,
     billing_jobs,
@@ -35,9 +51,17 @@ MODULES = (
     notifications_jobs,
     notifications_models,
     payments_models,
+    webhooks_out_jobs,
+    webhooks_out_models,
+    reminders_jobs,
+    team_jobs,
+    team_models,
     entitlements_models,
     identity_jobs,
+    identity_sign_in_jobs,
     identity_models,
+    identity_credentials_models,
+    identity_sign_in_models,
     operations_jobs,
     outbox_jobs,
     outbox_models,

@@ -5,11 +5,15 @@ from typing import Final
 from fastapi import APIRouter
 
 from pm_api.domains.account import router as account
+from pm_api.domains.account import router_oauth as account_oauth
+from pm_api.domains.account import router_person as account_person
 from pm_api.domains.ai_credits import router as ai_credits
 from pm_api.domains.billing import router as billing
 from pm_api.domains.changes import router as changes
 from pm_api.domains.notifications import router as notifications
-from pm_api.identity.routers import auth, team, workspaces
+from pm_api.domains.team import router as team
+from pm_api.domains.webhooks_out import router as webhooks_out
+from pm_api.identity.routers import access, api_keys, audit, auth, second_factor, workspaces
 from pm_api.operations import router as operations
 from pm_api.webhooks import router as webhooks
 
@@ -19,14 +23,21 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     operations.router,
     auth.router,
     auth.well_known,
+    second_factor.router,
+    api_keys.router,
     account.router,
+    account_person.router,
+    account_oauth.router,
+    access.router,
     workspaces.router,
-    team.router,
+    audit.router,
+    *team.ROUTERS,
     *ai_credits.ROUTERS,
     *billing.ROUTERS,
     webhooks.router,
     changes.router,
     notifications.router,
+    webhooks_out.router,
 )
 
 DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
@@ -49,7 +60,17 @@ PUBLIC: Final = frozenset(
         "register",
         "login",
         "refresh",
+        "verifyEmail",
+        "forgotPassword",
+        "resetPassword",
+        "listSignInProviders",
+        "startOauth",
+        "prepareOauth",
+        "finishOauth",
+        "finishOauthWithCode",
         "getUnsubscribePage",
+        "viewInvitation",
+        "declineInvitation",
         "unsubscribe",
     }
 )
@@ -59,7 +80,17 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "register": "public: no caller to scope a key to; the address is unique",
     "login": "public: no caller to scope a key to",
     "refresh": "public: rotation has its own grace",
+    "verifyEmail": "public: a link works once",
+    "forgotPassword": "public: a repeat mails one more link, at most five within an hour",
+    "resetPassword": "public: a link works once",
+    "changePassword": "nothing is held while passwords are hashed; a repeat finds the new one, and changes nothing",
+    "changeEmail": "nothing is held while the password is hashed; a repeat mails one more link",
+    "prepareOauth": "public: what is begun twice is taken up once",
+    "linkProvider": "the provider is asked with no transaction open; what is begun twice is taken up once",
+    "finishOauthWithCode": "public: a code works once",
     "unsubscribe": "public: a second call changes nothing",
+    "declineInvitation": "public: a second call changes nothing",
+    "exportTeam": "a file as it is written: it changes nothing but the audit log",
     "moveClock": "development only",
     "receiveStripeEvent": "signed by Stripe; the inbox is its record",
     "receiveBillingEvent": "signed by Stripe; the inbox is its record",

@@ -8,6 +8,7 @@ import structlog
 from pm_api.bootstrap import build_platform, running
 from pm_api.core.jobs import Worker
 from pm_api.core.settings import Settings
+from pm_api.domains.webhooks_out.dispatcher import WebhookDispatcher
 
 _log = structlog.get_logger(__name__)
 
@@ -21,7 +22,8 @@ async def run(settings: Settings) -> None:
     async with running(build_platform(settings)) as platform:
         worker = Worker(platform)
         await worker.start()
+        await platform.part(WebhookDispatcher).start()
         _log.info("worker_started")
         await stopped.wait()
-        await worker.stop()
+        await asyncio.gather(worker.stop(), platform.part(WebhookDispatcher).stop())
     _log.info("worker_stopped")

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import orjson
 from fastapi.routing import APIRoute
 
-from pm_api.core.actor import Actor, ActorKind, AdminScope
+from pm_api.core.actor import Actor, ActorKind, AdminScope, WorkspaceScope
 from pm_api.domains.ai_credits import pools
 from pm_api.domains.ai_credits import service as credits_service
 from pm_api.domains.ai_credits.enums import CapWindow
@@ -21,20 +21,24 @@ from pm_api.domains.billing.schemas.contracts import ContractWrite
 from pm_api.domains.notifications import mails
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.payments import customers
+from pm_api.domains.team import links
 from pm_api.entitlements.enums import AccountType
+from pm_api.identity.email_tokens import Purpose
 from pm_api.integrations.stripe import PercentOff, StripeDoor, promotions
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.sandbox.stripe import sign_payload
-from tests.architecture import subscribing
+from tests.architecture import credentials, leaving, signing_in, subscribing
 from tests.architecture.world import (
     ADMIN_KEY_HOLDER,
     CHECKOUT_COMPLETED,
     FACTORIES,
+    FOREIGN_KEY,
     TARGET,
     Scene,
     card_of_the_place,
     entry_row,
     gift_of_the_pool,
+    invite_into,
 )
 from tests.conftest import PASSWORD
 from tests.support.settings import WEBHOOK_SECRET
@@ -57,12 +61,14 @@ PATH_TABLES: Final = {
     "workspace_id": "workspaces",
     "account_id": "workspaces",
     "member_id": "workspace_members",
+    "invitation_id": "invitations",
     "hold_id": "credit_holds",
     "checkout_id": "checkout_sessions",
     "invoice_id": "invoices",
     "refund_id": "refunds",
     "pool_request_id": "credit_pool_requests",
     "session_id": "sessions",
+    "api_key_id": "api_keys",
     "event_id": "inbox_events",
     "notification_id": "notifications",
     "gift_id": "credit_gifts",
@@ -72,16 +78,21 @@ PATH_TABLES: Final = {
     "payment_method_id": "payment_methods",
     "top_up_id": "topup_payments",
     "job_id": "pgqueuer",
+    "export_id": "account_exports",
     "run_id": "reconciliation_runs",
+    "webhook_endpoint_id": "webhook_endpoints",
+    "delivery_id": "webhook_deliveries",
 }
 """Which table a path parameter's id is from."""
 
 PATH_VALUES: Final = {
     "code": "not_found",
+    "token": "nobodys",
     "key": "a-key",
     "subject": "role:MEMBER",
     "account_type": "WORKSPACE",
     "promotion_code": "NOSUCHCODE",
+    "provider": "github",
     "month": f"{datetime.now(UTC):%Y-%m}",
 }
 
@@ -117,6 +128,78 @@ async def refresh(scene: Scene) -> Call:
     return Call(json={"refreshToken": (await scene.cast.sign_in(TARGET)).refresh_token})
 
 
+def a_link(purpose: Purpose, **body: Any) -> Example:
+    """Of somebody new: each works once."""
+
+    async def example(scene: Scene) -> Call:
+        return Call(json={"token": await signing_in.link(scene.platform, purpose), **body})
+
+    return example
+
+
+async def change_email(_scene: Scene) -> Call:
+    return Call(json={"email": f"{uuid4().hex}@example.com"})
+
+
+async def forget_password(scene: Scene) -> Call:
+    return Call(json={"email": scene.cast.emails[TARGET]})
+
+
+async def resend(scene: Scene) -> Call:
+    if scene.caller is not None:
+        await signing_in.without_links(scene.platform, scene.caller.id)
+    return Call()
+
+
+async def come_back(scene: Scene) -> Call:
+    query, cookie = await signing_in.return_from_github(scene.platform)
+    return Call(query=query, headers={"Cookie": cookie})
+
+
+async def give_the_code(scene: Scene) -> Call:
+    code, cookie = await signing_in.waiting_for_code(scene.platform)
+    return Call(json={"totpCode": code}, headers={"Cookie": cookie})
+
+
+async def unlink(scene: Scene) -> Call:
+    if scene.caller is not None:
+        await signing_in.linked(scene.platform, scene.caller.id)
+    return Call()
+
+
+async def a_key_of_ones_own(scene: Scene) -> Call:
+    """Whoever has as many as their plan holds revokes them first."""
+    if scene.caller is not None:
+        await credentials.without_keys(scene.platform, scene.caller.id)
+    return Call(json={"name": "Nightly", "scopes": ["workspace:read"]})
+
+
+async def begin_second_factor(scene: Scene) -> Call:
+    if scene.caller is not None:
+        await credentials.without(scene.platform, scene.caller.id)
+    return Call()
+
+
+async def enable_second_factor(scene: Scene) -> Call:
+    if scene.caller is None:
+        return Call(json={"code": credentials.PASSING_CODE})
+    return Call(json={"code": await credentials.begun(scene.platform, scene.caller.id)})
+
+
+async def prove_second_factor(scene: Scene) -> Call:
+    """The sign-in of the scene is a fresh one, so that no password is needed."""
+    if scene.caller is None:
+        return Call(json={"code": credentials.PASSING_CODE})
+    return Call(json={"code": await credentials.enabled(scene.platform, scene.caller.id)})
+
+
+async def going(scene: Scene) -> Call:
+    """Asked for before: the owner of a shared workspace could not, and only what was asked for can be called off."""
+    if scene.caller is not None:
+        await leaving.is_going(scene.platform, scene.caller.id)
+    return Call(json={})
+
+
 async def unarchive(scene: Scene) -> Call:
     await scene.archive()
     return Call()
@@ -135,6 +218,34 @@ async def remove_member(scene: Scene) -> Call:
     """Who manages nobody leaves: that is what their permission is for."""
     leaves = scene.column in ("VIEWER", "MEMBER")
     return Call(path=f"/api/team/members/{scene.place.member_ids[scene.column if leaves else TARGET]}")
+
+
+async def belongings(scene: Scene) -> Call:
+    return Call(path=f"{(await remove_member(scene)).path}/belongings")
+
+
+async def change_members(scene: Scene) -> Call:
+    return await for_the_place(memberIds=[str(scene.place.member_ids[TARGET])], action="CHANGE_ROLE", role="VIEWER")(
+        scene
+    )
+
+
+def with_the_link(step: str = "") -> Example:
+    """An invitation of the caller into somebody else's workspace."""
+
+    async def example(scene: Scene) -> Call:
+        host = "ADMIN" if scene.column in ("OWNER", FOREIGN_KEY) else "OWNER"
+        workspace_id, host_id = await scene.cast.open_workspace(host), scene.cast.user_ids[host]
+        scope = WorkspaceScope(Actor(ActorKind.USER, host_id), workspace_id, host_id, "OWNER")
+        email = scene.caller.email if scene.caller else f"{uuid4().hex}@example.com"
+        row = await invite_into(scene, scope, email)
+        return Call(path=f"/api/invitations/{links.token_of(scene.platform.keys, row.letter_id)}{step}")
+
+    return example
+
+
+async def may_i(_scene: Scene) -> Call:
+    return Call(query={"resource": "account", "action": "credits.read"})
 
 
 async def spend(scene: Scene) -> Call:
@@ -430,13 +541,47 @@ EXAMPLES: Final[dict[str, Example]] = {
     "register": register,
     "login": login,
     "refresh": refresh,
+    "verifyEmail": a_link(Purpose.VERIFY),
+    "resendVerification": resend,
+    "forgotPassword": forget_password,
+    "resetPassword": a_link(Purpose.RESET, password=PASSWORD),
+    "changePassword": fixed(oldPassword=PASSWORD, password=PASSWORD),
+    "changeEmail": change_email,
+    "getSecurity": nothing,
+    "listSignInProviders": nothing,
+    "startOauth": nothing,
+    "prepareOauth": nothing,
+    "linkProvider": nothing,
+    "unlinkProvider": unlink,
+    "finishOauth": come_back,
+    "finishOauthWithCode": give_the_code,
     "logout": nothing,
     "logoutAll": nothing,
     "getIdempotencyOutcome": outcome,
+    "getProfile": nothing,
+    "putProfile": fixed(name="Ann Archer"),
+    "getSettings": nothing,
+    "updateSettings": fixed(theme="DARK"),
+    "createExport": nothing,
+    "listExports": nothing,
+    "getExport": nothing,
+    "downloadExport": nothing,
+    "getAccountState": nothing,
+    "deleteAccount": going,
+    "restoreAccount": going,
     "getMe": nothing,
     "listSessions": nothing,
     "endSession": nothing,
     "getJwks": nothing,
+    "setUpSecondFactor": begin_second_factor,
+    "enableSecondFactor": enable_second_factor,
+    "disableSecondFactor": prove_second_factor,
+    "renewRecoveryCodes": prove_second_factor,
+    "createApiKey": for_the_place(name="Nightly", scopes=["workspace:read"]),
+    "listApiKeys": of_the_workspace,
+    "getApiKey": nothing,
+    "updateApiKey": fixed(name="Weekly"),
+    "revokeApiKey": nothing,
     "createWorkspace": fixed(name="Acme"),
     "listWorkspaces": nothing,
     "getWorkspace": nothing,
@@ -449,6 +594,22 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listMembers": of_the_workspace,
     "changeMemberRole": fixed(role="VIEWER"),
     "removeMember": remove_member,
+    "listMemberBelongings": belongings,
+    "changeMembers": change_members,
+    "exportTeam": for_the_place(format="csv"),
+    "messageTeam": for_the_place(subject="Launch", message="On Friday"),
+    "inviteMembers": for_the_place(emails=["new@example.com"]),
+    "listInvitations": of_the_workspace,
+    "getInvitation": nothing,
+    "updateInvitation": fixed(role="VIEWER"),
+    "resendInvitation": nothing,
+    "revokeInvitation": nothing,
+    "viewInvitation": with_the_link(),
+    "acceptInvitation": with_the_link("/accept"),
+    "declineInvitation": with_the_link("/decline"),
+    "listAuditEntries": nothing,
+    "exportAuditEntries": nothing,
+    "explainPermission": may_i,
     "spendCredits": spend,
     "spendCreditsBatch": a_batch_on_the_pool,
     "estimateCredits": on_the_pool(service="CHAT_ASSISTANT"),
@@ -565,10 +726,22 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getUnsubscribePage": out_of_a_mail,
     "unsubscribe": out_of_a_mail,
     "listMails": nothing,
+    "createWebhookEndpoint": for_the_place(url="https://example.com/hooks"),
+    "listWebhookEndpoints": of_the_workspace,
+    "getWebhookEndpoint": nothing,
+    "updateWebhookEndpoint": fixed(description="Our warehouse"),
+    "deleteWebhookEndpoint": nothing,
+    "rotateWebhookSecret": fixed(),
+    "testWebhookEndpoint": nothing,
+    "listWebhookDeliveries": nothing,
+    "getWebhookDelivery": nothing,
+    "replayWebhookDelivery": nothing,
 }
 
 
 OWN_ACCOUNT: Final[dict[str, Example]] = {
+    "createApiKey": a_key_of_ones_own,
+    "listApiKeys": nothing,
     "createCheckoutSession": keyed(pack="SMALL"),
     "purchaseCredits": keyed(pack="SMALL"),
     "getPortalLink": nothing,

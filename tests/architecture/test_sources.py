@@ -31,6 +31,8 @@ SELECTORS: Final = {
     "core/idempotency.py": "owns idempotency_keys",
     "core/inbox.py": "owns inbox_events and inbox_leases",
     "core/flows/records.py": "owns flows",
+    "core/personal/marks.py": "walks every table by the marks of its columns",
+    "core/personal/handing.py": "walks every table that carries a person",
     "core/business_clock.py": "owns business_clock",
 }
 """Modules with queries that are no slice's repository."""

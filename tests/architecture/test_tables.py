@@ -25,6 +25,7 @@ LISTED: Final = {
     "inbox_events": "a provider's event; whose it is becomes known when it is applied",
     "inbox_cursors": "one row a provider",
     "inbox_leases": "one short lease per provider's customer",
+    "account_export_parts": "bytes of an export, which carries the user",
     "refresh_tokens": "a link of its session's chain, which carries the user; looked up by hash alone",
     "changes": "by feed, whose id is the owner's id",
     "credit_price_rules": "catalogue",

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import inbox
 from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope, WorkspaceScope
@@ -32,19 +33,27 @@ from pm_api.domains.billing.wallets import fetch_by_customer
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.payments import checkouts, customers
+from pm_api.domains.team import inviting
+from pm_api.domains.team.models import Invitation
+from pm_api.domains.webhooks_out import deliveries as webhook_deliveries
+from pm_api.domains.webhooks_out import repository as endpoint_rows
+from pm_api.domains.webhooks_out import service as webhook_endpoints
+from pm_api.domains.webhooks_out.schemas import WebhookEndpointCreate
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity import members, repository, sessions, workspaces
+from pm_api.identity.devices import Device
 from pm_api.identity.models import User
 from pm_api.identity.permissions import Role
-from pm_api.identity.sessions import Device
 from pm_api.identity.tokens import AccessTokens
 from pm_api.integrations.stripe import StripeDoor, portal
 from pm_api.integrations.stripe import customers as stripe_customers
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.integrations.stripe import refunds as stripe_refunds
+from tests.architecture import credentials, leaving
 from tests.conftest import PASSWORD, TEMPLATE, database_url, open_platform, server_command
 from tests.support.clock import MovableClock
 from tests.support.plans import have_room
+from tests.support.providers import github
 from tests.support.purchases import bought_pack, tell
 from tests.support.settings import ADMIN_KEY, settings_for
 from tests.support.stripe import sandbox_stripe, stripe_settings
@@ -54,11 +63,14 @@ SIGNED_IN: Final = "signed_in"
 OTHER_TENANT: Final = "other_tenant"
 ADMINISTRATOR: Final = "administrator"
 ADMIN_KEY_HOLDER: Final = "admin_key"
+REMOVED: Final = "removed_member"
+FOREIGN_KEY: Final = "foreign_key"
 ROLES: Final = ("VIEWER", "MEMBER", "ADMIN", "OWNER")
-PEOPLE: Final = (SIGNED_IN, OTHER_TENANT, *ROLES, ADMINISTRATOR)
-COLUMNS: Final = (ANONYMOUS, *PEOPLE, ADMIN_KEY_HOLDER)
+PEOPLE: Final = (SIGNED_IN, OTHER_TENANT, *ROLES, ADMINISTRATOR, REMOVED)
+COLUMNS: Final = (ANONYMOUS, *PEOPLE, ADMIN_KEY_HOLDER, FOREIGN_KEY)
 """Kinds of callers: nobody, a person without a workspace, the owner of another one, the four roles, a user marked as
-administrator of the installation, and the holder of its key."""
+administrator of the installation, somebody who was a member, the holder of the installation's key, and the owner with
+an API key of another workspace of theirs."""
 
 TARGET: Final = "target"
 TESTS: Final = Device("tests", "127.0.0.1")
@@ -72,9 +84,10 @@ async def platform_on_its_own(request_config: pytest.Config, name: str) -> Async
     database = f"pm_{name}_{worker}"
     drop = f"DROP DATABASE IF EXISTS {database} WITH (FORCE)"
     await server_command(drop, f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
-    async with sandbox_stripe() as stripe:
-        settings = settings_for(database_url(database), stripe=stripe_settings(stripe.url))
+    async with sandbox_stripe() as stripe, github() as hub:
+        settings = settings_for(database_url(database), stripe=stripe_settings(stripe.url), github=hub.settings())
         async with open_platform(settings, MovableClock()) as platform:
+            platform.provide(hub)
             back = settings.billing.portal_return_url
             await portal.ensure_configuration(platform.part(StripeDoor), return_url=back, key="portal")
             yield platform
@@ -109,6 +122,7 @@ class Cast:
     platform: Platform
     user_ids: dict[str, UUID]
     emails: dict[str, str]
+    foreign_key: str = ""
 
     @classmethod
     async def hire(cls, platform: Platform) -> "Cast":
@@ -121,6 +135,8 @@ class Cast:
             await session.execute(update(User).where(User.id == user_ids[ADMINISTRATOR]).values(is_admin=True))
         cast = cls(platform, user_ids, emails)
         await cast.open_workspace(OTHER_TENANT)
+        elsewhere = await cast.open_workspace("OWNER")
+        _, cast.foreign_key = await credentials.key_for(platform, user_ids["OWNER"], elsewhere)
         return cast
 
     async def sign_in(self, name: str) -> SignedInPerson:
@@ -153,7 +169,15 @@ class Cast:
             owner = await repository.member_by_user(session, place.workspace_id, self.user_ids["OWNER"])
             assert owner is not None
             place.member_ids["OWNER"] = owner.id
+            await self._come_and_go(session, place.workspace_id)
         return place
+
+    async def _come_and_go(self, session: AsyncSession, workspace_id: UUID) -> None:
+        system, user_id = Actor(ActorKind.SYSTEM), self.user_ids[REMOVED]
+        member = await members.add(session, self.platform, system, workspace_id, user_id, Role.ADMIN)
+        owner_id = self.user_ids["OWNER"]
+        scope = WorkspaceScope(Actor(ActorKind.USER, owner_id), workspace_id, owner_id, "OWNER")
+        await members.remove(session, self.platform, scope, member.id, None)
 
 
 @dataclass
@@ -169,6 +193,8 @@ class Scene:
     async def set(cls, cast: Cast, column: str, place: Place | None = None) -> "Scene":
         """A given place is shared with other scenes: only for operations that change nothing."""
         caller = await cast.sign_in(column) if column in PEOPLE else None
+        if column == FOREIGN_KEY:
+            caller = replace(await cast.sign_in("OWNER"), access_token=cast.foreign_key)
         return cls(cast, column, place or await cast.build_place(), caller)
 
     @property
@@ -228,10 +254,40 @@ async def member_row(scene: Scene) -> UUID:
     return scene.place.member_ids[TARGET]
 
 
+async def invitation_row(scene: Scene) -> UUID:
+    """Of somebody whom nobody knows, into the place."""
+    return (await invite_into(scene, scene.owner_scope(), f"{uuid4().hex}@example.com")).id
+
+
+async def invite_into(scene: Scene, scope: WorkspaceScope, email: str) -> Invitation:
+    """An address that is asked into a workspace; its token comes from `links.token_of`."""
+    async with scene.platform.database.transaction() as session:
+        await have_room(session, scene.platform, scope.workspace_id)
+        [made] = await inviting.invite(session, scene.platform, scope, [email], Role.MEMBER)
+        assert made.invitation is not None
+        row = await session.get(Invitation, made.invitation.id)
+        assert row is not None
+        return row
+
+
+async def api_key_row(scene: Scene) -> UUID:
+    """A key of the place, made by the caller if they may."""
+    maker = scene.column if scene.column == "ADMIN" else "OWNER"
+    made, _ = await credentials.key_for(scene.platform, scene.cast.user_ids[maker], scene.place.workspace_id)
+    return made
+
+
 async def session_row(scene: Scene) -> UUID:
     """Another session of the caller."""
-    owner = scene.column if scene.caller else "OWNER"
+    owner = scene.column if scene.column in PEOPLE else "OWNER"
     return (await scene.cast.sign_in(owner)).session_id
+
+
+async def export_row(scene: Scene) -> UUID:
+    """Of the caller; of the owner, if nobody calls."""
+    return await leaving.ready_export(
+        scene.platform, scene.caller.id if scene.caller else scene.cast.user_ids["OWNER"]
+    )
 
 
 async def inbox_row(scene: Scene) -> UUID:
@@ -430,10 +486,33 @@ async def money_refund_row(scene: Scene) -> UUID:
     return found
 
 
+async def webhook_endpoint_row(scene: Scene) -> UUID:
+    """The place's one endpoint: a workspace has not many."""
+    scope = scene.owner_scope()
+    async with scene.platform.database.transaction() as session:
+        found = await endpoint_rows.endpoints(session, scope, limit=1, after=None)
+        if found:
+            return found[0].id
+        body = {"workspaceId": scope.workspace_id, "url": "https://example.com/hooks"}
+        wanted = WebhookEndpointCreate.model_validate(body)
+        made, _ = await webhook_endpoints.create(session, scene.platform, scope, wanted)
+    return made.id
+
+
+async def webhook_delivery_row(scene: Scene) -> UUID:
+    """A test of it, which waits to be sent."""
+    endpoint_id = await webhook_endpoint_row(scene)
+    async with scene.platform.database.transaction() as session:
+        return (await webhook_deliveries.send_test(session, scene.platform, scene.owner_scope(), endpoint_id)).id
+
+
 FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "workspaces": workspace_row,
     "workspace_members": member_row,
+    "invitations": invitation_row,
     "sessions": session_row,
+    "api_keys": api_key_row,
+    "account_exports": export_row,
     "inbox_events": inbox_row,
     "reconciliation_runs": reconciliation_row,
     "notifications": notification_row,
@@ -449,5 +528,7 @@ FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "credit_grants": lot_row,
     "credit_refund_requests": refund_request_row,
     "pgqueuer": held_job_row,
+    "webhook_endpoints": webhook_endpoint_row,
+    "webhook_deliveries": webhook_delivery_row,
 }
 """One per table that a path or a guard may name; each gives the id of a row the scene is about."""

@@ -13,6 +13,7 @@ from pm_api import cli
 from pm_api.core.errors import ApiError
 from pm_api.core.openapi import CODES_KEY
 from pm_api.core.problem import MEDIA_TYPE, problem_response
+from pm_api.core.recurrence.errors import ADMISSION, EXPANSION, OccurrenceUnknown
 
 for module in pkgutil.walk_packages(pm_api.__path__, "pm_api."):
     if not module.name.startswith(("pm_api.migrations.", "pm_api.sandbox")):
@@ -26,7 +27,8 @@ NOT_OF_ONE_OPERATION: Final = {
     "conflict": "a kind",
     "payment_required": "a kind",
     "unprocessable": "a kind",
-    "already_member": "given by a service that has no route yet: invitations",
+    **{kind.code: "of `core.recurrence`, which has no operations of its own" for kind in (*ADMISSION, *EXPANSION)},
+    OccurrenceUnknown.code: "of `core.recurrence`, which has no operations of its own",
 }
 """Codes that no operation documents as its own, each with the reason."""
 

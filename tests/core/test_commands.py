@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -17,6 +18,7 @@ from pm_api.development import PortTaken, check_ports
 from pm_api.seed import Demo
 from tests.conftest import Person
 from tests.support.mail import post_office
+from tests.support.providers import lying_issuer
 from tests.support.settings import environment_for, settings_for
 
 
@@ -167,3 +169,21 @@ async def test_the_banner_shows_the_people_the_secret_and_a_shifted_clock(platfo
             await session.execute(text("DELETE FROM business_clock"))
     assert "31 days, 0:00:00 ahead of real time" in said
     assert '{"advanceS": -2678400.0}' in said
+
+
+async def test_doctor_asks_sign_in_providers_what_they_say_of_themselves(fresh_database: str) -> None:
+    async def said(**settings: Any) -> list[tuple[bool, str]]:
+        found = await doctor.examine(settings_for(fresh_database, **settings))
+        return [(one.ok, one.text) for one in found if one.name == "sign-in"]
+
+    assert await said() == [], "none is configured"
+    async with lying_issuer() as issuer:
+        oidc = {"providers": [issuer.settings("acme")]}
+        assert await said(oidc=oidc) == [(True, "Acme")]
+        issuer.metadata = {"issuer": "https://evil.example"}
+        [(ok, text)] = await said(oidc=oidc)
+    assert not ok
+    assert text.startswith("Acme does not answer as it must: the issuer calls itself by another name;")
+    assert "http://test.local/api/auth/oauth/acme/callback" in text
+    [(ok, text)] = await said(oidc=oidc)
+    assert (ok, "sign-in provider does not answer" in text) == (False, True)

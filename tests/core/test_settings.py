@@ -208,3 +208,36 @@ def test_development_mails_the_sandbox(environment: pytest.MonkeyPatch) -> None:
     url = load_settings().smtp.url
     assert url is not None
     assert url.get_secret_value() == "smtp://mail.example.com"
+
+
+PROVIDER = '{"name": "acme", "issuer": "https://id.acme.example", "clientId": "pm", "clientSecret": "s3cret"}'
+
+
+def test_sign_in_providers_are_a_json_list(environment: pytest.MonkeyPatch) -> None:
+    assert load_settings().oidc.providers == ()
+    environment.setenv("PM_OIDC_PROVIDERS", f"[{PROVIDER}]")
+    [found] = load_settings().oidc.providers
+    assert (found.name, found.issuer, found.client_id) == ("acme", "https://id.acme.example", "pm")
+    assert found.client_secret.get_secret_value() == "s3cret"
+    assert "s3cret" not in repr(load_settings())
+    environment.setenv("PM_GOOGLE_CLIENT_ID", "google-client")
+    assert load_settings().google.client_id == "google-client"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "no json",
+        "{}",
+        f"[{PROVIDER}, {PROVIDER}]",
+        f"[{PROVIDER.replace('acme', 'google', 1)}]",
+        f"[{PROVIDER.replace('acme', 'Not A Name', 1)}]",
+        f"[{PROVIDER.replace('clientId', 'client', 1)}]",
+        f"[{PROVIDER.replace('https://id.acme.example', 'http://id.acme.example')}]",
+    ],
+)
+def test_sign_in_providers_that_cannot_be_are_refused(environment: pytest.MonkeyPatch, value: str) -> None:
+    environment.setenv("PM_OIDC_PROVIDERS", value)
+    with pytest.raises(SettingsError, match="PM_OIDC_PROVIDERS") as refusal:
+        load_settings()
+    assert "s3cret" not in str(refusal.value)

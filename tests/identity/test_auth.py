@@ -55,7 +55,7 @@ async def test_registration_signs_in(client: httpx.AsyncClient, platform: Platfo
     )
     assert "password" not in answer.text.lower()
     me = await client.get("/api/auth/me", headers={"Authorization": f"Bearer {content['accessToken']}"})
-    assert me.json() == {"user": user, "workspaces": []}
+    assert me.json() == {"user": user, "apiKeyId": None, "scopes": None, "workspaces": []}
     async with platform.database.reading() as session:
         wallets = select(func.count()).select_from(CreditAccount).where(CreditAccount.id == user["id"])
         assert await session.scalar(wallets) == 1

@@ -13,12 +13,24 @@ class ActorKind(StrEnum):
     ADMIN_KEY = "admin_key"
     SYSTEM = "system"
     LEAD = "lead"
+    API_KEY = "api_key"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyGrant:
+    """What an API key opens: what its maker's role allows, within its scopes. With a `workspace_id` nothing but that
+    workspace, not even what is its maker's own.
+    """
+
+    id: UUID
+    workspace_id: UUID | None = None
+    scopes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
     """The authenticated caller. `user_id` and `session_id` are null for the operator's key, the system and a lead,
-    which has a `lead_id` instead.
+    which has a `lead_id` instead. Of an API key `user_id` is its maker, and `api_key` says which key and for what.
     """
 
     kind: ActorKind
@@ -26,11 +38,28 @@ class Actor:
     session_id: UUID | None = None
     is_admin: bool = False
     lead_id: UUID | None = None
+    api_key: ApiKeyGrant | None = None
+
+    @property
+    def api_key_id(self) -> UUID | None:
+        return self.api_key.id if self.api_key is not None else None
+
+    @property
+    def credential_id(self) -> UUID | None:
+        """The session or the API key behind this call: once it has ended, so has whatever was opened with it."""
+        return self.session_id or self.api_key_id
+
+    @property
+    def person(self) -> str:
+        """Stable text of who it is, whatever they came with: their guesses are counted by it, so that more keys are
+        no more guesses.
+        """
+        return str(self.user_id or self.lead_id or self.kind)
 
     @property
     def key(self) -> str:
         """Stable text that namespaces this caller's idempotency keys and rate limits."""
-        identifier = self.user_id or self.lead_id
+        identifier = self.api_key_id or self.user_id or self.lead_id
         return f"{self.kind}:{identifier}" if identifier else str(self.kind)
 
 

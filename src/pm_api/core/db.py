@@ -22,6 +22,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 BEFORE_COMMIT: Final = "before_commit"
 IDEMPOTENT_CALL: Final = "idempotent_call"
+PERSONAL: Final = "personal"
+PERSONAL_OF: Final = "personal_of"
+PERSONAL_BECOMES: Final = "personal_becomes"
+PERSONAL_ENDS: Final = ("deleted", "erased", "struck", "kept")
 
 UNREACHABLE_ERRORS: Final = (
     OperationalError,
@@ -70,6 +74,20 @@ class Versioned:
 class Timestamped:
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+def personal(how: str, *, of: str = "user_id", becomes: str | None = None) -> dict[str, Any]:
+    """`info` of a column that holds people's data, and what becomes of it when its person goes. `how` begins with
+
+    `deleted`: the whole row goes; `erased`: the value does (null, empty, or what it `becomes`), the row stays;
+    `struck`: others' text that may name them, of which name and address are taken; `kept: <why>`.
+
+    `of` is the column that tells whose row it is; a workspace's or account's counts when that goes with its person.
+    Where a slice does the erasing itself, `how` says so after a colon.
+    """
+    if how.partition(":")[0] not in PERSONAL_ENDS:
+        raise ValueError(f"personal data is one of {', '.join(PERSONAL_ENDS)}, not {how!r}")
+    return {PERSONAL: how, PERSONAL_OF: of, PERSONAL_BECOMES: becomes}
 
 
 def as_json(value: Any) -> str:

@@ -70,6 +70,7 @@ class Unauthorized(ApiError):
     """No valid access token was sent.
 
     Send `Authorization: Bearer <accessToken>`; get a token from `POST /api/auth/login` or `POST /api/auth/refresh`.
+    A program sends an API key from `POST /api/api-keys` in the same place.
     """
 
     status = 401

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pm_api.core import telemetry
+from pm_api.core import acting, telemetry
 from pm_api.core.errors import ApiError, PayloadTooLarge, PreconditionFailed, Unprocessable
 from pm_api.core.ids import Randomness
 from pm_api.core.problem import failure_problem, problem_response
@@ -138,6 +138,7 @@ class RequestContextMiddleware:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if REQUEST_ID.match(given) else self._randomness.uuid().hex
         telemetry.set_request_id(request_id)
+        acting.with_key(None)
         state = scope.setdefault("state", {})
         began = answered = time.perf_counter()
         status = 0

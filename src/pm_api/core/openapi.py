@@ -89,7 +89,12 @@ def build_openapi(app: FastAPI, additions: Mapping[str, Addition]) -> dict[str, 
         name: {"description": told["description"], "schema": {"type": told["type"]}} for name, told in HEADERS.items()
     }
     components["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token, or an API key (`pm_live_…`) where the operation takes one.",
+        },
         "adminKey": {"type": "apiKey", "in": "header", "name": "x-admin-key"},
     }
     told: set[str] = set()

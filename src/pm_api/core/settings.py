@@ -8,6 +8,7 @@ import binascii
 import os
 import re
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -15,9 +16,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pm_api.core.settings_sign_in import GithubSettings, GoogleSettings, OidcSettings
+
 MINIMUM_SECRET_BYTES = 32
 MINIMUM_ADMIN_KEY_LENGTH = 16
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1"})
+LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 DEVELOPMENT_SECRET_KEYS = "dev:" + base64.b64encode(b"pm-api development key, not a secret").decode()
@@ -124,6 +128,34 @@ class BillingSettings(BaseModel):
     )
 
 
+class WebhookSettings(BaseModel):
+    """`PM_WEBHOOKS_*`: what we send to addresses that customers name."""
+
+    allow_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks beside the public internet that webhooks may be sent to, over http too, comma separated"
+        " (10.1.0.0/16); unset = none, in development this machine.",
+    )
+    timeout_s: float = Field(10.0, gt=0, le=30, description="Time limit of sending one webhook.")
+
+    @field_validator("allow_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(f"{one!r} is no network, which is written as 10.1.0.0/16 or fd00:1::/32") from None
+        return value
+
+
 class SecretKey(BaseModel, frozen=True):
     """One entry of `PM_SECRET_KEYS`: an id that is stored beside what was sealed, and the key's bytes."""
 
@@ -182,7 +214,7 @@ class Settings(BaseSettings):
     )
     return_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Origins that payment pages may lead back to, comma separated;"
+        description="Origins that payment and sign-in pages may lead back to, comma separated;"
         " unset = those of PM_SITE_URL and PM_CORS_ORIGINS.",
     )
     cookie_secure: bool | None = Field(None, description="Secure flag of cookies; unset = on in production.")
@@ -210,6 +242,10 @@ class Settings(BaseSettings):
     stripe: StripeSettings = StripeSettings()
     smtp: SmtpSettings = SmtpSettings()
     billing: BillingSettings = BillingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    google: GoogleSettings = GoogleSettings()
+    github: GithubSettings = GithubSettings()
+    oidc: OidcSettings = OidcSettings()
 
     @field_validator("secret_keys", mode="before")
     @classmethod
@@ -273,6 +309,8 @@ class Settings(BaseSettings):
         if self.smtp.url is None:
             url = SecretStr(f"smtp://{self.host}:{self.effective_mailbox_smtp_port}")
             self.smtp = self.smtp.model_copy(update={"url": url, "starttls": False})
+        if not self.webhooks.allow_networks:
+            self.webhooks = self.webhooks.model_copy(update={"allow_networks": LOOPBACK_NETWORKS})
 
     def _refuse_gaps(self) -> None:
         missing = [
@@ -306,7 +344,14 @@ class Settings(BaseSettings):
         if self.is_production:
             complaints += [
                 f"{name} is not https"
-                for name, address in (("PM_PUBLIC_URL", self.public_url), ("PM_SITE_URL", self.site_url))
+                for name, address in (
+                    ("PM_PUBLIC_URL", self.public_url),
+                    ("PM_SITE_URL", self.site_url),
+                    ("PM_GOOGLE_ISSUER", self.google.issuer),
+                    ("PM_GITHUB_BASE", self.github.base),
+                    ("PM_GITHUB_API_BASE", self.github.api_base),
+                    *((f"the issuer of {one.name} in PM_OIDC_PROVIDERS", one.issuer) for one in self.oidc.providers),
+                )
                 if name not in missing and not _is_safe(address)
             ]
         if complaints:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Interval, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base
+from pm_api.core.db import Base, personal
 
 
 class BusinessClock(Base):
@@ -20,6 +20,9 @@ class BusinessClock(Base):
     shift: Mapped[timedelta] = mapped_column(Interval)
 
 
+BY_CALLER = "deleted: the account, by its caller"
+
+
 class IdempotencyKey(Base):
     """One use of an Idempotency-Key: who, where, what was sent, and the sealed answer. Kept 48 hours."""
 
@@ -30,7 +33,7 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[bytes]
     status_code: Mapped[int | None] = mapped_column(SmallInteger)
-    sealed_answer: Mapped[bytes | None]
+    sealed_answer: Mapped[bytes | None] = mapped_column(info=personal(BY_CALLER))
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -60,7 +63,7 @@ class FlowRecord(Base):
     fingerprint: Mapped[bytes | None]
     exclusive: Mapped[str | None]
     subject: Mapped[UUID | None]
-    parameters: Mapped[dict[str, Any]]
+    parameters: Mapped[dict[str, Any]] = mapped_column(info=personal(BY_CALLER))
     attempt: Mapped[int] = mapped_column(SmallInteger, default=1, server_default="1")
     status: Mapped[str]
     holder: Mapped[UUID | None]
@@ -69,7 +72,7 @@ class FlowRecord(Base):
     look_at: Mapped[datetime]
     looks: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     status_code: Mapped[int | None] = mapped_column(SmallInteger)
-    sealed_answer: Mapped[bytes | None]
+    sealed_answer: Mapped[bytes | None] = mapped_column(info=personal(BY_CALLER))
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 
@@ -101,7 +104,7 @@ class InboxEvent(Base):
     subject: Mapped[str]
     object_id: Mapped[str]
     status: Mapped[str]
-    body: Mapped[str]
+    body: Mapped[str] = mapped_column(info=personal("erased: the account, by its customers' ids"))
     outcome: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     event_created_at: Mapped[datetime]

@@ -45,6 +45,7 @@ LEDGER_QUEUE = Gauge("pm_ledger_queue_commands", "Commands waiting for the ledge
 WEBHOOKS = Counter("pm_webhook_events_total", "Webhook events by outcome.", ["source", "outcome"])
 FLOWS = Counter("pm_flows_total", "Flows by how a try of theirs ended.", ["kind", "outcome"])
 MAILS = Counter("pm_mails_total", "Tries to send a mail, by outcome.", ["outcome"])
+WEBHOOKS_OUT = Counter("pm_webhooks_out_total", "Tries to send a webhook, by outcome.", ["outcome"])
 STREAMS = Gauge("pm_streams_open", "Open event streams.")
 
 

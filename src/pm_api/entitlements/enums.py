@@ -47,3 +47,4 @@ class Metric(StrEnum):
     API_CALLS = "API_CALLS"
     PROJECTS = "PROJECTS"
     TASKS = "TASKS"
+    API_KEYS = "API_KEYS"

@@ -1,6 +1,6 @@
 """Queries of entitlements. Workspaces and members belong to the floor above: their tables are named, not imported."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -163,6 +163,19 @@ async def count_users_before(session: AsyncSession, workspace_ids: Sequence[UUID
     found: int | None = await session.scalar(
         select(func.count(distinct(members.c.user_id))).where(
             members.c.workspace_id.in_(workspace_ids), members.c.joined_at < moment
+        )
+    )
+    return found or 0
+
+
+async def count_api_keys(session: AsyncSession, account_ids: Collection[UUID], moment: datetime) -> int:
+    """Keys of these accounts that are neither revoked nor expired at a moment."""
+    keys = _table("api_keys")
+    found: int | None = await session.scalar(
+        select(func.count()).where(
+            keys.c.account_id.in_(account_ids),
+            keys.c.revoked_at.is_(None),
+            or_(keys.c.expires_at.is_(None), keys.c.expires_at > moment),
         )
     )
     return found or 0

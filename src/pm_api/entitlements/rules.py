@@ -1,5 +1,6 @@
 """The rules, pure: what a row gives at a moment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final
@@ -92,6 +93,23 @@ def is_live(row: Entitlement | Bought, now: datetime) -> bool:
     if row.status == Status.ENDED or row.period_start > now or (row.ends_at is not None and row.ends_at <= now):
         return False
     return row.status != Status.GRACE or (row.grace_ends_at is not None and row.grace_ends_at > now)
+
+
+def smallest_plan_for(
+    plans: Sequence[PlanTerms], account_kind: AccountType, limit_name: str | None, needed: int
+) -> PlanTerms | None:
+    """The first plan on offer, smallest first, that holds so many; None when none does. A workspace has no use for a
+    person's plan; a person whose plan holds a workspace may as well buy that workspace one of its own.
+    """
+    if limit_name is None:
+        return None
+    for one in plans:
+        if account_kind is AccountType.WORKSPACE and one.account_kind == AccountType.USER:
+            continue
+        limit: int | None = getattr(one, limit_name)
+        if limit is None or limit >= needed:
+            return one
+    return None
 
 
 def standing(

@@ -1,5 +1,6 @@
 """Reading and writing what accounts have bought, and the one gate for seats."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,14 @@ from pm_api.entitlements.rules import Bought, Budget, Limits, Standing
 CHANNEL: Final = "pm_entitlements"
 PLANS_CHANNEL: Final = "pm_plans"
 UPGRADE_PATH: Final = "/dashboard/billing"
+LIMIT_OF: Final = {
+    Metric.USERS: "max_users",
+    Metric.STORAGE: "max_storage_bytes",
+    Metric.API_CALLS: "max_api_calls",
+    Metric.PROJECTS: "max_projects",
+    Metric.API_KEYS: "max_api_keys",
+}
+"""Which of a plan's limits a metric is counted against."""
 
 # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -112,7 +121,8 @@ async def ensure_seat(session: AsyncSession, platform: Platform, workspace_id: U
         return
     used = await repository.count_users(session, budget.workspace_ids)
     if used >= limit:
-        raise limit_reached(platform, budget.standing, Metric.USERS, limit=limit, used=used)
+        plans = await repository.plans(session)
+        raise limit_reached(platform, budget.standing, Metric.USERS, limit=limit, used=used, plans=plans)
 
 
 async def ensure_people_fit(session: AsyncSession, platform: Platform, workspace_id: UUID) -> None:
@@ -127,7 +137,31 @@ async def ensure_people_fit(session: AsyncSession, platform: Platform, workspace
     used = await repository.count_users(session, budget.workspace_ids)
     others = [one for one in budget.workspace_ids if one != workspace_id]
     if used > limit and used > await repository.count_users(session, others):
-        raise limit_reached(platform, budget.standing, Metric.USERS, limit=limit, used=used)
+        plans = await repository.plans(session)
+        raise limit_reached(platform, budget.standing, Metric.USERS, limit=limit, used=used, needed=used, plans=plans)
+
+
+async def ensure_api_key(
+    session: AsyncSession, platform: Platform, *, workspace_id: UUID | None, user_id: UUID
+) -> None:
+    """Room for one more API key of a workspace, or of the user's own; raises PlanLimitReached. A plan that a user
+    shares out counts the keys of their workspaces and their own together.
+
+    The caller holds the workspace's lock and adds the key in this transaction.
+    """
+    if workspace_id is not None:
+        budget = await _locked_budget(session, platform, workspace_id)
+    else:
+        await repository.lock_user(session, user_id)
+        budget = await budget_of_user(session, platform, user_id)
+    limit = budget.limits.max_api_keys
+    if limit is None:
+        return
+    accounts = {*budget.workspace_ids, budget.standing.account_id}
+    used = await repository.count_api_keys(session, accounts, platform.clock.wall())
+    if used >= limit:
+        plans = await repository.plans(session)
+        raise limit_reached(platform, budget.standing, Metric.API_KEYS, limit=limit, used=used, plans=plans)
 
 
 async def lock_user(session: AsyncSession, user_id: UUID) -> bool:
@@ -136,15 +170,31 @@ async def lock_user(session: AsyncSession, user_id: UUID) -> bool:
 
 
 def limit_reached(
-    platform: Platform, standing: Standing, metric: Metric, *, limit: int, used: int
+    platform: Platform,
+    standing: Standing,
+    metric: Metric,
+    *,
+    limit: int,
+    used: int,
+    needed: int | None = None,
+    plans: Sequence[PlanTerms] = (),
 ) -> PlanLimitReached:
-    """The refusal, with the figures and where a larger plan is to be had."""
+    """The refusal, with the figures, the smallest of the plans on offer that would hold what is needed (one more than
+    is used, unless said otherwise), and where it is to be had.
+    """
+    names = {one.plan: one.name for one in plans}
+    wider = rules.smallest_plan_for(plans, standing.account_kind, LIMIT_OF.get(metric), needed or used + 1)
+    advice = f" {wider.name} would do." if wider is not None else ""
     return PlanLimitReached(
-        f"The plan {standing.plan} holds {limit} of {metric}; there are {used} already.",
+        f"The plan {names.get(standing.plan, standing.plan)} holds {limit} of {metric}; there are {used} already."
+        + advice,
         metric=metric,
         limit=limit,
         used=used,
         plan=standing.plan,
+        planName=names.get(standing.plan),
+        upgradePlan=wider.plan if wider is not None else None,
+        upgradePlanName=wider.name if wider is not None else None,
         upgradeUrl=platform.settings.site_url.rstrip("/") + UPGRADE_PATH,
     )
 
@@ -173,7 +223,7 @@ async def write(session: AsyncSession, platform: Platform, bought: Bought) -> bo
     if await repository.insert_entitlement(
         session, {**values, "as_of": bought.as_of, "updated_at": platform.clock.now()}
     ):
-        await announce(session, platform, bought.account_id)
+        await announce(session, platform, bought.account_id, gave=Plan.FREE)
         return True
     row = await repository.lock_entitlement(session, bought.account_id)
     assert row is not None, "an entitlement is never deleted"
@@ -186,11 +236,12 @@ async def write(session: AsyncSession, platform: Platform, bought: Bought) -> bo
     row.as_of = max(row.as_of, bought.as_of)
     if all(getattr(row, name) == value for name, value in values.items()):
         return False
+    gave = _given(row, now)
     for name, value in values.items():
         setattr(row, name, value)
     row.version += 1
     row.updated_at = now
-    await announce(session, platform, bought.account_id)
+    await announce(session, platform, bought.account_id, gave=gave)
     return True
 
 
@@ -203,16 +254,17 @@ async def end(
         return False
     if row.status == Status.ENDED or _is_stale(row, source, as_of):
         return False
+    gave = _given(row, platform.clock.now())
     row.status, row.as_of = Status.ENDED, max(row.as_of, as_of)
     row.version += 1
     row.updated_at = platform.clock.now()
-    await announce(session, platform, account_id)
+    await announce(session, platform, account_id, gave=gave)
     return True
 
 
-async def announce(session: AsyncSession, platform: Platform, account_id: UUID) -> None:
+async def announce(session: AsyncSession, platform: Platform, account_id: UUID, *, gave: str | None = None) -> None:
     """Tell the floors above, and every process's cache, that an account has something else now; also when what was
-    bought ahead has begun, though by the clock it has given its plan since its first moment.
+    bought ahead has begun, though by the clock it has given its plan since its first moment. `gave`: the plan before.
     """
     row = await repository.entitlement(session, account_id)
     if row is None:
@@ -227,8 +279,17 @@ async def announce(session: AsyncSession, platform: Platform, account_id: UUID) 
             plan=row.plan,
             status=row.status,
             version=row.version,
+            gives=_given(row, platform.clock.now()) if gave is not None else None,
+            gave=gave,
         ),
     )
+
+
+def _given(row: Entitlement, now: datetime) -> str:
+    """The plan a row gives once it has begun and until its end is written: what the audit log calls the plan, which
+    no grace that runs out at night changes.
+    """
+    return Plan.FREE if row.status == Status.ENDED or row.period_start > now else row.plan
 
 
 def _is_stale(row: Entitlement, source: Source, as_of: datetime) -> bool:

@@ -51,6 +51,12 @@ class RoleTooHigh(Forbidden):
     code = "role_too_high"
 
 
+class InvalidReassignment(Unprocessable):
+    """`reassignTo` must be another member of the workspace who does more than read: their membership's id."""
+
+    code = "invalid_reassignment"
+
+
 class AlreadyMember(Conflict):
     """This person belongs to the workspace already."""
 

@@ -12,6 +12,7 @@ class WorkspaceChanged(Event, name="workspace.changed"):
     action: str
     version: int
     actor_user_id: UUID | None
+    actor_key_id: UUID | None = None
 
 
 class MemberChanged(Event, name="member.changed"):
@@ -23,3 +24,12 @@ class MemberChanged(Event, name="member.changed"):
     action: str
     version: int
     actor_user_id: UUID | None
+    actor_key_id: UUID | None = None
+
+
+class SecurityAlert(Event, name="identity.security_alert"):
+    """Something happened at the door of an account that its person must know of."""
+
+    security_event_id: UUID
+    user_id: UUID
+    kind: str

@@ -2,6 +2,9 @@
 
 A guard reads on a short connection of its own and hands back a frozen scope, so nothing is held while the route
 waits. 401 without a good token; 404 for what the caller may not know of; 403 for what their role does not allow.
+
+An API key is its maker with less: within its scopes, and in its workspace alone if it is bound to one. Routes that no
+scope stands for are closed to keys: whoever adds a route decides whether to open it.
 """
 
 import hmac
@@ -14,6 +17,7 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
+from pm_api.core import acting
 from pm_api.core.actor import (
     AccountScope,
     Actor,
@@ -24,12 +28,17 @@ from pm_api.core.actor import (
     UserScope,
     WorkspaceScope,
 )
+from pm_api.core.crypto import digest_token
 from pm_api.core.errors import Forbidden, MalformedBody, NotFound, Unauthorized, ValidationFailed
 from pm_api.core.platform import Platform, get_platform
 from pm_api.core.ratelimit import Policy, client_address
-from pm_api.identity import repository
+from pm_api.identity import api_key_tokens, repository
+from pm_api.identity import repository_credentials as credentials
+from pm_api.identity.api_key_access import actor_with, own_scope, require_scope
 from pm_api.identity.errors import RegistrationRequired, WorkspaceNotFound, role_lacks
-from pm_api.identity.permissions import allows
+from pm_api.identity.errors_credentials import ApiKeyNotAllowed
+from pm_api.identity.key_uses import KeyUses
+from pm_api.identity.permissions import KeyScope, allows, scope_of_permission
 from pm_api.identity.tokens import AccessTokens, InvalidAccessToken
 
 CACHE_S: Final = 5.0
@@ -37,7 +46,7 @@ CACHE_ENTRIES: Final = 10_000
 
 
 class SessionCache:
-    """Tokens already checked, for at most 5 s; an ended session is dropped at once by its signal."""
+    """Tokens already checked, for at most 5 s; an ended session or key is dropped at once by its signal."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
@@ -51,21 +60,21 @@ class SessionCache:
 
     def put(self, token: str, actor: Actor, lifetime_s: float) -> None:
         # A check that was under way while the session ended has seen it alive.
-        if self._ended.get(str(actor.session_id), 0.0) > time.monotonic():
+        if self._ended.get(str(actor.credential_id), 0.0) > time.monotonic():
             return
         self._entries[token] = (actor, time.monotonic() + min(CACHE_S, lifetime_s))
         self._entries.move_to_end(token)
         while len(self._entries) > CACHE_ENTRIES:
             self._entries.popitem(last=False)
 
-    def drop_session(self, session_id: str) -> None:
-        """Forget a session that has ended (or is about to), and take in no token of it for the next seconds."""
+    def drop_session(self, credential_id: str) -> None:
+        """Forget a session or key that has ended (or is about to), and take in no token of it for some seconds."""
         now = time.monotonic()
-        self._ended.pop(session_id, None)
-        self._ended[session_id] = now + CACHE_S
+        self._ended.pop(credential_id, None)
+        self._ended[credential_id] = now + CACHE_S
         while next(iter(self._ended.values())) < now:
             self._ended.popitem(last=False)
-        for token in [key for key, (actor, _) in self._entries.items() if str(actor.session_id) == session_id]:
+        for token in [key for key, (one, _) in self._entries.items() if str(one.credential_id) == credential_id]:
             del self._entries[token]
 
     def clear(self) -> None:
@@ -78,6 +87,8 @@ async def actor_of_token(platform: Platform, token: str) -> Actor:
     actor = cache.get(token)
     if actor is not None:
         return actor
+    if api_key_tokens.looks_like_a_key(token):
+        return await _actor_of_key(platform, token)
     try:
         claims = platform.part(AccessTokens).verify(token)
     except InvalidAccessToken:
@@ -88,6 +99,22 @@ async def actor_of_token(platform: Platform, token: str) -> Actor:
         raise Unauthorized("This session has ended.")
     actor = Actor(ActorKind.USER, claims.user_id, claims.session_id, is_admin=found[1])
     cache.put(token, actor, claims.expires_at - platform.clock.wall().timestamp())
+    return actor
+
+
+async def _actor_of_key(platform: Platform, token: str) -> Actor:
+    """Whoever made the key, as far as the key goes; raises Unauthorized, for a mistyped one without asking."""
+    if not api_key_tokens.is_well_formed(token):
+        raise Unauthorized("This API key is not complete: it was cut off or mistyped.")
+    wall = platform.clock.wall()
+    async with platform.database.reading() as session:
+        row = await credentials.live_key_of_token(session, digest_token(token), wall)
+    if row is None:
+        raise Unauthorized("This API key is unknown, has expired or was revoked.")
+    actor = actor_with(row)
+    left_s = (row.expires_at - wall).total_seconds() if row.expires_at is not None else CACHE_S
+    platform.part(SessionCache).put(token, actor, left_s)
+    platform.part(KeyUses).note(row.id, row.last_used_at)
     return actor
 
 
@@ -119,7 +146,7 @@ async def authenticate(connection: HTTPConnection) -> Actor:
     try:
         actor = await actor_of_token(platform, token)
     except Unauthorized:
-        lead = await lead_of_token(platform, token)
+        lead = None if api_key_tokens.looks_like_a_key(token) else await lead_of_token(platform, token)
         if lead is None:
             raise
         await admit(connection, lead)
@@ -145,6 +172,8 @@ async def admit(connection: HTTPConnection, actor: Actor) -> Actor:
     policy = Policy("caller", platform.settings.rate_limit_caller)
     await platform.limiter.hit_request(connection, policy, actor.key)
     connection.state.caller = actor.key
+    connection.state.person = actor.person
+    acting.with_key(actor.api_key_id)
     return actor
 
 
@@ -156,12 +185,18 @@ class Guard:
 
 
 class SignedIn(Guard):
-    """Any person with a live session, over what is theirs alone."""
+    """Any person with a live session, over what is theirs alone. With an `area` also an API key of theirs, with the
+    scope for reading or for writing there by the request's method; without one no key may.
+    """
+
+    def __init__(self, area: str | None = None) -> None:
+        self.area = area
 
     async def __call__(self, request: Request) -> UserScope:
         actor = await authenticate(request)
-        assert actor.user_id is not None
-        return UserScope(actor, actor.user_id)
+        reads = request.method in ("GET", "HEAD")
+        needed = KeyScope(f"{self.area}:{'read' if reads else 'write'}") if self.area is not None else None
+        return own_scope(actor, needed, NotFound)
 
 
 class Operator(Guard):
@@ -180,6 +215,8 @@ class Operator(Guard):
                 raise Unauthorized("The admin key is wrong.")
             return AdminScope(await admit(request, Actor(ActorKind.ADMIN_KEY, is_admin=True)))
         actor = await authenticate(request)
+        if actor.api_key is not None:
+            raise ApiKeyNotAllowed
         if not actor.is_admin:
             raise Forbidden("Only an administrator of this installation may do this.")
         return AdminScope(actor)
@@ -241,8 +278,7 @@ class RequireAccount(Guard):
         actor = await authenticate(request)
         raw = await _named_value(request, "workspaceId")
         if raw is None:
-            assert actor.user_id is not None
-            return UserScope(actor, actor.user_id)
+            return own_scope(actor, scope_of_permission(self.permission or ""), WorkspaceNotFound)
         workspace_id = _uuid(raw, "workspaceId")
         return await workspace_scope(get_platform(request), actor, "workspaces", workspace_id, self.permission or "")
 
@@ -268,7 +304,7 @@ class RequireAccountOf(Guard):
                 raise NotFound
             return lead
         if account_id == actor.user_id:
-            return UserScope(actor, account_id)
+            return own_scope(actor, scope_of_permission(self.permission or ""), NotFound)
         try:
             return await workspace_scope(platform, actor, "workspaces", account_id, self.permission or "")
         except WorkspaceNotFound:
@@ -290,6 +326,8 @@ async def workspace_scope(
         if owner is None:
             raise missing
         workspace_id, scope_id = owner
+        if actor.api_key is not None and actor.api_key.workspace_id not in (None, workspace_id):
+            raise missing
         place = await repository.role_in(session, workspace_id, actor.user_id)
         if place is None:
             raise missing
@@ -298,6 +336,7 @@ async def workspace_scope(
             raise missing
         if scope_id is not None and not await repository.sees_scope(session, scope_id, actor.user_id):
             raise missing
+    require_scope(actor, scope_of_permission(permission))
     if not allows(role, permission):
         raise role_lacks(role, permission)
     return WorkspaceScope(actor, workspace_id, actor.user_id, role)
@@ -343,7 +382,13 @@ async def _named_value(request: Request, name: str) -> Any:
 
 
 signed_in = SignedIn()
+"""For what concerns a person's own security, and whatever else no API key may do."""
 operator = Operator()
+
+
+def signed_in_or_key(area: str) -> SignedIn:
+    """For what is a person's own: their session, or a key with `<area>:read` or `<area>:write`."""
+    return SignedIn(area)
 
 
 def require(permission: str, *, of: str, at: str | None = None, deleted: bool | None = False) -> Require:

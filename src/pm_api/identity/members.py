@@ -4,6 +4,7 @@ Every change takes the workspace's lock first and reads roles again under it, so
 act on a role that was just taken away nor remove the last owner.
 """
 
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -17,14 +18,31 @@ from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.entitlements import service as entitlements
-from pm_api.identity import audit, repository
-from pm_api.identity.errors import AlreadyMember, LastOwner, RoleTooHigh, WorkspaceNotFound, role_lacks
+from pm_api.identity import api_keys, audit, belongings, repository
+from pm_api.identity.belongings import Leaver, Left
+from pm_api.identity.errors import (
+    AlreadyMember,
+    InvalidReassignment,
+    LastOwner,
+    RoleTooHigh,
+    WorkspaceNotFound,
+    role_lacks,
+)
 from pm_api.identity.events import MemberChanged
 from pm_api.identity.models import Member, User, Workspace
 from pm_api.identity.permissions import Role, allows, may_manage
 from pm_api.identity.schemas import MemberRead, MembersAnswer
 
 LISTED: Final = "members"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A membership that has ended, what was left behind, and the user who has taken over what could be."""
+
+    member: MemberRead
+    left: list[Left]
+    reassigned_to: UUID | None
 
 
 async def list_of(
@@ -103,19 +121,66 @@ async def remove(
     scope: WorkspaceScope,
     member_id: UUID,
     expected_version: int | None,
-) -> None:
-    """End a membership, one's own included; raises NotFound, PreconditionFailed, RoleTooHigh or LastOwner."""
-    workspace, caller, (member, _) = await _locked(session, scope, member_id)
+    *,
+    reassign_to: UUID | None = None,
+) -> Removal:
+    """End a membership, one's own included, and say what the person leaves behind; `reassign_to` is the membership of
+    who takes over what can be. Raises NotFound, PreconditionFailed, RoleTooHigh, LastOwner or InvalidReassignment.
+    """
+    workspace, caller, (member, user) = await _locked(session, scope, member_id)
     check_version(member.version, expected_version)
+    _check_may_remove(caller, member)
+    await _keep_an_owner(session, member)
+    heir_id = await _heir(session, member, reassign_to)
+    leaver = Leaver(scope.actor, scope.workspace_id, member.user_id)
+    left = await belongings.left_by(session, platform, leaver, heir_id)
+    await repository.leave_scopes(session, scope.workspace_id, member.user_id)
+    await api_keys.end_of_member(session, platform, scope.actor, scope.workspace_id, member.user_id)
+    await session.delete(member)
+    await session.flush()
+    touch(workspace, platform)
+    await announce(
+        session,
+        platform,
+        scope.actor,
+        member,
+        "removed",
+        role=member.role,
+        left={one.kind: one.count for one in left},
+        **({"reassigned_to": str(heir_id)} if heir_id is not None else {}),
+    )
+    return Removal(_read(member, user), left, heir_id)
+
+
+async def left_behind(
+    session: AsyncSession, platform: Platform, scope: WorkspaceScope, member_id: UUID
+) -> tuple[MemberRead, list[Left]]:
+    """What a member would leave behind, for whoever may remove them; raises NotFound, Forbidden or RoleTooHigh."""
+    caller = await repository.member_by_user(session, scope.workspace_id, scope.user_id)
+    found = await repository.member_by_id(session, scope.workspace_id, member_id)
+    if caller is None or found is None:
+        raise NotFound
+    member, user = found
+    _check_may_remove(caller, member)
+    leaver = Leaver(scope.actor, scope.workspace_id, member.user_id)
+    return _read(member, user), await belongings.left_by(session, platform, leaver, None)
+
+
+def _check_may_remove(caller: Member, member: Member) -> None:
     if member.id != caller.id and not may_manage(caller.role, member.role):
         if not allows(caller.role, "member.manage"):
             raise role_lacks(caller.role, "member.manage")
         raise RoleTooHigh
-    await _keep_an_owner(session, member)
-    await repository.leave_scopes(session, scope.workspace_id, member.user_id)
-    await session.delete(member)
-    touch(workspace, platform)
-    await announce(session, platform, scope.actor, member, "removed", role=member.role)
+
+
+async def _heir(session: AsyncSession, leaving: Member, reassign_to: UUID | None) -> UUID | None:
+    """The user behind the membership that takes over; raises InvalidReassignment."""
+    if reassign_to is None:
+        return None
+    found = await repository.member_by_id(session, leaving.workspace_id, reassign_to)
+    if found is None or found[0].id == leaving.id or found[0].role == Role.VIEWER:
+        raise InvalidReassignment
+    return found[0].user_id
 
 
 async def insert_member(
@@ -180,6 +245,7 @@ async def announce(
             action=action,
             version=member.version,
             actor_user_id=actor.user_id,
+            actor_key_id=actor.api_key_id,
         ),
     )
 

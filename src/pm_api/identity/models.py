@@ -7,22 +7,36 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Timestamped, Versioned
+from pm_api.core.db import Base, Timestamped, Versioned, personal
 
 ROLE_CHECK = "role IN ('OWNER', 'ADMIN', 'MEMBER', 'VIEWER')"
 
 
+BY_IDENTITY = "erased: identity, first of all"
+
+
 class User(Base, Versioned, Timestamped):
+    """A person. One who has gone keeps the row, without anything that tells who they were: books point at it.
+
+    `deletes_at` is when an account that its person has deleted will be erased, `erased_at` when it was.
+    """
+
     __tablename__ = "users"
+    __table_args__ = (Index("ix_users_erased_at", "erased_at", postgresql_where=text("erased_at IS NOT NULL")),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    email: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
-    password_hash: Mapped[str | None]
+    email: Mapped[str] = mapped_column(unique=True, info=personal(BY_IDENTITY))
+    name: Mapped[str] = mapped_column(info=personal(BY_IDENTITY))
+    job_title: Mapped[str | None] = mapped_column(info=personal(BY_IDENTITY))
+    about: Mapped[str | None] = mapped_column(info=personal(BY_IDENTITY))
+    password_hash: Mapped[str | None] = mapped_column(info=personal(BY_IDENTITY))
     is_admin: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     email_verified_at: Mapped[datetime | None]
     locale: Mapped[str]
     time_zone: Mapped[str]
+    theme: Mapped[str] = mapped_column(default="SYSTEM", server_default="SYSTEM")
+    deletes_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
 
 
 class UserSession(Base):
@@ -38,8 +52,8 @@ class UserSession(Base):
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     revoked_reason: Mapped[str | None]
-    user_agent: Mapped[str]
-    address: Mapped[str]
+    user_agent: Mapped[str] = mapped_column(info=personal("deleted"))
+    address: Mapped[str] = mapped_column(info=personal("deleted"))
 
 
 class RefreshToken(Base):
@@ -54,15 +68,31 @@ class RefreshToken(Base):
     rotated_at: Mapped[datetime | None]
 
 
+WITH_ITS_LAST_MEMBER = "erased: identity, when its only member goes"
+
+
 class Workspace(Base, Versioned, Timestamped):
+    """What members share. `closed_at` is when what it had bought and its credits ended for good, once nobody could
+    restore it any more.
+    """
+
     __tablename__ = "workspaces"
+    __table_args__ = (
+        Index(
+            "ix_workspaces_to_close",
+            "deleted_at",
+            "id",
+            postgresql_where=text("deleted_at IS NOT NULL AND closed_at IS NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    slug: Mapped[str] = mapped_column(unique=True)
-    description: Mapped[str | None]
+    name: Mapped[str] = mapped_column(info=personal(WITH_ITS_LAST_MEMBER))
+    slug: Mapped[str] = mapped_column(unique=True, info=personal(WITH_ITS_LAST_MEMBER))
+    description: Mapped[str | None] = mapped_column(info=personal(WITH_ITS_LAST_MEMBER))
     archived_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
 
 
 class Member(Base, Versioned):
@@ -101,15 +131,24 @@ class AuditEntry(Base):
     """Who changed membership, roles or money's surroundings, when, in which request."""
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("ix_audit_entries_workspace_id_id", "workspace_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_entries_workspace_id_id", "workspace_id", "id"),
+        Index(
+            "ix_audit_entries_actor_user_id_id",
+            "actor_user_id",
+            "id",
+            postgresql_where=text("actor_user_id IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     workspace_id: Mapped[UUID | None] = mapped_column(ForeignKey("workspaces.id"))
     actor_kind: Mapped[str]
     actor_user_id: Mapped[UUID | None]
+    actor_key_id: Mapped[UUID | None]
     action: Mapped[str]
     subject_type: Mapped[str]
     subject_id: Mapped[str]
-    details: Mapped[dict[str, Any]]
+    details: Mapped[dict[str, Any]] = mapped_column(info=personal("struck: identity"))
     request_id: Mapped[str]
     created_at: Mapped[datetime]

@@ -1,5 +1,6 @@
 """Role → permission, one dict. A guard names a permission; a role has it or has not."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -14,11 +15,13 @@ class Role(StrEnum):
 RANK: Final = {Role.VIEWER: 0, Role.MEMBER: 1, Role.ADMIN: 2, Role.OWNER: 3}
 
 _VIEWER: Final = frozenset({"workspace.read", "member.read", "member.leave", "credits.read"})
-_MEMBER: Final = _VIEWER | {"credits.spend"}
+_MEMBER: Final = _VIEWER | {"credits.spend", "member.message"}
 _ADMIN: Final = _MEMBER | {
     *("workspace.update", "workspace.archive", "member.manage", "audit.read"),
     *("credits.verify", "credits.manage"),
     *("billing.read", "billing.manage"),
+    "api_key.manage",
+    "webhook.manage",
 }
 _OWNER: Final = _ADMIN | {"workspace.delete", "workspace.restore", "workspace.transfer"}
 
@@ -28,6 +31,44 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
     Role.ADMIN: _ADMIN,
     Role.OWNER: _OWNER,
 }
+
+
+class KeyScope(StrEnum):
+    """What an API key may be given: reading or writing, area by area. Writing includes reading."""
+
+    PROFILE_READ = "profile:read"
+    PROFILE_WRITE = "profile:write"
+    WORKSPACE_READ = "workspace:read"
+    WORKSPACE_WRITE = "workspace:write"
+    MEMBER_READ = "member:read"
+    MEMBER_WRITE = "member:write"
+    CREDITS_READ = "credits:read"
+    CREDITS_WRITE = "credits:write"
+    BILLING_READ = "billing:read"
+    BILLING_WRITE = "billing:write"
+    AUDIT_READ = "audit:read"
+    NOTIFICATION_READ = "notification:read"
+    NOTIFICATION_WRITE = "notification:write"
+
+
+FOR_PEOPLE_ALONE: Final = frozenset({"api_key.manage", "webhook.manage"})
+"""Permissions that no scope gives: what a stolen key would be used for to stay."""
+
+_READING: Final = frozenset({"read", "verify"})
+
+
+def scope_of_permission(permission: str) -> KeyScope | None:
+    """The scope a key needs to use a permission of its maker; None: no key may."""
+    if permission in FOR_PEOPLE_ALONE:
+        return None
+    area, _, act = permission.partition(".")
+    wanted = f"{area}:{'read' if act in _READING else 'write'}"
+    return KeyScope(wanted) if wanted in set(KeyScope) else None
+
+
+def scope_allows(scopes: Collection[str], needed: KeyScope) -> bool:
+    """Whether a key has a scope, or the one for writing that includes it."""
+    return needed in scopes or f"{needed.partition(':')[0]}:write" in scopes
 
 
 def allows(role: Role | str, permission: str) -> bool:

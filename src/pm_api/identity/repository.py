@@ -48,7 +48,12 @@ async def live_session_user(session: AsyncSession, session_id: UUID, now: dateti
         await session.execute(
             select(User.id, User.is_admin)
             .join(UserSession, UserSession.user_id == User.id)
-            .where(UserSession.id == session_id, UserSession.revoked_at.is_(None), UserSession.expires_at > now)
+            .where(
+                UserSession.id == session_id,
+                UserSession.revoked_at.is_(None),
+                UserSession.expires_at > now,
+                User.erased_at.is_(None),
+            )
         )
     ).one_or_none()
     return (row[0], row[1]) if row else None
@@ -224,7 +229,8 @@ def visible_scope(
     """The one predicate of sight: rows without a scope are for all members, the others for the scope's own."""
     return or_(
         column.is_(None),
-        exists().where(ScopeMember.scope_id == column, ScopeMember.user_id == user_id),
+        # Of all that surrounds it, however deep: otherwise it is right one level below a query's own tables alone.
+        exists().where(ScopeMember.scope_id == column, ScopeMember.user_id == user_id).correlate_except(ScopeMember),
     )
 
 

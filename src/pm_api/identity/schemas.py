@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable
 from pm_api.identity.passwords import MAXIMUM_LENGTH
-from pm_api.identity.permissions import Role
+from pm_api.identity.permissions import KeyScope, Role
 
 
 def normalised_email(text: str) -> str:
@@ -20,7 +20,7 @@ def normalised_email(text: str) -> str:
     return found.normalized.lower()
 
 
-def _not_null(value: object) -> object:
+def not_null(value: object) -> object:
     if value is None:
         raise ValueError("must not be null; leave the field out to keep it as it is")
     return value
@@ -62,6 +62,11 @@ class UserRead(ApiModel):
     email_verified_at: Timestamp | None = Field(description="When the address was proved; null before.")
     locale: str = Field(description="BCP 47 language tag.", examples=["en"])
     time_zone: str = Field(description="IANA time zone.", examples=["Europe/Berlin"])
+    deletes_at: Timestamp | None = Field(
+        None,
+        description="When this account will be erased, because its person has deleted it; until then "
+        "`POST /api/user/account/restore` keeps it. Null otherwise.",
+    )
     created_at: Timestamp = Field(description="When the account was opened.")
     version: int = Field(description="Counts changes.", examples=[1])
 
@@ -69,6 +74,12 @@ class UserRead(ApiModel):
 class SignIn(ApiRequest):
     email: Email
     password: Password
+    totp_code: Text | None = Field(
+        None,
+        max_length=40,
+        description="Six digits of the authenticator app, or a recovery code; asked for with `totp_required`.",
+        examples=["492039"],
+    )
 
 
 class SignInAnswer(ApiModel):
@@ -98,7 +109,12 @@ class MembershipRead(ApiModel):
 
 
 class MeAnswer(ApiModel):
-    user: UserRead = Field(description="The caller.")
+    user: UserRead = Field(description="The caller; for an API key, who made it.")
+    api_key_id: UUID | None = Field(description="The API key in use; null for a session.")
+    scopes: list[KeyScope] | None = Field(
+        description="What the API key in use may do; null for a session, which may do all its person may.",
+        examples=[["profile:read"]],
+    )
     workspaces: list[MembershipRead] = Field(
         description="Newest first, at most 200; `GET /api/workspaces` lists all of them."
     )
@@ -145,8 +161,8 @@ class WorkspaceCreate(ApiRequest):
 class WorkspaceUpdate(ApiRequest):
     """Only the fields sent are changed."""
 
-    name: Annotated[WorkspaceName | None, BeforeValidator(_not_null)] = Field(None, description="New name.")
-    slug: Annotated[Slug | None, BeforeValidator(_not_null)] = Field(None, description=f"New slug. {_SLUG_TEXT}")
+    name: Annotated[WorkspaceName | None, BeforeValidator(not_null)] = Field(None, description="New name.")
+    slug: Annotated[Slug | None, BeforeValidator(not_null)] = Field(None, description=f"New slug. {_SLUG_TEXT}")
     description: Description | None = Field(None, description="New description; null clears it.")
 
 

@@ -17,23 +17,21 @@ from pm_api.core.crypto import digest_token
 from pm_api.core.errors import NotFound
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.identity import repository
+from pm_api.identity import devices, repository, second_factor, security
+from pm_api.identity import repository_sign_in as sign_ins
+from pm_api.identity.devices import Device
 from pm_api.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
 from pm_api.identity.guards import SessionCache
 from pm_api.identity.models import RefreshToken, User, UserSession
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.schemas import SessionRead, SessionsAnswer
+from pm_api.identity.security import SecurityEventKind
 from pm_api.identity.tokens import REUSE_GRACE, refresh_expiry, successor, successors
 
 SESSION_ENDED_CHANNEL: Final = "pm_session_ended"
 DEAD_SESSIONS_KEPT: Final = timedelta(days=30)
 LISTED: Final = "sessions"
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    user_agent: str
-    address: str
+BY_PASSWORD: Final = "password"  # noqa: S105  the name of a method
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +62,35 @@ async def check_password(platform: Platform, email: str, password: str) -> UUID:
     return user.id
 
 
-async def sign_in(platform: Platform, email: str, password: str, device: Device) -> Grant:
-    """Check the password, then open a session; raises InvalidCredentials."""
+async def sign_in(
+    platform: Platform, email: str, password: str, device: Device, totp_code: str | None = None
+) -> Grant:
+    """Check the password and the second factor, then open a session; raises InvalidCredentials, TotpRequired or
+    TotpInvalid.
+    """
     user_id = await check_password(platform, email, password)
+    await second_factor.count_guess(platform, user_id, totp_code)
     async with platform.database.transaction() as session:
         user = await repository.user_by_id(session, user_id)
         if user is None:
             raise InvalidCredentials
+        await second_factor.check(session, platform, user, totp_code)
         return await open_session(session, platform, user, device)
 
 
-async def refresh(platform: Platform, token: str) -> Grant:
+async def refresh(platform: Platform, token: str, device: Device | None = None) -> Grant:
     """Exchange a refresh token in a transaction of its own; raises InvalidRefreshToken or RefreshTokenReused."""
     async with platform.database.transaction() as session:
-        outcome = await rotate(session, platform, token)
+        outcome = await rotate(session, platform, token, device)
     if isinstance(outcome, RefreshTokenReused):
         raise outcome
     return outcome
 
 
-async def open_session(session: AsyncSession, platform: Platform, user: User, device: Device) -> Grant:
-    """A new family with its first refresh token."""
+async def open_session(
+    session: AsyncSession, platform: Platform, user: User, device: Device, *, method: str = BY_PASSWORD
+) -> Grant:
+    """A new family with its first refresh token. The person is told when they never signed in on this device."""
     now = platform.clock.wall()
     row = UserSession(
         id=platform.randomness.uuid(),
@@ -99,10 +105,22 @@ async def open_session(session: AsyncSession, platform: Platform, user: User, de
     await session.flush()
     token = platform.randomness.token()
     await _store_token(session, platform, row.id, token)
+    is_known = await devices.recognise(session, platform, user.id, device)
+    await security.record(
+        session,
+        platform,
+        user_id=user.id,
+        kind=SecurityEventKind.SIGNED_IN if is_known else SecurityEventKind.SIGNED_IN_NEW_DEVICE,
+        device=device,
+        session_id=row.id,
+        details={"method": method},
+    )
     return Grant(user, row.id, token)
 
 
-async def rotate(session: AsyncSession, platform: Platform, token: str) -> Grant | RefreshTokenReused:
+async def rotate(
+    session: AsyncSession, platform: Platform, token: str, device: Device | None = None
+) -> Grant | RefreshTokenReused:
     """Exchange a refresh token for its successor.
 
     Raises InvalidRefreshToken. A detected theft is *returned*, not raised, because ending the family must commit.
@@ -124,6 +142,15 @@ async def rotate(session: AsyncSession, platform: Platform, token: str) -> Grant
         await _store_token(session, platform, family.id, next_token)
     elif now - row.rotated_at > REUSE_GRACE:
         await end(session, platform, user_id=user.id, session_id=family.id, reason="refresh token reused")
+        # Who showed it may be the thief or the person themselves: nobody can tell, so the person is told.
+        await security.record(
+            session,
+            platform,
+            user_id=user.id,
+            kind=SecurityEventKind.REFRESH_TOKEN_REUSED,
+            device=device,
+            session_id=family.id,
+        )
         return RefreshTokenReused()
     else:
         next_token = await _newest(session, platform, token)
@@ -137,11 +164,25 @@ async def end(
     ended = await repository.end_sessions(
         session, now=platform.clock.wall(), reason=reason, user_id=user_id, session_id=session_id
     )
+    await _forget_everywhere(session, platform, ended)
+    return ended
+
+
+async def end_others(
+    session: AsyncSession, platform: Platform, *, user_id: UUID, keep: UUID | None, reason: str
+) -> None:
+    """End every session of a user but the one that asks."""
+    ended = await sign_ins.end_other_sessions(
+        session, now=platform.clock.wall(), reason=reason, user_id=user_id, keep=keep
+    )
+    await _forget_everywhere(session, platform, ended)
+
+
+async def _forget_everywhere(session: AsyncSession, platform: Platform, ended: list[UUID]) -> None:
     for identifier in ended:
         # Here already, because this process may serve the next request before its own signal comes back.
         platform.part(SessionCache).drop_session(str(identifier))
         await signals.publish(session, SESSION_ENDED_CHANNEL, str(identifier))
-    return ended
 
 
 async def end_one(session: AsyncSession, platform: Platform, *, user_id: UUID, session_id: UUID) -> None:

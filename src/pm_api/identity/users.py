@@ -1,21 +1,31 @@
-"""Users: who may sign in."""
+"""Users: who may sign in, what they say of themselves, and who they stop being."""
 
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core.actor import UserScope
+from pm_api.core.errors import Unauthorized
+from pm_api.core.http import check_version
 from pm_api.core.paging import MAX_LIMIT
+from pm_api.core.personal import DELETED_USER
 from pm_api.core.platform import Platform
 from pm_api.identity import repository
+from pm_api.identity import repository_leaving as leaving_rows
 from pm_api.identity.errors import EmailTaken
 from pm_api.identity.models import User
 from pm_api.identity.passwords import Passwords, refuse_weak
-from pm_api.identity.permissions import Role
+from pm_api.identity.permissions import KeyScope, Role
 from pm_api.identity.schemas import MeAnswer, MembershipRead, UserRead, normalised_email
 
 DEFAULT_LOCALE = "en"
 DEFAULT_TIME_ZONE = "UTC"
+DEFAULT_THEME: Final = "SYSTEM"
+NOWHERE: Final = "erased.invalid"
+"""RFC 2606: a domain that nobody has, so that no mail can go there and no one can register it."""
 
 
 async def hash_password(platform: Platform, password: str, *, email: str, name: str) -> str:
@@ -58,15 +68,51 @@ async def create(
     return user
 
 
-async def describe(session: AsyncSession, user_id: UUID) -> MeAnswer:
-    """A signed-in user and their place in each workspace."""
+async def describe(session: AsyncSession, scope: UserScope) -> MeAnswer:
+    """A signed-in user, with what they have signed in, and their place in each workspace."""
+    user_id, key = scope.user_id, scope.actor.api_key
     user = await repository.user_by_id(session, user_id)
     assert user is not None, "the guard has found their session"
     places = await repository.workspaces_of(session, user_id, limit=MAX_LIMIT)
     return MeAnswer(
         user=UserRead.model_validate(user),
+        api_key_id=key.id if key is not None else None,
+        scopes=sorted(KeyScope(one) for one in key.scopes) if key is not None else None,
         workspaces=[
             MembershipRead(id=workspace.id, name=workspace.name, slug=workspace.slug, role=Role(member.role))
             for workspace, member in places
         ],
     )
+
+
+async def change(
+    session: AsyncSession, platform: Platform, user_id: UUID, values: dict[str, Any], expected_version: int | None
+) -> tuple[User, list[str]]:
+    """Write what somebody says of themselves: the user, and what of it has changed. Raises PreconditionFailed."""
+    user = await leaving_rows.lock_person(session, user_id)
+    if user is None or user.erased_at is not None:  # since the guard has looked
+        raise Unauthorized("This session has ended.")
+    check_version(user.version, expected_version)
+    changed = [name for name, value in values.items() if getattr(user, name) != value]
+    for name in changed:
+        setattr(user, name, values[name])
+    if changed:
+        touch(user, platform.clock.now())
+    return user, changed
+
+
+def touch(user: User, now: datetime) -> None:
+    user.version += 1
+    user.updated_at = now
+
+
+def anonymise(user: User, now: datetime) -> None:
+    """The row stays, because books point at it; who it was does not. The address is free for a new account."""
+    user.email = f"{user.id.hex}@{NOWHERE}"
+    user.name = DELETED_USER
+    user.job_title = user.about = user.password_hash = None
+    user.email_verified_at = user.deletes_at = None
+    user.is_admin = False
+    user.locale, user.time_zone, user.theme = DEFAULT_LOCALE, DEFAULT_TIME_ZONE, DEFAULT_THEME
+    user.erased_at = now
+    touch(user, now)

@@ -17,7 +17,7 @@ from pm_api.core.events import emit
 from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.identity import audit, members, repository
+from pm_api.identity import api_keys, audit, members, repository
 from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound, role_lacks
 from pm_api.identity.events import WorkspaceChanged
 from pm_api.identity.models import Member, Workspace
@@ -135,6 +135,7 @@ async def delete(
     workspace, _ = await _locked(session, scope, "workspace.delete")
     check_version(workspace.version, expected_version)
     workspace.deleted_at = platform.clock.now()
+    await api_keys.end_of_workspace(session, platform, scope.actor, workspace.id)
     members.touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "deleted")
 
@@ -242,6 +243,7 @@ async def _announce(
             action=action,
             version=workspace.version,
             actor_user_id=actor.user_id,
+            actor_key_id=actor.api_key_id,
         ),
     )
 

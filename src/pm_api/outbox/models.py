@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base
+from pm_api.core.db import Base, personal
 
 
 class OutgoingMail(Base):
@@ -42,7 +42,7 @@ class OutgoingMail(Base):
     is_urgent: Mapped[bool]
     status: Mapped[str]
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
-    outcome: Mapped[str | None]
+    outcome: Mapped[str | None] = mapped_column(info=personal("deleted"))
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
     try_until: Mapped[datetime]

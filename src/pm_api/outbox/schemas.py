@@ -15,7 +15,10 @@ class MailRead(ApiModel):
     user_id: UUID | None = Field(description="Who it goes to; null when they have no account.")
     kind: str = Field(description="What it tells of.", examples=["notification"])
     subject_id: UUID = Field(description="The row it tells of, such as the notification.")
-    is_urgent: bool = Field(description="Whether it goes out beyond the daily limit and cannot be switched off.")
+    is_urgent: bool = Field(
+        description="Whether it goes out beyond the daily limit: what cannot be switched off, and what gathers "
+        "several."
+    )
     status: MailStatus = Field(
         description="PENDING waits, SENDING is in a worker's hands; SENT was taken by the mail server, REFUSED by it "
         "for good, FAILED was tried for two days, DROPPED was not wanted any more."

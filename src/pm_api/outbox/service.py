@@ -26,6 +26,8 @@ CLAIM_MARGIN: Final = timedelta(seconds=60)
 A_DAY: Final = timedelta(hours=24)
 KEPT: Final = timedelta(days=30)
 LISTED: Final = "mails"
+NOWHERE: Final = ".invalid"
+"""RFC 2606: a domain that nobody has, under which whoever is gone keeps a row."""
 
 
 class Waiting(BaseModel):
@@ -38,7 +40,7 @@ SEND_WAITING: Final = declare("outbox.send_waiting", Waiting)
 @dataclass(frozen=True, slots=True)
 class NewMail:
     """`subject_id` is the row it tells of, in the table of its kind. Urgent ones are not counted against a person's
-    daily limit.
+    daily limit: what cannot be switched off, and what gathers several things.
     """
 
     kind: str
@@ -158,7 +160,10 @@ async def compose(session: AsyncSession, platform: Platform, claimed: Claim) -> 
         since = platform.clock.wall() - A_DAY
         if await repository.sent_since(session, claimed.user_id, since, limit=limit) >= limit:
             return Unwanted("daily_limit")
-    return await _KINDS[claimed.kind](session, platform, claimed)
+    composed = await _KINDS[claimed.kind](session, platform, claimed)
+    if isinstance(composed, Composed) and composed.to.email.endswith(NOWHERE):
+        return Unwanted("gone")
+    return composed
 
 
 async def settle(session: AsyncSession, platform: Platform, claimed: Claim, outcome: Outcome) -> bool:

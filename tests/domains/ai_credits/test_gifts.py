@@ -434,7 +434,7 @@ async def test_who_left_a_workspace_is_told_no_more_of_its_gifts(
     assert (await redeem(bob, sent["codes"][0]["code"])).status_code == 200
     assert (await notified(manager)).count("credits.gift_claimed") == 1
     removed = await giver.client.delete(f"/api/team/members/{member}")
-    assert removed.status_code == 204, removed.text
+    assert removed.status_code == 200, removed.text
     assert (await redeem(eve, sent["codes"][1]["code"])).status_code == 200
     async with platform.database.reading() as session:
         rows = await session.execute(

@@ -17,7 +17,7 @@ from sqlalchemy import event, text
 from pm_api.app import create_app
 from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits.exports import csv_document
+from pm_api.core.spreadsheets import csv_document
 from pm_api.identity import members
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person

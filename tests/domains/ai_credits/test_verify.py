@@ -109,6 +109,7 @@ ENTRY_COLUMNS: Final = {
     "balance_after": "balance_after = balance_after + 1",
     "actor_kind": "actor_kind = 'system'",
     "actor_user_id": "actor_user_id = :other",
+    "actor_key_id": "actor_key_id = :other",
     "request_id": "request_id = 'another'",
     "service": "service = 'TASK_GENERATION'",
     "quantity": "quantity = quantity + 1",

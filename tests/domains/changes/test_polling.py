@@ -35,7 +35,7 @@ async def test_a_walk_meets_every_change_once_and_goes_on_from_where_it_ended(
         cursor, has_more = {"cursor": content["nextCursor"]}, content["hasMore"]
     assert seen == [1, 2, 3, 4, 5, 6, 7]
     assert content["changes"][0].keys() == {
-        "workspaceId", "position", "entity", "entityId", "action", "version", "actorUserId", "createdAt"
+        "workspaceId", "position", "entity", "entityId", "action", "version", "actorUserId", "actorKeyId", "createdAt"
     }  # fmt: skip
     assert content["changes"][0]["workspaceId"] == str(workspace_id)
     assert content["changes"][0]["actorUserId"] == str(person.id)

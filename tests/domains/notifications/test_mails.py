@@ -1,78 +1,28 @@
 """Notifications by mail: once each, to whom they concern, while they want them; and how they say that they do not."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import text
 
-from pm_api.app import create_app
 from pm_api.core.crypto import decode_url, encode_url
 from pm_api.core.jobs import PERIODICS, Worker, run_sweep
-from pm_api.core.platform import Platform
 from pm_api.domains.notifications import mails
 from pm_api.domains.notifications.enums import REQUIRED, Category
 from pm_api.identity.permissions import Role
-from pm_api.sandbox.mail.store import Received
-from tests.conftest import Person, client_of, open_platform, register
+from tests.conftest import client_of
 from tests.core.test_jobs import until
 from tests.domains.ai_credits import holding
+from tests.domains.notifications.house import PREFERENCES, House, choose
 from tests.domains.notifications.telling import changes_of, listed, tell, titles, unread
 from tests.identity.teams import join, make_workspace
 from tests.support.clock import MovableClock
-from tests.support.mail import Post, post_office, send_due, smtp_settings
-from tests.support.settings import ADMIN_KEY, settings_for
-
-PREFERENCES = "/api/notifications/preferences"
-
-
-@dataclass
-class House:
-    """One process of ours with a mail server, in a database of its own."""
-
-    platform: Platform
-    app: FastAPI
-    post: Post
-    people: list[Person]
-
-    async def person(self, **fields: Any) -> Person:
-        self.people.append(await register(self.app, **fields))
-        return self.people[-1]
-
-    async def mails(self, person: Person) -> list[Received]:
-        """All that has come for a person, once everything due is sent."""
-        await send_due(self.platform)
-        return self.post.to(person.email)
-
-    async def outcomes(self, person: Person) -> list[tuple[str, str | None]]:
-        async with self.platform.database.reading() as session:
-            found = await session.execute(
-                text("SELECT status, outcome FROM mails WHERE user_id = :id ORDER BY id"), {"id": person.id}
-            )
-            return [(row.status, row.outcome) for row in found]
-
-
-@pytest.fixture
-async def house(fresh_database: str) -> AsyncIterator[House]:
-    async with post_office() as post:
-        settings = settings_for(fresh_database, smtp=smtp_settings(post.url))
-        async with open_platform(settings, MovableClock()) as platform:
-            made = House(platform, create_app(settings, platform), post, [])
-            yield made
-            for person in made.people:
-                await person.client.aclose()
-
-
-async def choose(person: Person, *choices: dict[str, Any], **headers: str) -> httpx.Response:
-    return await person.client.put(PREFERENCES, json={"categories": list(choices)}, headers=headers)
-
+from tests.support.mail import send_due
+from tests.support.settings import ADMIN_KEY
 
 # --- what is sent ----------------------------------------------------------------------------------------------
 
@@ -80,7 +30,7 @@ async def choose(person: Person, *choices: dict[str, Any], **headers: str) -> ht
 async def test_a_notification_is_a_mail_too(house: House) -> None:
     ann = await house.person(name="Ann <script>alert(1)</script>")
     await tell(house.platform, [ann.id], title="Zoë’s gift 🎁", body="Take it.", link="/credits?tab=gifts#top")
-    assert house.post.to(ann.email) == [], "not in the transaction of what happened"
+    assert house.arrived(ann) == [], "not in the transaction of what happened"
     [mail] = await house.mails(ann)
     message = mail.message()
     assert message["subject"] == "Zoë’s gift 🎁"
@@ -136,7 +86,7 @@ async def test_it_goes_to_the_address_they_have_when_it_is_sent(house: House) ->
     assert isinstance(house.platform.clock, MovableClock)
     house.platform.clock.advance(minutes=1)
     await send_due(house.platform)
-    assert (len(house.post.to(moved)), house.post.to(ann.email)) == (1, [])
+    assert (len(house.post.to(moved)), house.arrived(ann)) == (1, [])
 
 
 async def test_a_low_balance_is_told_by_mail_once(house: House) -> None:
@@ -146,12 +96,12 @@ async def test_a_low_balance_is_told_by_mail_once(house: House) -> None:
     await worker.start()
     try:
         assert (await holding.post(ann, "credits/spend", amount=82)).status_code == 200
-        await until(lambda: house.post.to(ann.email), "the alert's mail")
+        await until(lambda: house.arrived(ann), "the alert's mail")
     finally:
         await worker.stop()
     for name in ("ai_credits.deliver_alerts", "outbox.send_due"):
         await run_sweep(house.platform, PERIODICS[name])
-    [mail] = house.post.to(ann.email)
+    [mail] = house.arrived(ann)
     assert mail.subject == "At most 20 % of the credits are left"
     assert "18 credits are left of 100 after the last grant. The SMALL pack brings 100 credits." in mail.part("plain")
     assert ">18</strong> of 100 credits left" in mail.part("html")
@@ -219,8 +169,24 @@ async def test_everything_is_on_until_somebody_chooses(house: House) -> None:
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"0"')
     assert answer.json()["preferences"]["version"] == 0
     assert answer.json()["preferences"]["categories"] == [
-        {"category": one.value, "inApp": True, "mail": True, "isRequired": one in REQUIRED} for one in Category
+        {
+            "category": one.value,
+            "inApp": True,
+            "mail": True,
+            "webhook": False,
+            "delivery": "INSTANT",
+            "isRequired": one in REQUIRED,
+        }
+        for one in Category
     ]
+    rest = {name: value for name, value in answer.json()["preferences"].items() if name != "categories"}
+    assert rest == {
+        "quietHours": None,
+        "digestHour": 8,
+        "digestWeekday": "MONDAY",
+        "inactivityReminder": None,
+        "version": 0,
+    }
 
 
 async def test_mail_that_is_switched_off_is_not_sent_and_still_shown(house: House) -> None:
@@ -228,7 +194,7 @@ async def test_mail_that_is_switched_off_is_not_sent_and_still_shown(house: Hous
     chosen = await choose(ann, {"category": "CREDITS", "mail": False})
     assert (chosen.status_code, chosen.headers["ETag"]) == (200, '"1"')
     [credits] = [one for one in chosen.json()["preferences"]["categories"] if one["category"] == "CREDITS"]
-    assert credits == {"category": "CREDITS", "inApp": True, "mail": False, "isRequired": False}
+    assert (credits["inApp"], credits["mail"], credits["isRequired"]) == (True, False, False)
     await tell(house.platform, [ann.id], title="a")
     await tell(house.platform, [ann.id], title="b", category=Category.WORKSPACE)
     assert [one.subject for one in await house.mails(ann)] == ["b"]
@@ -277,8 +243,8 @@ async def test_choices_are_checked_and_versioned(house: House) -> None:
     for bad in ([off, off], [{"category": "WEATHER"}], [{"category": "CREDITS", "sms": True}], [off] * 50, "all"):
         answer = await ann.client.put(PREFERENCES, json={"categories": bad})
         assert answer.status_code == 422, answer.text
-    assert (await choose(ann, off, **{"If-Match": '"0"'})).headers["ETag"] == '"1"'
-    stale = await choose(ann, **{"If-Match": '"0"'})
+    assert (await choose(ann, off, headers={"If-Match": '"0"'})).headers["ETag"] == '"1"'
+    stale = await choose(ann, headers={"If-Match": '"0"'})
     assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
     assert (await choose(ann, off)).headers["ETag"] == '"1"', "the same again is no change"
     assert (await ann.client.get(PREFERENCES, headers={"If-None-Match": '"1"'})).status_code == 304
@@ -291,7 +257,7 @@ async def test_choices_are_checked_and_versioned(house: House) -> None:
 async def test_two_who_choose_at_once_do_not_undo_each_other(house: House) -> None:
     ann = await house.person()
     answers = await asyncio.gather(
-        *(choose(ann, {"category": "CREDITS", "mail": False}, **{"If-Match": '"0"'}) for _ in range(6))
+        *(choose(ann, {"category": "CREDITS", "mail": False}, headers={"If-Match": '"0"'}) for _ in range(6))
     )
     assert sorted(one.status_code for one in answers) == [200, 412, 412, 412, 412, 412]
 
@@ -325,6 +291,7 @@ async def test_the_link_in_a_mail_stops_its_category_and_nothing_else(house: Hou
         "BILLING": True,
         "WORKSPACE": False,
         "SECURITY": True,
+        "REMINDERS": True,
     }
     await tell(house.platform, [ann.id])
     assert len(await house.mails(ann)) == 1
@@ -373,7 +340,7 @@ async def test_the_operator_sees_what_did_not_arrive(house: House) -> None:
             if answer["nextCursor"] is None:
                 break
             page["cursor"] = answer["nextCursor"]
-        assert len(seen) == 2
+        assert len(seen) == 2 + house.welcomed[ben.email]
         assert seen == sorted(seen, reverse=True)
         assert (await operator.get("/api/admin/mails")).status_code == 401
     assert (await ann.client.get("/api/admin/mails")).status_code == 403

@@ -57,6 +57,7 @@ async def test_it_is_read_as_it_was_told(platform: Platform, person: Person) -> 
         "readAt": None,
         "archivedAt": None,
         "snoozedUntil": None,
+        "wokenAt": None,
         "version": 1,
     }
 

@@ -38,6 +38,13 @@ class Registration(ApiRequest):
         description="What `POST /api/leads` gave before: what is left of its credits moves to the new wallet, once."
         " An unknown, used or expired token never fails a registration.",
     )
+    invitation_token: Text | None = Field(
+        None,
+        max_length=200,
+        description="Of the link in an invitation to this address: the person joins the workspace at once."
+        " One that is unknown, used, expired or for another address never fails a registration, nor does a workspace"
+        " without a free seat.",
+    )
 
 
 class IdempotencyOutcome(ApiModel):

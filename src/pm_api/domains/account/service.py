@@ -13,9 +13,12 @@ from pm_api.core.platform import Platform
 from pm_api.domains.account.schemas import IdempotencyOutcome, Registration
 from pm_api.domains.ai_credits import gifts, leads, plans
 from pm_api.domains.ai_credits.service import LEDGER_OPERATIONS, stored_outcome
-from pm_api.identity import sessions, users
+from pm_api.domains.team import invitations
+from pm_api.identity import email_tokens, sessions, users
+from pm_api.identity.devices import Device
+from pm_api.identity.email_tokens import Purpose
 from pm_api.identity.models import User
-from pm_api.identity.sessions import Device, Grant
+from pm_api.identity.sessions import Grant
 from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
 
 
@@ -34,15 +37,43 @@ async def register(platform: Platform, wanted: Registration, device: Device) -> 
         )
         if wanted.lead_token is not None:
             await leads.hand_over(session, platform, wanted.lead_token, user.id)
+        if wanted.invitation_token is not None:
+            await invitations.accept_for(session, platform, user, wanted.invitation_token)
+        await email_tokens.send(session, platform, user, Purpose.VERIFY)
         return await sessions.open_session(session, platform, user, device)
 
 
 async def create_person(platform: Platform, *, email: str, password: str, name: str) -> UUID:
-    """A new user with a wallet, not signed in: demo data and the command line. Raises as `register` does."""
+    """A new user with a wallet and a proved address, not signed in: demo data and the command line. Raises as
+    `register` does.
+    """
     password_hash = await users.hash_password(platform, password, email=email, name=name)
     async with platform.database.transaction() as session:
         user = await _open(session, platform, email=email, name=name, password_hash=password_hash)
+        user.email_verified_at = platform.clock.now()
         return user.id
+
+
+async def open_verified(
+    session: AsyncSession,
+    platform: Platform,
+    *,
+    email: str,
+    name: str,
+    lead_token: str | None,
+    invitation_token: str | None,
+) -> User:
+    """A new user with a wallet and without a password, whose address a sign-in provider vouches for; raises
+    EmailTaken.
+    """
+    user = await _open(session, platform, email=email, name=name, password_hash=None)
+    user.email_verified_at = platform.clock.now()
+    await session.flush()
+    if lead_token is not None:
+        await leads.hand_over(session, platform, lead_token, user.id)
+    if invitation_token is not None:
+        await invitations.accept_for(session, platform, user, invitation_token)
+    return user
 
 
 async def _open(
@@ -51,7 +82,7 @@ async def _open(
     *,
     email: str,
     name: str,
-    password_hash: str,
+    password_hash: str | None,
     locale: str = DEFAULT_LOCALE,
     time_zone: str = DEFAULT_TIME_ZONE,
 ) -> User:

@@ -203,11 +203,12 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who gave a command, in which request."""
+    """Who gave a command, in which request, and with which API key of theirs."""
 
     kind: str
     user_id: UUID | None
     request_id: str
+    key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

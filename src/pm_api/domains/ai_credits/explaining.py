@@ -58,7 +58,7 @@ async def explain(session: AsyncSession, scope: CreditScope, entry_id: UUID) -> 
     before = await lines.line(session, row.account_id, row.seq - 1)
     undone = await lines.line(session, row.account_id, row.reverses_seq) if row.reverses_seq else None
     hold = await reads.hold(session, scope, row.hold_id) if row.hold_id else None
-    actor = await _actor(session, scope, entry.by.kind, entry.by.user_id)
+    actor = await _actor(session, scope, entry.by.kind, entry.by.user_id, entry.by.key_id)
     lots = await _lots(session, scope, entry)
     price = await _price(session, entry)
     placed = await _hold(session, scope, hold) if hold is not None else None
@@ -105,7 +105,9 @@ async def _with_allocations(session: AsyncSession, row: CreditEntry) -> Entry:
     )
 
 
-async def _actor(session: AsyncSession, scope: CreditScope, kind: str, user_id: UUID | None) -> ExplainedActor:
+async def _actor(
+    session: AsyncSession, scope: CreditScope, kind: str, user_id: UUID | None, key_id: UUID | None = None
+) -> ExplainedActor:
     if user_id is None:
         called = {ActorKind.SYSTEM: "The system", ActorKind.ADMIN_KEY: "An operator"}.get(
             ActorKind(kind), "A visitor"
@@ -115,7 +117,8 @@ async def _actor(session: AsyncSession, scope: CreditScope, kind: str, user_id: 
     if isinstance(scope, WorkspaceScope):
         belongs = await identity.role_in(session, scope.workspace_id, user_id) is not None
     user = await identity.user_by_id(session, user_id) if belongs else None
-    return ExplainedActor(kind=kind, user_id=user_id, name=user.name if user else "Somebody outside the account")
+    name = user.name if user else "Somebody outside the account"
+    return ExplainedActor(kind=kind, user_id=user_id, api_key_id=key_id, name=name)
 
 
 async def _lots(session: AsyncSession, scope: CreditScope, entry: Entry) -> list[ExplainedLot]:
@@ -235,7 +238,8 @@ def _what(entry: Entry, actor: ExplainedActor) -> str:
     verb = "brought {amount}" if entry.type in GRANTING else _VERBS[entry.type]
     purpose = f" on {entry.service}" if entry.type == EntryType.USAGE and entry.service else ""
     what = verb.format(amount=_credits(entry.amount))
-    return f"On {day(entry.created_at)}, {_lower(actor.name)} {what}{purpose}: “{entry.description}”."
+    means = ", with an API key," if actor.api_key_id is not None else ""
+    return f"On {day(entry.created_at)}, {_lower(actor.name)}{means} {what}{purpose}: “{entry.description}”."
 
 
 def _lower(text: str) -> str:

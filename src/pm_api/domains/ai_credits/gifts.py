@@ -125,8 +125,8 @@ async def send(
     if terms is not None:
         return await _give(platform, scope, wanted)
     # Whatever it is refused for: a recipient that is none told from a price too high would tell who is here.
-    asking = (scope.actor.key, f"address:{address}")
-    await platform.limiter.hit(SENDINGS, scope.actor.key)
+    asking = (scope.actor.person, f"address:{address}")
+    await platform.limiter.hit(SENDINGS, scope.actor.person)
     for identity_asked in asking:
         await platform.limiter.test(RECIPIENT_GUESSES, identity_asked)
     try:
@@ -229,7 +229,7 @@ async def _recipient(session: AsyncSession, scope: AccountScope, wanted: _Wanted
         user = await identity.user_by_id(session, wanted.recipient_id)
     else:
         return None
-    if user is None:
+    if user is None or user.erased_at is not None:
         raise errors.RecipientNotFound
     if user.id == scope.user_id:
         raise errors.GiftToSelf

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement
 
 from pm_api.core.actor import CreditScope
 from pm_api.core.platform import Platform
+from pm_api.core.spreadsheets import csv_document
 from pm_api.domains.ai_credits.enums import EntryType, Service
-from pm_api.domains.ai_credits.exports import csv_document
 from pm_api.domains.ai_credits.models.ledger import CreditEntry
 from pm_api.domains.ai_credits.outcomes import read_entry
 from pm_api.domains.ai_credits.repository import ledger as repository

@@ -23,7 +23,7 @@ SYSTEM: Final = "system"
 
 def by(actor: Actor) -> By:
     """The actor as the ledger writes them, with the request at hand."""
-    return By(str(actor.kind), actor.user_id, telemetry.request_id())
+    return By(str(actor.kind), actor.user_id, telemetry.request_id(), actor.api_key_id)
 
 
 def by_system() -> By:

@@ -258,7 +258,8 @@ async def stored_outcome(
 async def account_of(platform: Platform, user_id: UUID | None, workspace_id: UUID | None) -> tuple[AccountKind, UUID]:
     """The wallet or pool an operator names; raises AccountNotFound."""
     async with platform.database.reading() as session:
-        if user_id is not None and await identity.user_by_id(session, user_id) is not None:
+        user = await identity.user_by_id(session, user_id) if user_id is not None else None
+        if user_id is not None and user is not None and user.erased_at is None:
             return AccountKind.USER, user_id
         workspace = await identity.workspace_by_id(session, workspace_id) if workspace_id is not None else None
         if workspace_id is not None and workspace is not None and workspace.deleted_at is None:

@@ -161,7 +161,7 @@ COMMAND_COLUMNS = ("account_id", "key", "fingerprint", "status", "result", "crea
 ENTRY_COLUMNS = (
     *("account_id", "seq", "id", "type", "amount", "balance_after", "actor_kind", "actor_user_id", "request_id"),
     *("service", "quantity", "price_version", "description", "metadata", "command_key", "reverses_seq", "hash"),
-    *("created_at", "hold_id", "debt_after"),
+    *("created_at", "hold_id", "debt_after", "actor_key_id"),
 )
 ALLOCATION_COLUMNS = ("account_id", "entry_seq", "grant_id", "amount")
 LOT_COLUMNS = (
@@ -228,7 +228,8 @@ SELECT pg_notify($36, payload) FROM unnest($37::text[]) AS payload
 """
 READ_ENTRIES = """
 SELECT account_id, seq, id, type, amount, balance_after, actor_kind, actor_user_id, request_id, service, quantity,
-       price_version, description, metadata, command_key, reverses_seq, hash, created_at, hold_id, debt_after
+       price_version, description, metadata, command_key, reverses_seq, hash, created_at, hold_id, debt_after,
+       actor_key_id
 FROM credit_entries JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq) USING (account_id, seq)
 """
 READ_MADE_LOTS = """

@@ -64,7 +64,7 @@ def line_form(entry: Entry, made: LotFacts | None) -> dict[str, Any]:
         "amount": entry.amount,
         "balanceAfter": entry.balance_after,
         "debtAfter": entry.debt_after,
-        "actor": {"kind": entry.by.kind, "userId": _text(entry.by.user_id)},
+        "actor": _actor_form(entry.by),
         "requestId": entry.by.request_id,
         "service": entry.service,
         "quantity": entry.quantity,
@@ -97,7 +97,7 @@ def line_of(account_id: UUID, form: Mapping[str, Any]) -> tuple[Entry, LotFacts 
         type=form["type"],
         amount=form["amount"],
         balance_after=form["balanceAfter"],
-        by=By(actor["kind"], _id_of(actor["userId"]), form["requestId"]),
+        by=By(actor["kind"], _id_of(actor["userId"]), form["requestId"], _id_of(actor.get("apiKeyId"))),
         service=form["service"],
         quantity=form["quantity"],
         price_version=form["priceVersion"],
@@ -142,6 +142,12 @@ def _text(identifier: UUID | None) -> str | None:
 
 def _id_of(text: str | None) -> UUID | None:
     return UUID(text) if text is not None else None
+
+
+def _actor_form(by: By) -> dict[str, str | None]:
+    """The key stands there only when one was used: statements that were given out before read as they did."""
+    key = {"apiKeyId": str(by.key_id)} if by.key_id is not None else {}
+    return {"kind": by.kind, "userId": _text(by.user_id), **key}
 
 
 def _lot(allocation: Allocation) -> UUID:

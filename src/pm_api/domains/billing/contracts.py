@@ -134,6 +134,14 @@ async def end(
     await _end(session, platform, scope.actor, found)
 
 
+async def close(session: AsyncSession, platform: Platform, account: tuple[AccountType, UUID]) -> None:
+    """End the contract of an account that is gone, if it has one. Raises NotFound for an account that never was."""
+    await accounts.lock(session, account, gone_too=True)
+    found = await _settled(session, platform, SWEEP, account[1])
+    if found is not None and found.ended_at is None:
+        await _end(session, platform, SWEEP.actor, found)
+
+
 async def settle_due(platform: Platform, limit: int) -> None:
     """Grant the first credits of contracts that have begun, and put away those that are over, `limit` at a time.
 

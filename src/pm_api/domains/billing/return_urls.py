@@ -1,15 +1,13 @@
 """Where payment pages may lead back to: an allow-list of origins, so that a link of ours leads nobody astray."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
+from pm_api.core.origins import origin_of
 from pm_api.core.platform import Platform
 from pm_api.domains.billing.errors import ReturnUrlNotAllowed
 
 SESSION_ID: Final = "{CHECKOUT_SESSION_ID}"
 """Stripe writes the session's id in its place."""
-
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 def after_success(platform: Platform, wanted: str | None) -> str:
@@ -31,23 +29,8 @@ def allowed(platform: Platform, wanted: str | None, pointer: str) -> str | None:
     """The address, if it leads where it may; raises ReturnUrlNotAllowed."""
     if wanted is None:
         return None
-    origin = _origin(wanted)
-    if origin is None or origin not in {_origin(one) for one in platform.settings.return_origins}:
+    origin = origin_of(wanted)
+    if origin is None or origin not in {origin_of(one) for one in platform.settings.return_origins}:
         detail = "Leads to no origin that is allowed"
         raise ReturnUrlNotAllowed(details=[{"pointer": pointer, "detail": detail}])
     return wanted
-
-
-def _origin(address: str) -> tuple[str, str, int] | None:
-    """None for what no browser, or not every browser, takes for an address of the web at this origin."""
-    if not address.isascii() or not address.isprintable() or set(address) & set(' \\\t"<>^`|'):
-        return None
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        return None
-    host = (parts.hostname or "").rstrip(".")
-    if parts.scheme not in _PORTS or not host or "@" in parts.netloc:
-        return None
-    return parts.scheme, host, port or _PORTS[parts.scheme]

@@ -58,8 +58,11 @@ class Subscription:
     """One open stream: whose it is, where it stands, and what it has been woken for."""
 
     user_id: UUID
-    session_id: UUID
+    credential_id: UUID
+    """The session, or the API key, without which it ends."""
     workspace_id: UUID | None
+    confined: bool = False
+    """An API key of a workspace opened it: nothing of its maker's own is in it."""
     positions: dict[UUID, int] = field(default_factory=dict)
     stale: set[UUID] = field(default_factory=set)
     balances: dict[UUID, tuple[int, int]] = field(default_factory=dict)
@@ -71,12 +74,14 @@ class Subscription:
 
     @property
     def feeds(self) -> tuple[UUID, ...]:
-        return (self.user_id,) if self.workspace_id is None else (self.user_id, self.workspace_id)
+        if self.workspace_id is None:
+            return (self.user_id,)
+        return (self.workspace_id,) if self.confined else (self.user_id, self.workspace_id)
 
     @property
     def event_id(self) -> str:
         workspace = 0 if self.workspace_id is None else self.positions[self.workspace_id]
-        return f"{self.positions[self.user_id]}-{workspace}"
+        return f"{self.positions.get(self.user_id, 0)}-{workspace}"
 
     def look_at(self, feed_id: UUID) -> None:
         self.stale.add(feed_id)
@@ -136,9 +141,9 @@ class StreamHub:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._open: set[Subscription] = set()
         self._streams: dict[UUID, set[Subscription]] = defaultdict(set)
         self._of_user: Counter[UUID] = Counter()
-        self._count = 0
         self._ticks = itertools.count()
         self._tick_of: dict[UUID, int] = {}
         self._reads: dict[tuple[UUID, int, int], asyncio.Task[_Stretch | None]] = {}
@@ -148,11 +153,11 @@ class StreamHub:
         self._closed = False
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._open)
 
     def _all(self) -> Iterable[Subscription]:
-        """Every stream once: each follows the feed of its user."""
-        return [one for feed_id, streams in self._streams.items() for one in streams if one.user_id == feed_id]
+        """Every stream once, whatever is opened or closed meanwhile."""
+        return list(self._open)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -180,13 +185,15 @@ class StreamHub:
         """
         wanted = parse_event_id(last_event_id)
         settings = self._platform.settings
-        if self._closed or self._count >= settings.streams_per_process:
+        if self._closed or len(self._open) >= settings.streams_per_process:
             raise StreamsExhausted(retry_after_s=10)
         if self._of_user[scope.user_id] >= settings.streams_per_user:
             raise TooManyStreams
-        assert scope.actor.session_id is not None
+        actor = scope.actor
+        assert actor.credential_id is not None
         workspace_id = scope.workspace_id if isinstance(scope, WorkspaceScope) else None
-        stream = Subscription(scope.user_id, scope.actor.session_id, workspace_id)
+        confined = actor.api_key is not None and actor.api_key.workspace_id is not None
+        stream = Subscription(scope.user_id, actor.credential_id, workspace_id, confined)
         # Known to the signals before the first look at the table, so that no change falls between the two.
         self._add(stream)
         try:
@@ -195,7 +202,9 @@ class StreamHub:
         except BaseException:
             self.close(stream)
             raise
-        for feed_id, position in zip(stream.feeds, wanted or (None, None), strict=False):
+        asked = dict(zip((stream.user_id, stream.workspace_id), wanted or (None, None), strict=True))
+        for feed_id in stream.feeds:
+            position = asked[feed_id]
             held = bounds[feed_id]
             if position is None:
                 stream.positions[feed_id] = held.position
@@ -208,7 +217,7 @@ class StreamHub:
         return stream
 
     def _add(self, stream: Subscription) -> None:
-        self._count += 1
+        self._open.add(stream)
         self._of_user[stream.user_id] += 1
         for feed_id in stream.feeds:
             self._streams[feed_id].add(stream)
@@ -216,7 +225,7 @@ class StreamHub:
         telemetry.STREAMS.inc()
 
     def close(self, stream: Subscription) -> None:
-        self._count -= 1
+        self._open.discard(stream)
         self._of_user[stream.user_id] -= 1
         if not self._of_user[stream.user_id]:
             del self._of_user[stream.user_id]
@@ -249,7 +258,7 @@ class StreamHub:
     def on_session_ended(self, payload: str) -> None:
         ended = UUID(payload)
         for stream in self._all():
-            if stream.session_id == ended:
+            if stream.credential_id == ended:
                 stream.end("session_ended")
 
     def on_reset(self) -> None:
@@ -387,10 +396,10 @@ class StreamHub:
             places = {(one.workspace_id, one.user_id) for one in some if one.workspace_id is not None}
             async with self._platform.database.reading() as session:
                 now = self._platform.clock.wall()
-                live = await repository.live_sessions_among(session, {one.session_id for one in some}, now)
+                live = await repository.live_credentials_among(session, {one.credential_id for one in some}, now)
                 held = await repository.memberships_among(session, places)
             for one in some:
-                if one.session_id not in live:
+                if one.credential_id not in live:
                     one.end("session_ended")
                 elif one.workspace_id is not None and (one.workspace_id, one.user_id) not in held:
                     one.end("membership_ended")
@@ -418,6 +427,7 @@ def change_read(change: Change, workspace_id: UUID | None) -> ChangeRead:
         action=change.action,
         version=change.version,
         actor_user_id=change.actor_user_id,
+        actor_key_id=change.actor_key_id,
         created_at=change.created_at,
     )
 

@@ -21,6 +21,7 @@ async def record_workspace(context: JobContext, event: WorkspaceChanged) -> None
             action=event.action,
             version=event.version,
             actor_user_id=event.actor_user_id,
+            actor_key_id=event.actor_key_id,
             event_id=event.id,
         )
 
@@ -38,6 +39,7 @@ async def record_member(context: JobContext, event: MemberChanged) -> None:
             action=event.action,
             version=event.version,
             actor_user_id=event.actor_user_id,
+            actor_key_id=event.actor_key_id,
             event_id=event.id,
         )
         service.record(
@@ -49,6 +51,7 @@ async def record_member(context: JobContext, event: MemberChanged) -> None:
             action=event.action,
             version=event.version,
             actor_user_id=event.actor_user_id,
+            actor_key_id=event.actor_key_id,
             event_id=event.id,
         )
 

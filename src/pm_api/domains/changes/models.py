@@ -46,17 +46,22 @@ class Change(Base):
     version: Mapped[int]
     scope_id: Mapped[UUID | None]
     actor_user_id: Mapped[UUID | None]
+    actor_key_id: Mapped[UUID | None]
     event_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class StreamTicket(Base):
-    """Opens one stream once, for clients that cannot set headers. Only the hash is kept."""
+    """Opens one stream once, for clients that cannot set headers, as long as the session or API key behind it lives.
+    Only the hash is kept.
+    """
 
     __tablename__ = "stream_tickets"
+    __table_args__ = (CheckConstraint("num_nonnulls(session_id, api_key_id) = 1", name="one_credential"),)
 
     token_hash: Mapped[bytes] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), index=True)
     workspace_id: Mapped[UUID | None] = mapped_column(ForeignKey("workspaces.id"))
     expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -13,8 +13,10 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
+    exists,
     func,
     literal,
+    or_,
     select,
     text,
     true,
@@ -27,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.domains.changes.models import Change, Feed, StreamTicket
 from pm_api.identity.models import Member, Scope, User, UserSession, Workspace
 from pm_api.identity.repository import visible_scope
+from pm_api.identity.repository_credentials import live_keys_among
 
 CHANGES_CHANNEL: Final = "pm_changes"
 
@@ -39,13 +42,14 @@ _APPEND = text(
         RETURNING position - :count AS base
     ), written AS (
         INSERT INTO changes (
-            feed_id, position, entity, entity_id, action, version, scope_id, actor_user_id, event_id, created_at
+            feed_id, position, entity, entity_id, action, version, scope_id, actor_user_id, actor_key_id, event_id,
+            created_at
         )
         SELECT :feed_id, moved.base + item.number, item.entity, item.entity_id, item.action, item.version,
-               item.scope_id, item.actor_user_id, item.event_id, :created_at
+               item.scope_id, item.actor_user_id, item.actor_key_id, item.event_id, :created_at
         FROM moved, jsonb_to_recordset(:changes) AS item(
             number bigint, entity text, entity_id uuid, action text, version bigint, scope_id uuid,
-            actor_user_id uuid, event_id uuid
+            actor_user_id uuid, actor_key_id uuid, event_id uuid
         )
         ON CONFLICT (feed_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
     )
@@ -102,6 +106,27 @@ async def visible_changes(
             Change.position > after,
             Change.position <= up_to,
             visible_scope(Change.scope_id, user_id),
+        )
+        .order_by(Change.position)
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def changes_for_all(
+    session: AsyncSession, workspace_id: UUID, *, after: int, up_to: int, limit: int
+) -> Sequence[Change]:
+    """What every member of a workspace may see of a stretch of its feed, oldest first."""
+    somebody_may_not = exists().where(
+        Member.workspace_id == workspace_id, ~visible_scope(Change.scope_id, Member.user_id)
+    )
+    rows = await session.scalars(
+        select(Change)
+        .where(
+            Change.feed_id == workspace_id,
+            Change.position > after,
+            Change.position <= up_to,
+            or_(Change.scope_id.is_(None), ~somebody_may_not),
         )
         .order_by(Change.position)
         .limit(limit)
@@ -188,14 +213,14 @@ async def delete_expired_tickets(session: AsyncSession, now: datetime, limit: in
     return len(rows.all())
 
 
-async def live_sessions_among(session: AsyncSession, session_ids: Collection[UUID], now: datetime) -> set[UUID]:
-    """Which of these sign-in sessions have neither ended nor expired."""
+async def live_credentials_among(session: AsyncSession, ids: Collection[UUID], now: datetime) -> set[UUID]:
+    """Which of these sign-in sessions and API keys have neither ended nor expired."""
     rows = await session.scalars(
         select(UserSession.id).where(
-            UserSession.id.in_(session_ids), UserSession.revoked_at.is_(None), UserSession.expires_at > now
+            UserSession.id.in_(ids), UserSession.revoked_at.is_(None), UserSession.expires_at > now
         )
     )
-    return set(rows)
+    return set(rows) | await live_keys_among(session, ids, now)
 
 
 async def memberships_among(session: AsyncSession, pairs: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:

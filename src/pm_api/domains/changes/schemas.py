@@ -17,6 +17,7 @@ class ChangeRead(ApiModel):
     action: str = Field(description="What happened to it.", examples=["updated"])
     version: int = Field(description="The thing's `version` after it.", examples=[3])
     actor_user_id: UUID | None = Field(description="Who did it; null for the service itself.")
+    actor_key_id: UUID | None = Field(description="The API key of theirs it was done with; null without one.")
     created_at: Timestamp = Field(description="When, in business time.")
 
 
@@ -64,6 +65,6 @@ class EndData(ApiModel):
 
     reason: str = Field(
         description="`lifetime` and `shutdown`: reconnect. `unavailable`: reconnect later. "
-        "`session_ended` and `membership_ended`: do not reconnect.",
+        "`session_ended` (or the API key is revoked) and `membership_ended`: do not reconnect.",
         examples=["lifetime"],
     )

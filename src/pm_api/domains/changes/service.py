@@ -11,7 +11,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
-from pm_api.core.actor import AccountScope, WorkspaceScope
+from pm_api.core import acting
+from pm_api.core.actor import AccountScope, SystemScope, WorkspaceScope
 from pm_api.core.crypto import digest_token
 from pm_api.core.db import BEFORE_COMMIT, before_commit
 from pm_api.core.platform import Platform
@@ -34,6 +35,7 @@ class NewChange:
     version: int
     scope_id: UUID | None
     actor_user_id: UUID | None
+    actor_key_id: UUID | None
     event_id: UUID | None
 
 
@@ -58,9 +60,11 @@ def record(
     user_ids: Collection[UUID] = (),
     scope_id: UUID | None = None,
     actor_user_id: UUID | None = None,
+    actor_key_id: UUID | None = None,
     event_id: UUID | None = None,
 ) -> None:
-    """Note that something changed, in the feed of a workspace and/or of users.
+    """Note that something changed, in the feed of a workspace and/or of users. The API key of the request at hand is
+    named without being told; `actor_key_id` is for who works on behalf of an earlier one.
 
     It is written by the last statements before COMMIT, so that positions are commit order and a feed is locked for
     the shortest time. What is rolled back, whole or to a savepoint, is not written. `event_id` makes a second
@@ -70,7 +74,8 @@ def record(
     if not isinstance(callback, _Pending):
         callback = _Pending(session, platform)
         before_commit(session, LAST_OF_ALL, callback)
-    change = NewChange(entity, entity_id, action, version, scope_id, actor_user_id, event_id)
+    key_id = actor_key_id or acting.key_id()
+    change = NewChange(entity, entity_id, action, version, scope_id, actor_user_id, key_id, event_id)
     feeds = dict.fromkeys(user_ids, USER)
     if workspace_id is not None:
         feeds[workspace_id] = WORKSPACE
@@ -134,16 +139,38 @@ async def read(session: AsyncSession, scope: AccountScope, *, after: int | None,
     return ChangePage(rows, position, has_more=position < bounds.position)
 
 
+async def positions_of(
+    session: AsyncSession, _scope: SystemScope, workspace_ids: Collection[UUID]
+) -> dict[UUID, int]:
+    """How far the feeds of these workspaces have come."""
+    return {feed_id: held.position for feed_id, held in (await repository.bounds_of(session, workspace_ids)).items()}
+
+
+async def read_for_all(
+    session: AsyncSession, _scope: SystemScope, workspace_id: UUID, *, after: int, limit: int
+) -> ChangePage:
+    """What changed after a position that every member of the workspace may see: for whoever tells it to outsiders.
+
+    From the oldest kept when the position is older than that.
+    """
+    bounds = (await repository.bounds_of(session, [workspace_id]))[workspace_id]
+    after = max(after, bounds.pruned_to)
+    up_to = max(after, min(bounds.position, after + SCANNED_POSITIONS))
+    rows = await repository.changes_for_all(session, workspace_id, after=after, up_to=up_to, limit=limit)
+    position = rows[-1].position if len(rows) == limit else up_to
+    return ChangePage(rows, position, has_more=position < bounds.position)
+
+
 async def issue_ticket(session: AsyncSession, platform: Platform, scope: AccountScope) -> tuple[str, datetime]:
     """A text that opens one stream within 30 seconds, and when it ends. Only its hash is kept."""
     ticket = platform.randomness.token()
     expires_at = platform.clock.wall() + TICKET_LIFETIME
-    assert scope.actor.session_id is not None
     session.add(
         StreamTicket(
             token_hash=digest_token(ticket),
             user_id=scope.user_id,
             session_id=scope.actor.session_id,
+            api_key_id=scope.actor.api_key_id,
             workspace_id=scope.workspace_id if isinstance(scope, WorkspaceScope) else None,
             expires_at=expires_at,
         )

@@ -11,7 +11,37 @@ class Category(StrEnum):
     BILLING = "BILLING"
     WORKSPACE = "WORKSPACE"
     SECURITY = "SECURITY"
+    REMINDERS = "REMINDERS"
 
 
 REQUIRED: Final = frozenset({Category.BILLING, Category.SECURITY})
 """What nobody can switch off: receipts, payments that failed, and what happens to their account's door."""
+
+
+class Delivery(StrEnum):
+    """When mails of a category go out: each at once, or what is unread together in one mail."""
+
+    INSTANT = "INSTANT"
+    HOURLY = "HOURLY"
+    DAILY = "DAILY"
+    WEEKLY = "WEEKLY"
+
+
+class Weekday(StrEnum):
+    MONDAY = "MONDAY"
+    TUESDAY = "TUESDAY"
+    WEDNESDAY = "WEDNESDAY"
+    THURSDAY = "THURSDAY"
+    FRIDAY = "FRIDAY"
+    SATURDAY = "SATURDAY"
+    SUNDAY = "SUNDAY"
+
+    @property
+    def number(self) -> int:
+        """As in ISO 8601: Monday is 1."""
+        return list(Weekday).index(self) + 1
+
+
+DIGEST_HOUR: Final = 8
+DIGEST_WEEKDAY: Final = Weekday.MONDAY
+"""When digests come to who has not chosen: their own morning, and Monday's for the weekly one."""

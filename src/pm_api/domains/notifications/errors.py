@@ -10,7 +10,7 @@ class InvalidSnooze(Unprocessable):
 
 
 class ChannelRequired(Unprocessable):
-    """What is about payments and about the security of your account is always told, in the app and by mail."""
+    """What is about payments and about the security of your account is always told: in the app, by mail, at once."""
 
     code = "channel_required"
 

@@ -1,7 +1,59 @@
-"""Mails of notifications are composed here when the outbox sends them."""
+"""Mails of notifications are composed here when the outbox sends them; and what the clock brings: digests, the end of
+quiet hours, sleepers that wake, what has grown old.
+"""
 
-from pm_api.domains.notifications import mails
+from datetime import timedelta
+from typing import Final
+
+from pm_api.core.jobs import JobContext, periodic
+from pm_api.domains.notifications import mailings, mails, service
+from pm_api.domains.notifications.repository import mailings as repository
 from pm_api.domains.notifications.service import MAIL_KIND
 from pm_api.outbox.service import composes
 
+LOOKED_AT: Final = 200
+WOKEN_AT_A_TIME: Final = 200
+FORGOTTEN_AT_A_TIME: Final = 1000
+RUNS: Final = 500
+KEPT: Final = timedelta(days=365)
+MAILINGS_KEPT: Final = timedelta(days=60)
+
 composes(MAIL_KIND)(mails.compose)
+composes(mailings.KIND)(mailings.compose)
+
+
+@periodic("notifications.gather", "* * * * *")
+async def gather(context: JobContext) -> None:
+    """Put the mails that are due into the outbox: one for each person and kind of delivery."""
+    platform = context.platform
+    for _ in range(RUNS):
+        async with platform.database.reading() as session:
+            found = await mailings.due(session, platform, LOOKED_AT)
+        for one in found:
+            async with platform.database.transaction() as session:
+                await mailings.gather(session, platform, one)
+        if len(found) < LOOKED_AT:
+            return
+
+
+@periodic("notifications.wake", "* * * * *")
+async def wake(context: JobContext) -> None:
+    """Tell again of what was put to sleep until now."""
+    platform, woken = context.platform, WOKEN_AT_A_TIME
+    while woken == WOKEN_AT_A_TIME:
+        async with platform.database.transaction() as session:
+            woken = await service.wake(session, platform, WOKEN_AT_A_TIME)
+
+
+@periodic("notifications.forget", "23 * * * *")
+async def forget(context: JobContext) -> None:
+    """Forget notifications a year after they were told, sleeping ones once they woke; and mails of several."""
+    platform, now = context.platform, context.platform.clock.now()
+    for delete, before in (
+        (repository.delete_notifications, now - KEPT),
+        (repository.delete_mailings, now - MAILINGS_KEPT),
+    ):
+        gone = FORGOTTEN_AT_A_TIME
+        while gone == FORGOTTEN_AT_A_TIME:
+            async with platform.database.transaction() as session:
+                gone = await delete(session, before, limit=FORGOTTEN_AT_A_TIME)

@@ -7,10 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.crypto import decode_url, encode_url
 from pm_api.core.platform import Platform
-from pm_api.domains.notifications import preferences, repository
-from pm_api.domains.notifications.enums import REQUIRED, Category
+from pm_api.domains.notifications import preferences
+from pm_api.domains.notifications.enums import REQUIRED, Category, Delivery
 from pm_api.domains.notifications.errors import UnknownUnsubscribeLink
 from pm_api.domains.notifications.models import Notification
+from pm_api.domains.notifications.repository import mailings as repository
+from pm_api.identity.models import User
 from pm_api.integrations.mail import Letter, Recipient
 from pm_api.outbox.service import Claim, Composed, Unwanted
 
@@ -31,9 +33,14 @@ async def compose(session: AsyncSession, platform: Platform, claimed: Claim) -> 
     if found is None:
         return Unwanted("out_of_sight")
     row, user, chosen = found
-    category = Category(row.category)
-    if not preferences.wants_mail(chosen, category):
+    if not preferences.wants_mail(chosen, Category(row.category)):
         return Unwanted("switched_off")
+    return alone(platform, row, user)
+
+
+def alone(platform: Platform, row: Notification, user: User) -> Composed:
+    """One notification as a mail of its own."""
+    category = Category(row.category)
     unsubscribe = None if category in REQUIRED else unsubscribe_url(platform, user.id, category)
     letter = _letter(platform, row, user.name, user.time_zone, unsubscribe)
     return Composed(Recipient(user.email, user.name), letter, unsubscribe)
@@ -63,36 +70,41 @@ def _letter(platform: Platform, row: Notification, name: str, time_zone: str, un
     )
 
 
-def unsubscribe_url(platform: Platform, user_id: UUID, category: Category) -> str:
-    """An address that stops a category's mails for one person, and can do nothing else. It holds for ever."""
-    return (
-        f"{platform.settings.public_url.rstrip('/')}{UNSUBSCRIBE_PATH}?token={token_of(platform, user_id, category)}"
-    )
+def unsubscribe_url(platform: Platform, user_id: UUID, of: Category | Delivery) -> str:
+    """An address that stops a category's mails for one person, or those of a digest, and can do nothing else. It
+    holds for ever.
+    """
+    return f"{platform.settings.public_url.rstrip('/')}{UNSUBSCRIBE_PATH}?token={token_of(platform, user_id, of)}"
 
 
-def token_of(platform: Platform, user_id: UUID, category: Category) -> str:
-    message = user_id.bytes + category.encode()
+def token_of(platform: Platform, user_id: UUID, of: Category | Delivery) -> str:
+    message = user_id.bytes + of.encode()
     return encode_url(platform.keys.sign(PURPOSE, message) + message)
 
 
-def read_token(platform: Platform, token: str) -> tuple[UUID, Category]:
+def read_token(platform: Platform, token: str) -> tuple[UUID, Category | Delivery]:
     """Whose mails of what; raises UnknownUnsubscribeLink."""
     try:
         raw = decode_url(token)
         signature, message = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
         if not platform.keys.verify(PURPOSE, message, signature):
             raise UnknownUnsubscribeLink
-        return UUID(bytes=message[:ID_BYTES]), Category(message[ID_BYTES:].decode())
+        user_id, word = UUID(bytes=message[:ID_BYTES]), message[ID_BYTES:].decode()
+        return user_id, Delivery(word) if word in set(Delivery) else Category(word)
     except ValueError:
         raise UnknownUnsubscribeLink from None
 
 
-async def unsubscribe(platform: Platform, token: str) -> Category:
-    """Stop the mails of the token's category for its person; raises UnknownUnsubscribeLink and ChannelRequired.
+async def unsubscribe(platform: Platform, token: str) -> Category | Delivery:
+    """Stop the mails of the token's category or digest for its person; raises UnknownUnsubscribeLink and
+    ChannelRequired.
 
     Nobody signs in for this: the token is read before a transaction is opened.
     """
-    user_id, category = read_token(platform, token)
+    user_id, of = read_token(platform, token)
     async with platform.database.transaction() as session:
-        await preferences.stop_mail(session, platform, user_id, category)
-    return category
+        if isinstance(of, Category):
+            await preferences.stop_mail(session, platform, user_id, of, None)
+        else:
+            await preferences.stop_mail(session, platform, user_id, None, of)
+    return of

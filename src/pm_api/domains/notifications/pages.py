@@ -3,29 +3,34 @@
 import html
 from typing import Final
 
-from pm_api.domains.notifications.enums import Category
+from pm_api.domains.notifications.enums import Category, Delivery
 
-WORDS: Final = {
-    Category.CREDITS: "your credits",
-    Category.BILLING: "payments",
-    Category.WORKSPACE: "your workspaces",
-    Category.SECURITY: "the security of your account",
+WORDS: Final[dict[Category | Delivery, str]] = {
+    Category.CREDITS: "about your credits",
+    Category.BILLING: "about payments",
+    Category.WORKSPACE: "about your workspaces",
+    Category.SECURITY: "about the security of your account",
+    Category.REMINDERS: "that remind you",
+    Delivery.INSTANT: "that are sent at once, but for payments and the security of your account",
+    Delivery.HOURLY: "that gather what is new every hour",
+    Delivery.DAILY: "that gather what is new every day",
+    Delivery.WEEKLY: "that gather what is new every week",
 }
 
 
-def question(category: Category) -> str:
+def question(of: Category | Delivery) -> str:
     """A form that posts to the address it was read from."""
     return _page(
         "Stop these mails?",
-        f"You will get no more mails about {WORDS[category]}. Inside the app you are still told.",
+        f"You will get no more mails {WORDS[of]}. Inside the app you are still told.",
         '<form method="post"><button>Stop these mails</button></form>',
     )
 
 
-def done(category: Category) -> str:
+def done(of: Category | Delivery) -> str:
     return _page(
         "Done",
-        f"You will get no more mails about {WORDS[category]}. You can switch them on again in the app's settings.",
+        f"You will get no more mails {WORDS[of]}. You can switch them on again in the app's settings.",
         "",
     )
 

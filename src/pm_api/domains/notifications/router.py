@@ -17,29 +17,27 @@ from pm_api.core.platform import PlatformDep
 from pm_api.domains.notifications import mails, pages, preferences, service
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.notifications.errors import ChannelRequired, InvalidSnooze, UnknownUnsubscribeLink
-from pm_api.domains.notifications.repository import Wanted
+from pm_api.domains.notifications.preference_schemas import PreferencesAnswer, PreferencesRead, PreferencesWrite
+from pm_api.domains.notifications.repository.rows import Wanted
 from pm_api.domains.notifications.schemas import (
     TYPE_LENGTH,
     TYPE_PATTERN,
     NotificationAnswer,
     NotificationRead,
     NotificationsAnswer,
-    PreferencesAnswer,
-    PreferencesRead,
-    PreferencesWrite,
     ReadAllAnswer,
     ReadAllRequest,
     SnoozeRequest,
     UnreadAnswer,
 )
-from pm_api.identity.guards import operator, signed_in
+from pm_api.identity.guards import operator, signed_in_or_key
 from pm_api.outbox import service as outbox
 from pm_api.outbox.enums import MailStatus
 from pm_api.outbox.schemas import MailRead, MailsAnswer
 
 router = api_router(tag="notifications")
 
-Caller = Annotated[UserScope, Depends(signed_in)]
+Caller = Annotated[UserScope, Depends(signed_in_or_key("notification"))]
 NotificationId = Annotated[UUID, Path(description="One of your notifications.")]
 ExpectedVersion = Annotated[int | None, Depends(if_match)]
 UnsubscribeToken = Annotated[
@@ -97,7 +95,7 @@ async def read_all_notifications(
 
 @router.get("/notifications/preferences", operation_id="getNotificationPreferences", responses={200: ETAG_HEADER})
 async def get_notification_preferences(scope: Caller, session: SessionDep, response: Response) -> PreferencesAnswer:
-    """What you are told, and where: every category, in the app and by mail."""
+    """What you are told, where and when: every category, your quiet hours and when your digests come."""
     return _chosen(await preferences.get(session, scope), response)
 
 
@@ -115,9 +113,10 @@ async def put_notification_preferences(
     expected_version: ExpectedVersion,
     body: PreferencesWrite,
 ) -> PreferencesAnswer:
-    """Choose anew what you are told, and where. Categories you leave out are on again.
+    """Choose anew what you are told, where and when. What you leave out is as it is for everybody: categories are on,
+    at once, there are no quiet hours and no reminders.
 
-    It holds for what you are told from now on; mails that wait to be sent are asked too.
+    It holds for what you are told from now on, and mails that wait follow it too.
     """
     return _chosen(await preferences.put(session, platform, scope, body, expected_version), response)
 
@@ -132,8 +131,8 @@ async def get_unsubscribe_page(platform: PlatformDep, token: UnsubscribeToken) -
     """Where the link at the foot of a mail leads: a page with one button. Opening it changes nothing, because mail
     programs open links by themselves.
     """
-    _, category = mails.read_token(platform, token)
-    return HTMLResponse(pages.question(category), headers={"Cache-Control": "no-store"})
+    _, of = mails.read_token(platform, token)
+    return HTMLResponse(pages.question(of), headers={"Cache-Control": "no-store"})
 
 
 @router.post(
@@ -143,11 +142,11 @@ async def get_unsubscribe_page(platform: PlatformDep, token: UnsubscribeToken) -
     openapi_extra=raises(UnknownUnsubscribeLink, ChannelRequired),
 )
 async def unsubscribe(platform: PlatformDep, token: UnsubscribeToken) -> HTMLResponse:
-    """Stop the mails of one category, for the person in the token: what that button does, and what mail programs
-    call by themselves (RFC 8058). The body is not looked at; a second call changes nothing.
+    """Stop the mails of one category or digest, for the person in the token: what that button does, and what mail
+    programs call by themselves (RFC 8058). The body is not looked at; a second call changes nothing.
     """
-    category = await mails.unsubscribe(platform, token)
-    return HTMLResponse(pages.done(category), headers={"Cache-Control": "no-store"})
+    of = await mails.unsubscribe(platform, token)
+    return HTMLResponse(pages.done(of), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/admin/mails", operation_id="listMails", openapi_extra=raises(InvalidCursor))
@@ -246,7 +245,9 @@ async def snooze_notification(
     expected_version: ExpectedVersion,
     body: SnoozeRequest,
 ) -> NotificationAnswer:
-    """Hide it until a time to come; then it is in its old place again. An archived one leaves the archive."""
+    """Hide it until a time to come; then it is in its old place again, unread, and you are told of it again. An
+    archived one leaves the archive.
+    """
     snoozed = await service.snooze(session, platform, scope, notification_id, body.until, expected_version)
     return _answer(snoozed, response)
 

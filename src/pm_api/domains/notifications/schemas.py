@@ -3,7 +3,7 @@
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pm_api.core.schema import ApiModel, ApiRequest, Timestamp
 from pm_api.domains.notifications.enums import Category
@@ -38,6 +38,9 @@ class NotificationRead(ApiModel):
     read_at: Timestamp | None = Field(description="When you read it; null while it is unread.")
     archived_at: Timestamp | None = Field(description="When you put it away; null before.")
     snoozed_until: Timestamp | None = Field(description="It is hidden until then; null when it was not put to sleep.")
+    woken_at: Timestamp | None = Field(
+        description="When it last woke and you were told again, unread; null when it never slept."
+    )
     version: int = Field(description="Counts changes.", examples=[1])
 
 
@@ -72,47 +75,3 @@ class ReadAllRequest(ApiRequest):
 class ReadAllAnswer(ApiModel):
     read: int = Field(description="How many are read now that were unread before, at most 500 a call.", examples=[3])
     has_more: bool = Field(description="True when unread ones are left up to the bound: send the same again.")
-
-
-class CategoryPreference(ApiModel):
-    """Where you are told of one category."""
-
-    category: Category = Field(description="What it is about.", examples=["CREDITS"])
-    in_app: bool = Field(description="Shown inside the app. Otherwise it is put into the archive at once, unread.")
-    mail: bool = Field(description="Sent by mail, to the address you have when it is sent.")
-    is_required: bool = Field(
-        description="True for payments and the security of your account: neither can be switched off.",
-        examples=[False],
-    )
-
-
-class PreferencesRead(ApiModel):
-    """What you are told, and where."""
-
-    categories: list[CategoryPreference] = Field(description="Every category there is.")
-    version: int = Field(description="Counts changes; 0 while you have chosen nothing.", examples=[1])
-
-
-class PreferencesAnswer(ApiModel):
-    preferences: PreferencesRead = Field(description="Your choices as they are now.")
-
-
-class CategoryChoice(ApiRequest):
-    """Where you want to be told of one category."""
-
-    category: Category = Field(description="What it is about.", examples=["CREDITS"])
-    in_app: bool = Field(True, description="Show it inside the app.", examples=[True])
-    mail: bool = Field(True, description="Send it by mail.", examples=[False])
-
-
-class PreferencesWrite(ApiRequest):
-    categories: list[CategoryChoice] = Field(
-        max_length=len(Category), description="Your choices, each category once. One left out is on again in both."
-    )
-
-    @field_validator("categories")
-    @classmethod
-    def _each_once(cls, value: list[CategoryChoice]) -> list[CategoryChoice]:
-        if len({one.category for one in value}) < len(value):
-            raise ValueError("must name each category at most once")
-        return value

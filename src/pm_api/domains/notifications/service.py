@@ -16,11 +16,14 @@ from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.core.schema import storable, storable_json
 from pm_api.domains.changes import service as changes
-from pm_api.domains.notifications import repository
-from pm_api.domains.notifications.enums import REQUIRED, Category
+from pm_api.domains.notifications import preferences
+from pm_api.domains.notifications.enums import REQUIRED, Category, Delivery
 from pm_api.domains.notifications.errors import InvalidSnooze
-from pm_api.domains.notifications.models import Notification
-from pm_api.domains.notifications.repository import Bound, Wanted
+from pm_api.domains.notifications.models import Notification, NotificationPreferences
+from pm_api.domains.notifications.repository import choices
+from pm_api.domains.notifications.repository import mailings as repository_of_mailings
+from pm_api.domains.notifications.repository import rows as repository
+from pm_api.domains.notifications.repository.rows import Bound, Wait, Wanted
 from pm_api.domains.notifications.schemas import (
     TYPE_LENGTH,
     TYPE_PATTERN,
@@ -33,6 +36,7 @@ from pm_api.outbox import service as outbox
 from pm_api.outbox.service import NewMail
 
 MAIL_KIND: Final = "notification"
+ENTITY: Final = "notification"
 MOST_RECEIVERS: Final = 1000
 TITLE_LENGTH: Final = 200
 REASON_LENGTH: Final = 300
@@ -71,8 +75,9 @@ async def notify(
 ) -> int:
     """Tell people once per dedup key, in the app and by mail, in the caller's transaction; returns how many now.
 
-    Left out: the actor, who may not see the workspace or scope, who was told before. Title, body and reason are cut
-    to fit. Raises ValueError for over 1000 receivers, and for a type, key, link or data that nobody may send.
+    Left out: the actor, who may not see the workspace or scope, who was told before. Mails wait for the digest their
+    receiver chose, and for the end of quiet hours. Title, body and reason are cut to fit. Raises ValueError for over
+    1000 receivers, and for a type, key, link or data that nobody may send.
     """
     receivers = sorted(set(user_ids) - {actor_user_id})
     if len(receivers) > MOST_RECEIVERS:
@@ -94,8 +99,16 @@ async def notify(
         return 0
     ids = {user_id: platform.randomness.uuid() for user_id in receivers}
     is_required = category in REQUIRED
+    chosen = await choices.zones_and_choices(session, receivers)
+    waits = _waits(platform, chosen, category)
     told = await repository.insert_new(
-        session, ids, workspace_id=workspace_id, scope_id=scope_id, values=values, may_be_hidden=not is_required
+        session,
+        ids,
+        waits,
+        workspace_id=workspace_id,
+        scope_id=scope_id,
+        values=values,
+        may_be_hidden=not is_required,
     )
     for one in told:
         if one.in_app:
@@ -109,10 +122,35 @@ async def notify(
                 scope_id=scope_id,
                 actor_id=actor_user_id,
             )
+        if workspace_id is not None and preferences.wants_webhook(chosen[one.user_id][1], category):
+            changes.record(
+                session,
+                platform,
+                workspace_id=workspace_id,
+                entity=ENTITY,
+                entity_id=ids[one.user_id],
+                action="created",
+                version=1,
+                scope_id=scope_id,
+                actor_user_id=actor_user_id,
+            )
     await outbox.put(
-        session, platform, [NewMail(MAIL_KIND, ids[one.user_id], one.user_id, is_required) for one in told]
+        session,
+        platform,
+        [NewMail(MAIL_KIND, ids[one.user_id], one.user_id, is_required) for one in told if one.user_id not in waits],
     )
     return len(told)
+
+
+def _waits(
+    platform: Platform, chosen: Mapping[UUID, tuple[str, NotificationPreferences | None]], category: Category
+) -> dict[UUID, Wait]:
+    """Whose mail is for later. Without a mail server none is kept waiting."""
+    if not platform.settings.sends_mail:
+        return {}
+    now = platform.clock.now()
+    found = {user_id: preferences.wait_of(row, zone, category, now) for user_id, (zone, row) in chosen.items()}
+    return {user_id: wait for user_id, wait in found.items() if wait is not None}
 
 
 def _shortened(text: str, length: int) -> str:
@@ -204,6 +242,7 @@ async def mark_read(
 ) -> NotificationRead:
     """The first reading counts, a second changes nothing; raises NotFound or PreconditionFailed."""
     row = await _locked(session, scope, notification_id, expected_version)
+    _waken(row, platform.clock.now())
     if row.read_at is None:
         row.read_at = platform.clock.now()
         _changed(session, platform, scope, row, "read")
@@ -215,6 +254,7 @@ async def mark_unread(
 ) -> NotificationRead:
     """As if it had not been read; raises NotFound or PreconditionFailed."""
     row = await _locked(session, scope, notification_id, expected_version)
+    _waken(row, platform.clock.now())
     if row.read_at is not None:
         row.read_at = None
         _changed(session, platform, scope, row, "unread")
@@ -241,7 +281,8 @@ async def snooze(
     until: datetime | None,
     expected_version: int | None,
 ) -> NotificationRead:
-    """Hide it until a time to come, out of the archive too; None wakes it. It wakes by the clock: nothing runs then.
+    """Hide it until a time to come, out of the archive too; None wakes it. By the clock it is in sight again; the
+    sweep then tells of it anew.
 
     Raises NotFound, PreconditionFailed, or InvalidSnooze for a time that has passed or is over a year away.
     """
@@ -284,6 +325,12 @@ def _bound(up_to: UUID | datetime) -> Bound:
     return Bound(before=shown + SHOWN_PRECISION)
 
 
+def _waken(row: Notification, now: datetime) -> None:
+    """What a person touches after its time needs no telling again, though the sweep has not come yet."""
+    if row.snoozed_until is not None and row.snoozed_until <= now:
+        row.snoozed_until = None
+
+
 async def _locked(
     session: AsyncSession, scope: UserScope, notification_id: UUID, expected_version: int | None
 ) -> Notification:
@@ -316,13 +363,41 @@ def _record(
         session,
         platform,
         user_ids=[receiver_id],
-        entity="notification",
+        entity=ENTITY,
         entity_id=notification_id,
         action=action,
         version=version,
         scope_id=scope_id,
         actor_user_id=actor_id,
     )
+
+
+# --- waking ----------------------------------------------------------------------------------------------------
+
+
+async def wake(session: AsyncSession, platform: Platform, limit: int) -> int:
+    """Tell again of what a person put to sleep until now: unread, in their feed, and by mail as if it were new.
+    Returns how many slept; what they may not see any more wakes without a word. Two workers wake each once.
+    """
+    now = platform.clock.now()
+    rows = await repository_of_mailings.lock_sleepers_due(session, now, limit=limit)
+    if not rows:
+        return 0
+    seen = await repository_of_mailings.seen(session, [row.id for row in rows])
+    chosen = await choices.zones_and_choices(session, {row.user_id for row in rows})
+    for row in rows:
+        row.snoozed_until = None
+        if row.id not in seen:
+            continue
+        row.woken_at, row.read_at = now, None
+        row.version += 1
+        zone, chosen_by = chosen[row.user_id]
+        category = Category(row.category)
+        if platform.settings.sends_mail and preferences.wants_mail(chosen_by, category):
+            wait = preferences.wait_of(chosen_by, zone, category, now) or Wait(now, Delivery.INSTANT)
+            row.mail_due_at, row.delivery, row.mailing_id = wait.due_at, wait.delivery.value, None
+        _record(session, platform, row.user_id, row.id, "woken", row.version, scope_id=row.scope_id, actor_id=None)
+    return len(rows)
 
 
 def _read(row: Notification) -> NotificationRead:

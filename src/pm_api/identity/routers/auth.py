@@ -16,7 +16,8 @@ from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.identity import browser, sessions, users
 from pm_api.identity.errors import InvalidCredentials, InvalidRefreshToken, OriginNotAllowed, RefreshTokenReused
-from pm_api.identity.guards import signed_in
+from pm_api.identity.errors_credentials import TotpInvalid, TotpRequired
+from pm_api.identity.guards import signed_in, signed_in_or_key
 from pm_api.identity.limits import limit_sign_in
 from pm_api.identity.schemas import (
     JsonWebKey,
@@ -38,11 +39,12 @@ Caller = Annotated[UserScope, Depends(signed_in)]
 SessionId = Annotated[UUID, Path(description="One of the caller's sessions.")]
 
 
-@router.post("/auth/login", operation_id="login", openapi_extra=raises(InvalidCredentials))
+@router.post("/auth/login", operation_id="login", openapi_extra=raises(InvalidCredentials, TotpRequired, TotpInvalid))
 async def login(request: Request, response: Response, platform: PlatformDep, credentials: SignIn) -> SignInAnswer:
-    """Sign in with e-mail address and password."""
+    """Sign in with e-mail address and password, and `totpCode` where a second factor was enabled."""
     await limit_sign_in(platform, request, credentials.email)
-    grant = await sessions.sign_in(platform, credentials.email, credentials.password, browser.device_of(request))
+    device = browser.device_of(request)
+    grant = await sessions.sign_in(platform, credentials.email, credentials.password, device, credentials.totp_code)
     return browser.sign_in_answer(platform, request, response, grant)
 
 
@@ -60,7 +62,7 @@ async def refresh(
     """Exchange a refresh token for its successor and a new access token."""
     await limit_sign_in(platform, request)
     token = browser.presented_token(request, platform.settings, body.refresh_token if body else None)
-    grant = await sessions.refresh(platform, token)
+    grant = await sessions.refresh(platform, token, browser.caller_of(request))
     return browser.sign_in_answer(platform, request, response, grant)
 
 
@@ -81,9 +83,11 @@ async def logout_all(scope: Caller, session: SessionDep, platform: PlatformDep, 
 
 
 @router.get("/auth/me", operation_id="getMe", responses={200: ETAG_HEADER})
-async def get_me(scope: Caller, session: SessionDep, response: Response) -> MeAnswer:
+async def get_me(
+    scope: Annotated[UserScope, Depends(signed_in_or_key("profile"))], session: SessionDep, response: Response
+) -> MeAnswer:
     """Who the caller is, and their workspaces with their role in each."""
-    answer = await users.describe(session, scope.user_id)
+    answer = await users.describe(session, scope)
     # Of the whole answer: the user's version alone does not tell of a new workspace or role.
     response.headers["ETag"] = content_tag(answer.model_dump_json())
     return answer

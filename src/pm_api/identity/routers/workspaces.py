@@ -16,7 +16,7 @@ from pm_api.core.platform import PlatformDep
 from pm_api.entitlements.errors import PlanLimitReached
 from pm_api.identity import workspaces
 from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound
-from pm_api.identity.guards import require, signed_in
+from pm_api.identity.guards import require, signed_in_or_key
 from pm_api.identity.schemas import (
     WorkspaceAnswer,
     WorkspaceCreate,
@@ -43,7 +43,7 @@ ExpectedVersion = Annotated[int | None, Depends(if_match)]
     openapi_extra=raises(SlugTaken),
 )
 async def create_workspace(
-    scope: Annotated[UserScope, Depends(signed_in)],
+    scope: Annotated[UserScope, Depends(signed_in_or_key("workspace"))],
     session: SessionDep,
     platform: PlatformDep,
     response: Response,
@@ -59,7 +59,7 @@ async def create_workspace(
 
 @router.get("/workspaces", operation_id="listWorkspaces", openapi_extra=raises(InvalidCursor))
 async def list_workspaces(
-    scope: Annotated[UserScope, Depends(signed_in)],
+    scope: Annotated[UserScope, Depends(signed_in_or_key("workspace"))],
     session: SessionDep,
     platform: PlatformDep,
     page: Annotated[PageRequest, Depends(page_request)],

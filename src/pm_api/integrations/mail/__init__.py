@@ -5,7 +5,7 @@ No object of the SMTP library passes this package; what can go wrong is one of f
 
 from pm_api.integrations.mail.door import MailDeferred, MailDoor, MailRefused, MailServer, MailUnavailable
 from pm_api.integrations.mail.message import Mail, Recipient, build, message_id_of
-from pm_api.integrations.mail.rendering import Letter, Rendered, render
+from pm_api.integrations.mail.rendering import Letter, Rendered, Section, SectionItem, render
 
 __all__ = [
     "Letter",
@@ -17,6 +17,8 @@ __all__ = [
     "MailUnavailable",
     "Recipient",
     "Rendered",
+    "Section",
+    "SectionItem",
     "build",
     "message_id_of",
     "render",

@@ -21,6 +21,7 @@ from pm_api.integrations.mail.message import SUBJECT_LENGTH, one_line, without_t
 GENERAL: Final = "general"
 REASON_LENGTH: Final = 300
 FACT_LENGTH: Final = 120
+ITEM_LENGTH: Final = 160
 ACTION_LENGTH: Final = 60
 LETTERS: Final = 2
 _FACTS: Final = (
@@ -45,15 +46,43 @@ _FACTS: Final = (
     ("endsAt", "Ends"),
     ("graceEndsAt", "Access until"),
     ("expiresAt", "Expires"),
+    ("occurredAt", "When"),
+    ("device", "Device"),
+    ("ipAddress", "IP address"),
+    ("signInMethod", "Signed in with"),
+    ("newEmail", "New address"),
+    ("deletesAt", "Deleted for good"),
 )
 """Which figures of a notification's data a letter shows, in which order, and what it calls them."""
 _MONEY: Final = frozenset({"amount", "amountRefunded", "price"})
+_MOMENTS: Final = frozenset({"occurredAt", "deletesAt"})
+"""Where the hour matters too."""
+VALID_UNTIL: Final = "linkExpiresAt"
 _NAMES: Final = frozenset({"plan", "previousPlan", "pack", "billingInterval"})
 
 
 @dataclass(frozen=True, slots=True)
+class SectionItem:
+    """One of the things a letter gathers."""
+
+    title: str
+    text: str
+    link: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    label: str
+    items: tuple[SectionItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """What is to be said. Links are absolute; `unsubscribe_url` and `settings_url` only where one may opt out."""
+    """What is to be said. Links are absolute; `unsubscribe_url` and `settings_url` only where one may opt out.
+
+    A letter of several things has `sections`; `more` is how many there are beside them.
+    """
 
     type: str
     title: str
@@ -68,6 +97,8 @@ class Letter:
     time_zone: str = "UTC"
     settings_url: str | None = None
     unsubscribe_url: str | None = None
+    sections: tuple[Section, ...] = ()
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +114,20 @@ class Fact:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    title: str
+    text: str
+    link: str | None
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSection:
+    label: str
+    items: list[ShownItem]
+
+
 def render(letter: Letter) -> Rendered:
     """Subject, text and HTML of a letter."""
     letter = replace(
@@ -92,11 +137,18 @@ def render(letter: Letter) -> Rendered:
         reason=one_line(letter.reason, REASON_LENGTH),
         action=None if letter.action is None else one_line(letter.action, ACTION_LENGTH),
     )
+    paragraphs = [one.strip() for one in letter.body.splitlines() if one.strip()]
+    sections = _sections_of(letter)
+    first = [item.title for section in sections for item in section.items]
     values = {
         "letter": letter,
         "facts": facts_of(letter),
-        "paragraphs": [one.strip() for one in letter.body.splitlines() if one.strip()],
+        "paragraphs": paragraphs,
+        # What a mailbox shows beside the subject.
+        "preview": (paragraphs or first or [letter.reason])[0],
         "host": urlsplit(letter.site_url).hostname or letter.product,
+        "valid_until": _valid_until(letter),
+        "sections": sections,
     }
     return Rendered(
         subject=letter.title,
@@ -115,6 +167,29 @@ def facts_of(letter: Letter) -> list[Fact]:
     return [Fact(label, value) for label, value in found.items()]
 
 
+def _sections_of(letter: Letter) -> list[ShownSection]:
+    zone = _zone(letter.time_zone)
+    return [
+        ShownSection(
+            one_line(section.label, FACT_LENGTH),
+            [
+                ShownItem(
+                    one_line(item.title, SUBJECT_LENGTH),
+                    one_line(item.text, ITEM_LENGTH),
+                    item.link,
+                    _short_moment(item.at.astimezone(zone)),
+                )
+                for item in section.items
+            ],
+        )
+        for section in letter.sections
+    ]
+
+
+def _short_moment(local: datetime) -> str:
+    return f"{local:%a} {local.day} {local:%B, %H:%M}"
+
+
 def _shown(key: str, letter: Letter) -> str | None:
     value = letter.data.get(key)
     if key == "cardLast4":
@@ -124,11 +199,20 @@ def _shown(key: str, letter: Letter) -> str | None:
         if key in _MONEY:
             return money(value, currency) if isinstance(currency, str) else None
         return f"{value:,}"
-    if not isinstance(value, str) or key in _MONEY:
-        return None
-    if key in _NAMES:
-        return one_line(_spoken(value), FACT_LENGTH)
-    return day(value, letter.time_zone) if key.endswith(("At", "End")) else one_line(value, FACT_LENGTH)
+    return _shown_words(key, value, letter.time_zone) if isinstance(value, str) and key not in _MONEY else None
+
+
+def _shown_words(key: str, value: str, time_zone: str) -> str | None:
+    if key in _MOMENTS:
+        return moment(value, time_zone)
+    if key.endswith(("At", "End")):
+        return day(value, time_zone)
+    return one_line(_spoken(value) if key in _NAMES else value, FACT_LENGTH)
+
+
+def _valid_until(letter: Letter) -> str | None:
+    value = letter.data.get(VALID_UNTIL)
+    return moment(value, letter.time_zone) if isinstance(value, str) else None
 
 
 def _spoken(name: str) -> str:
@@ -136,18 +220,31 @@ def _spoken(name: str) -> str:
     return " ".join(part if len(part) <= LETTERS else part.capitalize() for part in name.split("_"))
 
 
-def day(moment: str, time_zone: str) -> str | None:
+def day(written: str, time_zone: str) -> str | None:
     """`21 November 2026`, where the reader lives; None when it is no time."""
+    local = _local(written, time_zone)
+    return None if local is None else f"{local.day} {local:%B %Y}"
+
+
+def moment(written: str, time_zone: str) -> str | None:
+    """`21 November 2026, 14:05 (Europe/Berlin)`; None when it is no time."""
+    local = _local(written, time_zone)
+    return None if local is None else f"{local.day} {local:%B %Y, %H:%M} ({local.tzinfo or 'UTC'})"
+
+
+def _local(written: str, time_zone: str) -> datetime | None:
     try:
-        parsed = datetime.fromisoformat(moment)
-        zone = ZoneInfo(time_zone)
-    except ZoneInfoNotFoundError:
-        zone = ZoneInfo("UTC")
+        parsed = datetime.fromisoformat(written)
     except ValueError:
         return None
-    if parsed.tzinfo is not None:
-        parsed = parsed.astimezone(zone)
-    return f"{parsed.day} {parsed:%B %Y}"
+    return parsed if parsed.tzinfo is None else parsed.astimezone(_zone(time_zone))
+
+
+def _zone(time_zone: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def _collapsed(text: str) -> str:

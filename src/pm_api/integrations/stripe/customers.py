@@ -53,6 +53,15 @@ async def retrieve(door: StripeDoor, customer_id: str) -> StripeCustomer:
         return read_customer(await door.client.v1.customers.retrieve_async(customer_id))
 
 
+async def delete(door: StripeDoor, customer_id: str) -> None:
+    """For good, with payment methods and what is left of subscriptions; invoices and payments stay at Stripe.
+
+    No key: a DELETE has none at Stripe, and doing it again changes nothing. https://docs.stripe.com/api/customers/delete
+    """
+    async with calling(customer_id):
+        await door.client.v1.customers.delete_async(customer_id)
+
+
 async def list_with_email(door: StripeDoor, email: str, *, limit: int = LIST_LIMIT) -> StripeList[StripeCustomer]:
     """Customers with this address, newest first: to find one again whose creation was not heard of."""
     async with calling("customers"):

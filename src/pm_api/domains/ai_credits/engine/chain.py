@@ -60,6 +60,8 @@ def chain_hash(
     if hold_id is not None or debt_after:
         # Lines older than holds and debts were hashed without them, and stay as they are.
         line += [hold_id, debt_after]
+    if by.key_id is not None:
+        line.append({"apiKeyId": by.key_id})  # by name: without one a line is hashed as before there were keys
     return hashlib.sha256(previous + orjson.dumps(line, default=str)).digest()  # the driver's own UUID type
 
 

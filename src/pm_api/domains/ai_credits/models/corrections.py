@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Versioned
+from pm_api.core.db import Base, Versioned, personal
 
 
 class CreditRefundRequest(Base, Versioned):
@@ -35,10 +35,10 @@ class CreditRefundRequest(Base, Versioned):
     entry_id: Mapped[UUID]
     entry_seq: Mapped[int]
     amount: Mapped[int]
-    reason: Mapped[str]
+    reason: Mapped[str] = mapped_column(info=personal("erased", of="requested_by"))
     category: Mapped[str]
     status: Mapped[str]
-    note: Mapped[str | None]
+    note: Mapped[str | None] = mapped_column(info=personal("erased", of="requested_by"))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     decided_at: Mapped[datetime | None]
     refund_entry_id: Mapped[UUID | None]

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Timestamped, Versioned
+from pm_api.core.db import Base, Timestamped, Versioned, personal
 
 
 class CreditGift(Base, Versioned, Timestamped):
@@ -40,7 +40,7 @@ class CreditGift(Base, Versioned, Timestamped):
     max_claims: Mapped[int] = mapped_column(Integer)
     claims: Mapped[int] = mapped_column(Integer, server_default="0")
     returned: Mapped[int] = mapped_column(server_default="0")
-    message: Mapped[str] = mapped_column(server_default="")
+    message: Mapped[str] = mapped_column(server_default="", info=personal("erased", of="created_by_user_id"))
     recipient_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     created_by_user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     sealed_seed: Mapped[bytes | None]

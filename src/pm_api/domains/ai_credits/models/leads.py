@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base
+from pm_api.core.db import Base, personal
 
 
 class Lead(Base):
@@ -22,9 +22,9 @@ class Lead(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    email: Mapped[str | None]
-    source: Mapped[str]
-    address_digest: Mapped[bytes]
+    email: Mapped[str | None] = mapped_column(info=personal("erased"))
+    source: Mapped[str] = mapped_column(info=personal("erased"))
+    address_digest: Mapped[bytes] = mapped_column(info=personal("erased"))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     converted_at: Mapped[datetime | None]

@@ -21,7 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base
+from pm_api.core.db import Base, personal
+
+IN_THE_BOOK = "kept: every line of a book is covered by the hash of the next one"
 
 
 class CreditAccount(Base):
@@ -122,7 +124,9 @@ class CreditCommand(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[bytes]
     status: Mapped[str]
-    result: Mapped[dict[str, Any]] = mapped_column(JSON)
+    result: Mapped[dict[str, Any]] = mapped_column(
+        JSON, info=personal("erased: the ledger, of what was asked by them")
+    )
     created_at: Mapped[datetime]
 
 
@@ -147,8 +151,8 @@ class CreditEntry(Base):
     service: Mapped[str | None]
     quantity: Mapped[int | None] = mapped_column(Integer)
     price_version: Mapped[int | None] = mapped_column(Integer)
-    description: Mapped[str]
-    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    description: Mapped[str] = mapped_column(info=personal(IN_THE_BOOK))
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, info=personal(IN_THE_BOOK))
     command_key: Mapped[str]
     reverses_seq: Mapped[int | None]
     hold_id: Mapped[UUID | None]
@@ -156,6 +160,7 @@ class CreditEntry(Base):
     request_id: Mapped[str]
     created_at: Mapped[datetime]
     hash: Mapped[bytes]
+    actor_key_id: Mapped[UUID | None]
 
 
 class CreditAllocation(Base):
@@ -188,8 +193,10 @@ class CreditHold(Base):
     service: Mapped[str | None]
     quantity: Mapped[int | None] = mapped_column(Integer)
     price_version: Mapped[int | None] = mapped_column(Integer)
-    description: Mapped[str]
-    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, server_default=text("'{}'::json"))
+    description: Mapped[str] = mapped_column(info=personal("erased", of="account_id"))
+    details: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", JSON, server_default=text("'{}'::json"), info=personal("erased", of="account_id")
+    )
     actor_user_id: Mapped[UUID | None]
     guarded: Mapped[bool] = mapped_column(server_default=text("false"))
     expires_at: Mapped[datetime]

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Timestamped, Versioned
+from pm_api.core.db import Base, Timestamped, Versioned, personal
 
 
 class CreditPool(Base, Versioned, Timestamped):
@@ -46,7 +46,7 @@ class CreditPoolRequest(Base, Versioned, Timestamped):
     kind: Mapped[str]
     cap_window: Mapped[str | None]
     amount: Mapped[int]
-    reason: Mapped[str]
+    reason: Mapped[str] = mapped_column(info=personal("erased"))
     status: Mapped[str]
     approved_amount: Mapped[int | None]
     lasting: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
@@ -55,4 +55,4 @@ class CreditPoolRequest(Base, Versioned, Timestamped):
     taken_back_at: Mapped[datetime | None]
     decided_by_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     decided_at: Mapped[datetime | None]
-    note: Mapped[str | None]
+    note: Mapped[str | None] = mapped_column(info=personal("erased"))

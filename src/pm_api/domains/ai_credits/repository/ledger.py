@@ -129,7 +129,7 @@ def stored_entry(row: CreditEntry) -> Entry:
         type=row.type,
         amount=row.amount,
         balance_after=row.balance_after,
-        by=By(row.actor_kind, row.actor_user_id, row.request_id),
+        by=By(row.actor_kind, row.actor_user_id, row.request_id, row.actor_key_id),
         service=row.service,
         quantity=row.quantity,
         price_version=row.price_version,

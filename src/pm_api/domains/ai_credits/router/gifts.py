@@ -42,7 +42,7 @@ from pm_api.domains.ai_credits.schemas.gifts import (
     RedeemRequest,
 )
 from pm_api.domains.ai_credits.service import ledger_key
-from pm_api.identity.guards import require_account, require_account_of, signed_in
+from pm_api.identity.guards import require_account, require_account_of, signed_in_or_key
 
 router = api_router(tag="ai credits")
 
@@ -54,7 +54,7 @@ async def limit_guesses(request: Request) -> None:
     """Codes are not to be tried out: strict, for a caller and for a network address. Raises TooManyRequests."""
     platform = get_platform(request)
     guesses = Policy("gift-redeem", platform.settings.rate_limit_auth)
-    await platform.limiter.hit(guesses, str(request.state.caller))
+    await platform.limiter.hit(guesses, str(request.state.person))
     await platform.limiter.hit_request(request, guesses, f"address:{client_address(request)}")
 
 
@@ -131,7 +131,7 @@ async def create_gift_codes(
     ),
 )
 async def redeem_gift(
-    scope: Annotated[UserScope, Depends(signed_in)],
+    scope: Annotated[UserScope, Depends(signed_in_or_key("credits"))],
     _limited: Annotated[None, Depends(limit_guesses)],
     request: Request,
     platform: PlatformDep,

@@ -12,10 +12,10 @@ from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import raises
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Timestamp
+from pm_api.core.spreadsheets import CSV_MEDIA_TYPE, csv_document
 from pm_api.domains.ai_credits import insight, leaderboards
 from pm_api.domains.ai_credits.enums import Service
 from pm_api.domains.ai_credits.errors import InvalidPeriod
-from pm_api.domains.ai_credits.exports import CSV_MEDIA_TYPE, csv_document
 from pm_api.domains.ai_credits.router.ledger import WorkspaceParameter
 from pm_api.domains.ai_credits.schemas.insight import (
     Achievements,
@@ -27,7 +27,7 @@ from pm_api.domains.ai_credits.schemas.insight import (
     LeaderboardAnswer,
     Suggestions,
 )
-from pm_api.identity.guards import require, require_account, signed_in
+from pm_api.identity.guards import require, require_account, signed_in_or_key
 
 router = api_router(tag="ai credits")
 
@@ -119,7 +119,7 @@ async def get_credit_leaderboard(
 
 @router.get("/credits/achievements", operation_id="listCreditAchievements")
 async def list_credit_achievements(
-    scope: Annotated[UserScope, Depends(signed_in)],
+    scope: Annotated[UserScope, Depends(signed_in_or_key("credits"))],
     platform: PlatformDep,
     session: SessionDep,
 ) -> Achievements:

@@ -14,6 +14,7 @@ from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Timestamp
+from pm_api.core.spreadsheets import CSV_MEDIA_TYPE, csv_document
 from pm_api.domains.ai_credits import pool_requests, pool_usage, pools
 from pm_api.domains.ai_credits.enums import CapWindow, Service
 from pm_api.domains.ai_credits.errors import (
@@ -25,7 +26,6 @@ from pm_api.domains.ai_credits.errors import (
     TooManyPoolRequests,
     UnknownCapSubject,
 )
-from pm_api.domains.ai_credits.exports import CSV_MEDIA_TYPE, csv_document
 from pm_api.domains.ai_credits.router.ledger import WorkspaceParameter
 from pm_api.domains.ai_credits.schemas.insight import ExportFormat
 from pm_api.domains.ai_credits.schemas.pools import (

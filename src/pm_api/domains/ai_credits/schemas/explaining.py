@@ -12,8 +12,9 @@ from pm_api.domains.ai_credits.schemas.ledger import CreditEntryRead
 class ExplainedActor(ApiModel):
     """Who did it. People who do not belong to the account (operators, former members) go without a name."""
 
-    kind: str = Field(description="user, admin_key, lead or system.", examples=["user"])
-    user_id: UUID | None = Field(description="Who, when a user.")
+    kind: str = Field(description="user, api_key, admin_key, lead or system.", examples=["user"])
+    user_id: UUID | None = Field(description="Who, when a user or with a key of theirs.")
+    api_key_id: UUID | None = Field(None, description="The API key it was done with; null without one.")
     name: str = Field(description="For people.", examples=["Ann Archer"])
 
 

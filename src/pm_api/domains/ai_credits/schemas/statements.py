@@ -26,8 +26,13 @@ class StatementFigures(ApiModel):
 
 
 class StatementActor(ApiModel):
-    kind: str = Field(description="user, admin_key, lead or system.", examples=["user"])
-    user_id: UUID | None = Field(description="Who, when a user.")
+    kind: str = Field(description="user, api_key, admin_key, lead or system.", examples=["user"])
+    user_id: UUID | None = Field(description="Who, when a user or with a key of theirs.")
+    api_key_id: UUID | None = Field(
+        None,
+        exclude_if=lambda key_id: key_id is None,
+        description="The API key it was done with; left out without one.",
+    )
 
 
 class StatementAllocation(ApiModel):

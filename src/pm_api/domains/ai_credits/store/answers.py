@@ -149,7 +149,7 @@ def entry_from(row: Mapping[str, Any]) -> Entry:
         type=EntryType(row["type"]),
         amount=row["amount"],
         balance_after=row["balance_after"],
-        by=By(row["actor_kind"], row["actor_user_id"], row["request_id"]),
+        by=By(row["actor_kind"], row["actor_user_id"], row["request_id"], row["actor_key_id"]),
         service=row["service"],
         quantity=row["quantity"],
         price_version=row["price_version"],

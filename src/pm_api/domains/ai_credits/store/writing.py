@@ -65,6 +65,7 @@ def _entry_row(entry: Entry) -> tuple[object, ...]:
         entry.created_at,
         entry.hold_id,
         entry.debt_after,
+        entry.by.key_id,
     )
 
 

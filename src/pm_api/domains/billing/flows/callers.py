@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from pm_api.core.actor import AccountScope, Actor, ActorKind
+from pm_api.core.actor import AccountScope, Actor, ActorKind, ApiKeyGrant
 from pm_api.core.flows import FlowView
 from pm_api.domains.billing import accounts
 from pm_api.domains.billing.accounts import Account
@@ -13,7 +13,8 @@ from pm_api.entitlements.enums import AccountType
 def pinned(scope: AccountScope, **more: Any) -> dict[str, Any]:
     """A flow's parameters: whose account, who asked, and what else is the same for every try."""
     kind, account_id = accounts.of_scope(scope)
-    return {"accountType": kind, "accountId": account_id, "userId": scope.user_id, **more}
+    key = {"apiKeyId": scope.actor.api_key_id} if scope.actor.api_key_id is not None else {}
+    return {"accountType": kind, "accountId": account_id, "userId": scope.user_id, **key, **more}
 
 
 def account_of(flow: FlowView) -> Account:
@@ -21,4 +22,7 @@ def account_of(flow: FlowView) -> Account:
 
 
 def actor_of(flow: FlowView) -> Actor:
-    return Actor(ActorKind.USER, UUID(flow.parameters["userId"]))
+    user_id, key_id = UUID(flow.parameters["userId"]), flow.parameters.get("apiKeyId")
+    if key_id is None:
+        return Actor(ActorKind.USER, user_id)
+    return Actor(ActorKind.API_KEY, user_id, api_key=ApiKeyGrant(UUID(key_id)))

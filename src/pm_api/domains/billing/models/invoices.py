@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Timestamped, Versioned
+from pm_api.core.db import Base, Timestamped, Versioned, personal
 
 ACCOUNT_KIND_CHECK = "account_kind IN ('USER', 'WORKSPACE')"
 STATUS_CHECK = "status IN ('PENDING', 'FAILED', 'PAID', 'REFUNDED', 'VOID', 'UNCOLLECTIBLE')"
@@ -57,7 +57,7 @@ class Invoice(Base, Versioned, Timestamped):
     period_end: Mapped[datetime]
     issued_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
-    hosted_url: Mapped[str | None]
+    hosted_url: Mapped[str | None] = mapped_column(info=personal("erased", of="account_id"))
     synced_at: Mapped[datetime]
 
 

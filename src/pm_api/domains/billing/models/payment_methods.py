@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Integer, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Timestamped, Versioned
+from pm_api.core.db import Base, Timestamped, Versioned, personal
 
 ACCOUNT_KIND_CHECK = "account_kind IN ('USER', 'WORKSPACE')"
 LIVE = "detached_at IS NULL"
@@ -39,11 +39,11 @@ class PaymentMethod(Base, Versioned, Timestamped):
     stripe_customer_id: Mapped[str] = mapped_column(index=True)
     stripe_payment_method_id: Mapped[str] = mapped_column(unique=True)
     type: Mapped[str]
-    brand: Mapped[str | None]
-    last4: Mapped[str | None]
-    exp_month: Mapped[int | None] = mapped_column(SmallInteger)
-    exp_year: Mapped[int | None] = mapped_column(SmallInteger)
-    fingerprint: Mapped[bytes | None]
+    brand: Mapped[str | None] = mapped_column(info=personal("erased", of="account_id"))
+    last4: Mapped[str | None] = mapped_column(info=personal("erased", of="account_id"))
+    exp_month: Mapped[int | None] = mapped_column(SmallInteger, info=personal("erased", of="account_id"))
+    exp_year: Mapped[int | None] = mapped_column(SmallInteger, info=personal("erased", of="account_id"))
+    fingerprint: Mapped[bytes | None] = mapped_column(info=personal("kept: a keyed digest; a card is in one trial"))
     is_default: Mapped[bool]
     attached_at: Mapped[datetime]
     detached_at: Mapped[datetime | None]

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base, Timestamped, Versioned
+from pm_api.core.db import Base, Timestamped, Versioned, personal
 from pm_api.domains.billing.enums import HeldReason, SubscriptionStatus
 
 LIVE: Final = (
@@ -103,7 +103,9 @@ class TrialClaim(Base):
 
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     account_kind: Mapped[str]
-    card_fingerprint: Mapped[str | None] = mapped_column(unique=True)
+    card_fingerprint: Mapped[str | None] = mapped_column(
+        unique=True, info=personal("kept: a keyed digest; a card is in one trial, for ever")
+    )
     flow_id: Mapped[UUID | None]
     stripe_subscription_id: Mapped[str | None]
     created_at: Mapped[datetime]

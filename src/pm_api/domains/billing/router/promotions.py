@@ -38,5 +38,5 @@ async def get_promotion_code(
     """What a promotion code gives, if the account may use it. Codes can be guessed: only so many a minute."""
     guesses = Policy("promotion-code", platform.settings.rate_limit_auth)
     await platform.limiter.hit_request(request, guesses, f"address:{client_address(request)}")
-    await platform.limiter.hit(guesses, scope.actor.key)
+    await platform.limiter.hit(guesses, scope.actor.person)
     return PromotionAnswer(promotion_code=await promotions.look_at(platform, scope, promotion_code))

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pm_api.core.db import Base
+from pm_api.core.db import Base, personal
 
 ACCOUNT_KIND_CHECK: Final = "account_kind IN ('USER', 'WORKSPACE')"
 
@@ -21,7 +21,9 @@ class StripeCustomerRow(Base):
         Index("uq_stripe_customers_account", "account_id", unique=True, postgresql_where=text("deleted_at IS NULL")),
     )
 
-    stripe_customer_id: Mapped[str] = mapped_column(primary_key=True)
+    stripe_customer_id: Mapped[str] = mapped_column(
+        primary_key=True, info=personal("kept: an id alone; the customer behind it is deleted at Stripe")
+    )
     account_kind: Mapped[str]
     account_id: Mapped[UUID] = mapped_column(index=True)
     created_at: Mapped[datetime]

@@ -1,5 +1,6 @@
 """Queries of customers."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -43,6 +44,14 @@ async def account_of(session: AsyncSession, _scope: SystemScope, stripe_customer
     """Whose customer it is, or was."""
     row = await session.get(StripeCustomerRow, stripe_customer_id)
     return None if row is None else (AccountType(row.account_kind), row.account_id)
+
+
+async def all_of(session: AsyncSession, _scope: SystemScope, account_ids: Collection[UUID]) -> list[str]:
+    """Every customer these accounts have had, deleted ones too."""
+    rows = await session.scalars(
+        select(StripeCustomerRow.stripe_customer_id).where(StripeCustomerRow.account_id.in_(account_ids))
+    )
+    return list(rows)
 
 
 async def insert_one(session: AsyncSession, account: Account, stripe_customer_id: str, now: datetime) -> None:

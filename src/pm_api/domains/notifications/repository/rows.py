@@ -1,4 +1,4 @@
-"""Queries of notifications. Every read is of one receiver, and only of what they may see now."""
+"""Notifications as their receivers see them. Every read is of one receiver, and only of what they may see now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    DateTime,
     SQLColumnExpression,
+    String,
     Uuid,
     and_,
     any_,
@@ -24,6 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import UserScope
+from pm_api.domains.notifications.enums import Delivery
 from pm_api.domains.notifications.models import Notification, NotificationPreferences
 from pm_api.identity.models import Member, User, Workspace
 from pm_api.identity.repository import visible_scope
@@ -50,6 +53,14 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A mail that is not to go out at once."""
+
+    due_at: datetime
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """Who is told now, and whether inside the app."""
 
@@ -60,7 +71,7 @@ class Told:
 # --- sight -----------------------------------------------------------------------------------------------------
 
 
-def _in_sight(
+def in_sight(
     workspace_id: SQLColumnExpression[UUID | None],
     scope_id: SQLColumnExpression[UUID | None],
     user_id: UUID | SQLColumnExpression[UUID],
@@ -74,10 +85,24 @@ def _in_sight(
     return and_(or_(workspace_id.is_(None), membership), visible_scope(scope_id, user_id))
 
 
+def seen_by_its_receiver() -> ColumnElement[bool]:
+    return in_sight(Notification.workspace_id, Notification.scope_id, Notification.user_id)
+
+
+def worth_telling(now: datetime) -> ColumnElement[bool]:
+    """Unread, not asleep, and not put away by the person; what was put away for them is wanted by mail alone."""
+    return and_(
+        Notification.read_at.is_(None),
+        or_(Notification.archived_at.is_(None), Notification.archived_at == Notification.created_at),
+        or_(Notification.snoozed_until.is_(None), Notification.snoozed_until <= now),
+        seen_by_its_receiver(),
+    )
+
+
 def _own(scope: UserScope) -> ColumnElement[bool]:
     return and_(
         Notification.user_id == scope.user_id,
-        _in_sight(Notification.workspace_id, Notification.scope_id, scope.user_id),
+        in_sight(Notification.workspace_id, Notification.scope_id, scope.user_id),
     )
 
 
@@ -102,6 +127,7 @@ def _within(bound: Bound) -> ColumnElement[bool]:
 async def insert_new(
     session: AsyncSession,
     ids: Mapping[UUID, UUID],
+    waits: Mapping[UUID, Wait],
     *,
     workspace_id: UUID | None,
     scope_id: UUID | None,
@@ -109,15 +135,23 @@ async def insert_new(
     may_be_hidden: bool,
 ) -> list[Told]:
     """Tell every user (each with the id of their notification) who may see it and was not told yet; returns those
-    who are told by this. `may_be_hidden`: for who switched its category off in the app it is put away.
+    who are told by this. `waits` holds those whose mail is for later. `may_be_hidden`: for who switched its category
+    off in the app it is put away.
     """
     # Switched off in the app: it is put away at once, where it can still be found.
     hidden = and_(
         literal(may_be_hidden), NotificationPreferences.choices[values["category"]]["inApp"].as_boolean().is_(False)
     )
+    due = [waits[user_id].due_at if user_id in waits else None for user_id in ids]
+    delivery = [waits[user_id].delivery.value if user_id in waits else None for user_id in ids]
     told = (
-        func.unnest(literal(list(ids.values()), ARRAY(Uuid())), literal(list(ids), ARRAY(Uuid())))
-        .table_valued("id", "user_id")
+        func.unnest(
+            literal(list(ids.values()), ARRAY(Uuid())),
+            literal(list(ids), ARRAY(Uuid())),
+            literal(due, ARRAY(DateTime(timezone=True))),
+            literal(delivery, ARRAY(String())),
+        )
+        .table_valued("id", "user_id", "mail_due_at", "delivery")
         .render_derived(name="told")
     )
     place, circle = literal(workspace_id, Uuid()), literal(scope_id, Uuid())
@@ -130,17 +164,21 @@ async def insert_new(
             circle,
             *(literal(value, columns[name].type) for name, value in values.items()),
             case((hidden, literal(values["created_at"], columns["archived_at"].type))),
+            told.c.mail_due_at,
+            told.c.delivery,
         )
         .select_from(told)
         .join(User, User.id == told.c.user_id)
         .outerjoin(NotificationPreferences, NotificationPreferences.user_id == User.id)
-        .where(_in_sight(place, circle, User.id))
+        .where(in_sight(place, circle, User.id))
         # In one order: two who tell the same people the same thing would else wait for each other.
         .order_by(User.id)
     )
     found = await session.execute(
         insert(Notification)
-        .from_select(["id", "user_id", "workspace_id", "scope_id", *values, "archived_at"], rows)
+        .from_select(
+            ["id", "user_id", "workspace_id", "scope_id", *values, "archived_at", "mail_due_at", "delivery"], rows
+        )
         .on_conflict_do_nothing(index_elements=[Notification.user_id, Notification.dedup_key])
         .returning(Notification.user_id, Notification.archived_at.is_(None))
     )
@@ -218,7 +256,8 @@ async def read_up_to(
     rows = await session.scalars(
         update(Notification)
         .where(Notification.id == any_(literal(list(oldest), ARRAY(Uuid()))))
-        .values(read_at=now, version=Notification.version + 1)
+        # What is read before the sweep wakes it needs no telling again.
+        .values(read_at=now, snoozed_until=None, version=Notification.version + 1)
         .returning(Notification)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
@@ -227,46 +266,3 @@ async def read_up_to(
 
 async def has_unread(session: AsyncSession, scope: UserScope, bound: Bound, now: datetime) -> bool:
     return bool(await session.scalar(select(exists().where(_unread(scope, now), _within(bound)))))
-
-
-# --- mail and preferences --------------------------------------------------------------------------------------
-
-
-async def to_mail(
-    session: AsyncSession, notification_id: UUID
-) -> tuple[Notification, User, NotificationPreferences | None] | None:
-    """A notification, its receiver as they are now and what they chose; None when they may not see it any more."""
-    found = await session.execute(
-        select(Notification, User, NotificationPreferences)
-        .join(User, User.id == Notification.user_id)
-        .outerjoin(NotificationPreferences, NotificationPreferences.user_id == User.id)
-        .where(
-            Notification.id == notification_id,
-            _in_sight(Notification.workspace_id, Notification.scope_id, Notification.user_id),
-        )
-    )
-    row = found.one_or_none()
-    return None if row is None else (row[0], row[1], row[2])
-
-
-async def preferences(session: AsyncSession, user_id: UUID) -> NotificationPreferences | None:
-    return await session.scalar(select(NotificationPreferences).where(NotificationPreferences.user_id == user_id))
-
-
-async def lock_preferences(session: AsyncSession, user_id: UUID, now: datetime) -> NotificationPreferences:
-    """The person's row under its lock, made when there is none: one of version 0, which holds no choice."""
-    await session.execute(
-        insert(NotificationPreferences)
-        .values(user_id=user_id, choices={}, version=0, created_at=now, updated_at=now)
-        .on_conflict_do_nothing()
-    )
-    await session.execute(
-        select(NotificationPreferences.user_id).where(NotificationPreferences.user_id == user_id).with_for_update()
-    )
-    row = await session.scalar(
-        select(NotificationPreferences)
-        .where(NotificationPreferences.user_id == user_id)
-        .execution_options(populate_existing=True)
-    )
-    assert row is not None
-    return row

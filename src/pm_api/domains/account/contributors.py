@@ -1,0 +1,13 @@
+"""Every slice that holds something of a person, imported once, so that its files, obstacles and endings are known.
+
+A new slice with people's data registers them (`core.personal`) in a module of its own and is named here.
+"""
+
+from pm_api.domains.ai_credits import closing as ai_credits
+from pm_api.domains.billing import closing as billing
+from pm_api.domains.changes import closing as changes
+from pm_api.domains.notifications import closing as notifications
+from pm_api.domains.team import departing as team
+from pm_api.identity import leaving as identity
+
+CONTRIBUTORS = (identity, changes, notifications, ai_credits, billing, team)

@@ -1,0 +1,1 @@
+"""Queries of notifications: `rows` for what people see, `choices` for what they chose, `mailings` for what waits."""

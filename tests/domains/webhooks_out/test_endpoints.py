@@ -1,0 +1,286 @@
+"""Webhook endpoints over HTTP."""
+
+import asyncio
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from pm_api.app import api_routes
+from pm_api.core.platform import Platform
+from pm_api.domains.webhooks_out import rules, service
+from pm_api.identity.permissions import Role
+from tests.conftest import NewPerson, Person
+from tests.identity.teams import audit_of, join, make_workspace
+
+URL = "https://hooks.example.com/pm?token=abc"
+ROOT = "/api/webhook-endpoints"
+
+
+@pytest.fixture
+async def workspace_id(person: Person) -> str:
+    made: str = (await make_workspace(person))["id"]
+    return made
+
+
+async def create(person: Person, workspace_id: str, **fields: Any) -> dict[str, Any]:
+    body = {"workspaceId": workspace_id, "url": URL, **fields}
+    answer = await person.client.post(ROOT, json=body)
+    assert answer.status_code == 201, answer.text
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def path_of(made: dict[str, Any], step: str = "") -> str:
+    return f"{ROOT}/{made['webhookEndpoint']['id']}{step}"
+
+
+async def test_an_endpoint_is_made_and_its_secret_shown_once(
+    person: Person, workspace_id: str, platform: Platform
+) -> None:
+    answer = await person.client.post(ROOT, json={"workspaceId": workspace_id, "url": URL})
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert answer.headers["location"] == path_of(made)
+    assert answer.headers["etag"] == '"1"'
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", made["secret"])
+    endpoint = made["webhookEndpoint"]
+    assert (endpoint["url"], endpoint["events"], endpoint["enabled"]) == (URL, ["*"], True)
+    assert endpoint["createdByUserId"] == str(person.id)
+
+    shown = await person.client.get(path_of(made))
+    assert (shown.status_code, shown.json()) == (200, {"webhookEndpoint": endpoint})
+    assert shown.headers["etag"] == '"1"'
+    listed = await person.client.get(ROOT, params={"workspaceId": workspace_id})
+    assert listed.json() == {"webhookEndpoints": [endpoint], "nextCursor": None}
+    for said in (shown.text, listed.text):
+        assert made["secret"].removeprefix("whsec_") not in said
+    assert [one.action for one in await audit_of(platform, workspace_id)][-1] == "webhook_endpoint.created"
+
+
+async def test_who_is_not_an_admin_neither_sees_nor_does_anything(
+    person: Person, workspace_id: str, new_person: NewPerson, platform: Platform, client: Any
+) -> None:
+    made = await create(person, workspace_id)
+    delivery = (await person.client.post(path_of(made, "/test"))).json()["webhookDelivery"]["id"]
+    calls = [
+        ("POST", ROOT, {"workspaceId": workspace_id, "url": URL}),
+        ("GET", f"{ROOT}?workspaceId={workspace_id}", None),
+        ("GET", path_of(made), None),
+        ("PATCH", path_of(made), {"description": "x"}),
+        ("POST", path_of(made, "/rotate-secret"), {}),
+        ("POST", path_of(made, "/test"), None),
+        ("GET", path_of(made, "/deliveries"), None),
+        ("GET", f"/api/webhook-deliveries/{delivery}", None),
+        ("POST", f"/api/webhook-deliveries/{delivery}/replay", None),
+        ("DELETE", path_of(made), None),
+    ]
+    member, stranger, admin = [await new_person() for _ in range(3)]
+    await join(platform, workspace_id, member, Role.MEMBER)
+    await join(platform, workspace_id, admin, Role.ADMIN)
+    for who, expected in ((client, 401), (member.client, 403), (stranger.client, 404)):
+        for method, path, body in calls:
+            answer = await who.request(method, path, json=body)
+            assert answer.status_code == expected, (method, path, answer.text)
+    for method, path, body in calls:
+        answer = await admin.client.request(method, path, json=body)
+        assert answer.status_code < 300, (method, path, answer.text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"url": ""},
+        {"url": 7},
+        {"url": "x" * 2001},
+        {"events": []},
+        {"events": ["task"]},
+        {"events": ["Task.created"]},
+        {"events": ["*.created"]},
+        {"events": ["task.created "]},
+        {"events": "task.created"},
+        {"events": ["task.a"] * 51},
+        {"description": "x" * 501},
+        {"description": "\x00"},
+        {"name": "unknown"},
+        {"secret": "whsec_mine"},
+    ],
+)
+async def test_a_bad_body_is_refused(person: Person, workspace_id: str, body: dict[str, Any]) -> None:
+    sent = {"workspaceId": workspace_id, "url": URL, **body} if body else {"workspaceId": workspace_id}
+    answer = await person.client.post(ROOT, json=sent)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    if body:
+        made = await create(person, workspace_id)
+        answer = await person.client.patch(path_of(made), json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/",
+        "https://127.0.0.1/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://localhost/",
+        "https://user:word@hooks.example.com/",
+        "javascript:alert(1)",
+    ],
+)
+async def test_an_address_that_leads_inside_is_refused(person: Person, workspace_id: str, url: str) -> None:
+    answer = await person.client.post(ROOT, json={"workspaceId": workspace_id, "url": url})
+    assert (answer.status_code, answer.json()["code"]) == (422, "webhook_url_refused")
+    assert answer.json()["details"][0]["pointer"] == "/url"
+    made = await create(person, workspace_id)
+    answer = await person.client.patch(path_of(made), json={"url": url})
+    assert (answer.status_code, answer.json()["code"]) == (422, "webhook_url_refused")
+
+
+async def test_only_what_is_sent_is_changed(person: Person, workspace_id: str) -> None:
+    made = await create(person, workspace_id, description="Warehouse", events=["task.*", "task.*", "member.added"])
+    assert made["webhookEndpoint"]["events"] == ["task.*", "member.added"]
+    changed = await person.client.patch(path_of(made), json={"events": ["*"]}, headers={"If-Match": '"1"'})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] == '"2"'
+    endpoint = changed.json()["webhookEndpoint"]
+    assert (endpoint["events"], endpoint["description"], endpoint["url"]) == (["*"], "Warehouse", URL)
+    stale = await person.client.patch(path_of(made), json={"description": None}, headers={"If-Match": '"1"'})
+    assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+    cleared = await person.client.patch(path_of(made), json={"description": None})
+    assert cleared.json()["webhookEndpoint"]["description"] == ""
+    same = await person.client.patch(path_of(made), json={"description": ""})
+    assert same.headers["etag"] == cleared.headers["etag"] == '"3"'
+    for field in ("url", "events", "enabled"):
+        assert (await person.client.patch(path_of(made), json={field: None})).status_code == 422
+    assert (await person.client.patch(path_of(made), json={"enabled": 1})).status_code == 422
+
+
+async def test_a_disabled_endpoint_says_why_and_is_enabled_again(person: Person, workspace_id: str) -> None:
+    made = await create(person, workspace_id)
+    off = (await person.client.patch(path_of(made), json={"enabled": False})).json()["webhookEndpoint"]
+    assert (off["enabled"], off["disabledReason"]) == (False, "BY_MEMBER")
+    assert off["disabledAt"] is not None
+    for path in (path_of(made, "/test"),):
+        refused = await person.client.post(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "webhook_endpoint_disabled")
+    on = (await person.client.patch(path_of(made), json={"enabled": True})).json()["webhookEndpoint"]
+    assert (on["enabled"], on["disabledReason"], on["disabledAt"]) == (True, None, None)
+
+
+async def test_a_secret_is_rotated(person: Person, workspace_id: str) -> None:
+    made = await create(person, workspace_id)
+    turned = await person.client.post(path_of(made, "/rotate-secret"), json={}, headers={"If-Match": '"1"'})
+    assert turned.status_code == 200
+    assert turned.json()["secret"] not in ("", made["secret"])
+    assert turned.json()["webhookEndpoint"]["previousSecretUntil"] is not None
+    stale = await person.client.post(path_of(made, "/rotate-secret"), json={}, headers={"If-Match": '"1"'})
+    assert stale.status_code == 412
+    at_once = await person.client.post(path_of(made, "/rotate-secret"), json={"overlapH": 0})
+    assert at_once.json()["webhookEndpoint"]["previousSecretUntil"] is None
+    for hours in (-1, 169, "soon"):
+        bad = await person.client.post(path_of(made, "/rotate-secret"), json={"overlapH": hours})
+        assert bad.status_code == 422
+
+
+async def test_a_test_can_be_repeated_under_one_key_and_is_in_the_log(person: Person, workspace_id: str) -> None:
+    made = await create(person, workspace_id)
+    once, twice = [
+        await person.client.post(path_of(made, "/test"), headers={"Idempotency-Key": "one"}) for _ in range(2)
+    ]
+    assert once.status_code == twice.status_code == 201
+    assert once.json() == twice.json()
+    delivery = once.json()["webhookDelivery"]
+    assert once.headers["location"] == f"/api/webhook-deliveries/{delivery['id']}"
+    assert (delivery["type"], delivery["status"], delivery["tries"]) == ("webhook_endpoint.tested", "PENDING", [])
+    shown = await person.client.get(once.headers["location"])
+    assert shown.json()["webhookDelivery"] == delivery
+    listed = await person.client.get(path_of(made, "/deliveries"), params={"status": "PENDING"})
+    [one] = listed.json()["webhookDeliveries"]
+    assert (one["id"], one["lastTry"]) == (delivery["id"], None)
+    assert (await person.client.get(path_of(made, "/deliveries"), params={"status": "GIVEN_UP"})).json()[
+        "webhookDeliveries"
+    ] == []
+    assert (await person.client.get(path_of(made, "/deliveries"), params={"status": "LOST"})).status_code == 422
+    again = await person.client.post(f"{once.headers['location']}/replay")
+    assert (again.status_code, again.json()["webhookDelivery"]["id"]) == (200, delivery["id"])
+
+
+async def test_the_log_is_paged(person: Person, workspace_id: str) -> None:
+    made = await create(person, workspace_id)
+    put = [(await person.client.post(path_of(made, "/test"))).json()["webhookDelivery"]["id"] for _ in range(5)]
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await person.client.get(path_of(made, "/deliveries"), params={"limit": "2", **cursor})).json()
+        seen += [one["id"] for one in page["webhookDeliveries"]]
+        if page["nextCursor"] is None:
+            break
+        cursor = {"cursor": page["nextCursor"]}
+    assert seen == put[::-1]
+    other = await create(person, workspace_id)
+    foreign = await person.client.get(path_of(other, "/deliveries"), params=cursor)
+    assert (foreign.status_code, foreign.json()["code"]) == (422, "invalid_cursor")
+
+
+async def test_a_deleted_endpoint_is_gone_with_its_log_and_its_secret(
+    person: Person, workspace_id: str, platform: Platform
+) -> None:
+    made = await create(person, workspace_id)
+    delivery = (await person.client.post(path_of(made, "/test"))).json()["webhookDelivery"]["id"]
+    stale = await person.client.delete(path_of(made), headers={"If-Match": '"9"'})
+    assert stale.status_code == 412
+    assert (await person.client.delete(path_of(made))).status_code == 204
+    for method, path in (
+        ("GET", path_of(made)),
+        ("DELETE", path_of(made)),
+        ("POST", path_of(made, "/test")),
+        ("GET", path_of(made, "/deliveries")),
+        ("GET", f"/api/webhook-deliveries/{delivery}"),
+        ("POST", f"/api/webhook-deliveries/{delivery}/replay"),
+    ):
+        assert (await person.client.request(method, path)).status_code == 404, (method, path)
+    assert (await person.client.get(ROOT, params={"workspaceId": workspace_id})).json()["webhookEndpoints"] == []
+    async with platform.database.reading() as session:
+        left = await session.execute(
+            text("SELECT sealed_secret FROM webhook_endpoints WHERE id = :id"),
+            {"id": UUID(made["webhookEndpoint"]["id"])},
+        )
+        assert left.scalar_one() == b""
+
+
+async def test_a_workspace_has_at_most_twenty_also_when_many_are_made_at_once(
+    person: Person, workspace_id: str, new_person: NewPerson
+) -> None:
+    body = {"workspaceId": workspace_id, "url": URL}
+    answers = await asyncio.gather(*(person.client.post(ROOT, json=body) for _ in range(service.MOST_ENDPOINTS + 5)))
+    assert sorted(one.status_code for one in answers) == [201] * service.MOST_ENDPOINTS + [409] * 5
+    refused = next(one for one in answers if one.status_code == 409)
+    assert refused.json()["code"] == "too_many_webhook_endpoints"
+    gone = next(one for one in answers if one.status_code == 201)
+    assert (await person.client.delete(gone.headers["location"])).status_code == 204
+    assert (await person.client.post(ROOT, json=body)).status_code == 201
+
+
+async def test_ids_of_nothing_are_not_found(person: Person) -> None:
+    for path in (f"{ROOT}/{uuid4()}", f"/api/webhook-deliveries/{uuid4()}", f"{ROOT}/nonsense"):
+        assert (await person.client.get(path)).status_code == 404
+
+
+def test_where_a_thing_is_read_is_an_address_of_ours(app: FastAPI) -> None:
+    known = {re.sub(r"\{\w+\}", "{}", one.path_format) for one in api_routes(app) if "GET" in (one.methods or ())}
+    for entity, path in rules.READ_AT.items():
+        assert re.sub(r"\{\w+\}", "{}", path.split("?")[0]) in known, entity
+
+
+def test_delays_grow_within_their_jitter() -> None:
+    for failures in range(1, 12):
+        step = rules.DELAYS[min(failures, len(rules.DELAYS)) - 1]
+        assert rules.delay(failures, 0.0) == step * 0.8
+        assert rules.delay(failures, 0.999) < step * 1.2
+        assert rules.pause(failures, 0.5, None) <= rules.LONGEST_PAUSE
+    assert rules.pause(1, 0.5, 600).total_seconds() == 600
+    assert rules.pause(1, 0.5, 86_400) == rules.LONGEST_PAUSE
