@@ -31,7 +31,7 @@ from pm_api.domains.ai_credits.commands import Grant, PlaceHold
 from pm_api.domains.ai_credits.enums import AccountKind, CapWindow, LotKind, Service
 from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditCap
 from pm_api.domains.ai_credits.store import Order
-from pm_api.identity.models import Member, User, UserSession, Workspace
+from pm_api.identity.models.people import Member, User, UserSession, Workspace
 from pm_api.identity.permissions import Role
 from pm_api.identity.tokens import AccessTokens
 from pm_api.sandbox.postgres import EmbeddedPostgres

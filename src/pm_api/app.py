@@ -33,8 +33,8 @@ from pm_api.core.problem import install_error_handlers
 from pm_api.core.ratelimit import Policy
 from pm_api.core.settings import Settings, load_settings
 from pm_api.domains.changes.hub import StreamHub
-from pm_api.identity.errors import RegistrationRequired, WorkspaceNotFound
-from pm_api.identity.errors_credentials import ApiKeyNotAllowed, InsufficientScope
+from pm_api.identity.errors.credentials import ApiKeyNotAllowed, InsufficientScope
+from pm_api.identity.errors.people import RegistrationRequired, WorkspaceNotFound
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf, SignedIn
 from pm_api.identity.permissions import scope_of_permission
 from pm_api.routers import DEVELOPMENT_ROUTERS, KEY_EXEMPT, ROUTERS

@@ -27,7 +27,7 @@ from pm_api.domains.changes.hub import StreamHub
 from pm_api.domains.webhooks_out.dispatcher import WebhookDispatcher
 from pm_api.identity import sessions
 from pm_api.identity.devices import Device
-from pm_api.identity.repository import user_by_id
+from pm_api.identity.repository.people import user_by_id
 from pm_api.identity.tokens import AccessTokens
 from pm_api.operations.service import clock_state
 from pm_api.sandbox.mail import Faults, Mailbox, receiving

@@ -24,10 +24,7 @@ from pm_api.domains.webhooks_out import jobs as webhooks_out_jobs
 from pm_api.domains.webhooks_out import models as webhooks_out_models
 from pm_api.entitlements import models as entitlements_models
 from pm_api.identity import jobs as identity_jobs
-from pm_api.identity import jobs_sign_in as identity_sign_in_jobs
 from pm_api.identity import models as identity_models
-from pm_api.identity import models_credentials as identity_credentials_models
-from pm_api.identity import models_sign_in as identity_sign_in_models
 from pm_api.operations import jobs as operations_jobs
 from pm_api.outbox import jobs as outbox_jobs
 from pm_api.outbox import models as outbox_models
@@ -58,10 +55,7 @@ MODULES = (
     team_models,
     entitlements_models,
     identity_jobs,
-    identity_sign_in_jobs,
     identity_models,
-    identity_credentials_models,
-    identity_sign_in_models,
     operations_jobs,
     outbox_jobs,
     outbox_models,

@@ -5,8 +5,6 @@ from typing import Final
 from fastapi import APIRouter
 
 from pm_api.domains.account import router as account
-from pm_api.domains.account import router_oauth as account_oauth
-from pm_api.domains.account import router_person as account_person
 from pm_api.domains.ai_credits import router as ai_credits
 from pm_api.domains.billing import router as billing
 from pm_api.domains.changes import router as changes
@@ -25,9 +23,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     auth.well_known,
     second_factor.router,
     api_keys.router,
-    account.router,
-    account_person.router,
-    account_oauth.router,
+    *account.ROUTERS,
     access.router,
     workspaces.router,
     audit.router,

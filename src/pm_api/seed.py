@@ -20,8 +20,9 @@ from pm_api.domains.billing.schemas.contracts import ContractWrite
 from pm_api.domains.payments import checkouts
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType, Plan
-from pm_api.identity import members, repository, workspaces
+from pm_api.identity import members, workspaces
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import people as repository
 
 PASSWORD: Final = "demo-password-2026"  # noqa: S105  printed by the banner
 DEMO: Final = ("demo@example.com", "Dana Demo")

@@ -8,9 +8,9 @@ import pyotp
 from pm_api.core.actor import Actor, ActorKind, UserScope, WorkspaceScope
 from pm_api.core.platform import Platform
 from pm_api.identity import api_keys, second_factor
-from pm_api.identity import repository_credentials as rows
 from pm_api.identity.permissions import KeyScope
-from pm_api.identity.schemas_credentials import ApiKeyCreate
+from pm_api.identity.repository import credentials as rows
+from pm_api.identity.schemas.credentials import ApiKeyCreate
 from tests.support.plans import have_room
 
 PASSING_CODE: Final = "000000"

@@ -7,12 +7,13 @@ from sqlalchemy import text
 
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
-from pm_api.domains.account.schemas import Registration
-from pm_api.identity import email_tokens, external, repository
-from pm_api.identity import repository_sign_in as sign_ins
+from pm_api.domains.account.schemas.registration import Registration
+from pm_api.identity import email_tokens, external
 from pm_api.identity.devices import Device
 from pm_api.identity.email_tokens import Purpose
 from pm_api.identity.external import Began
+from pm_api.identity.repository import people as repository
+from pm_api.identity.repository import sign_in as sign_ins
 from pm_api.integrations.openid import Identified
 from tests.architecture import credentials
 from tests.conftest import PASSWORD

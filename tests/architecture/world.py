@@ -15,7 +15,7 @@ from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope, Workspac
 from pm_api.core.inbox import Arrival
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
-from pm_api.domains.account.schemas import Registration
+from pm_api.domains.account.schemas.registration import Registration
 from pm_api.domains.ai_credits import corrections, gifts, holds, pool_requests, purchases, topups
 from pm_api.domains.ai_credits import service as credits_service
 from pm_api.domains.ai_credits.purchases import Purchase
@@ -40,10 +40,11 @@ from pm_api.domains.webhooks_out import repository as endpoint_rows
 from pm_api.domains.webhooks_out import service as webhook_endpoints
 from pm_api.domains.webhooks_out.schemas import WebhookEndpointCreate
 from pm_api.entitlements.enums import AccountType
-from pm_api.identity import members, repository, sessions, workspaces
+from pm_api.identity import members, sessions, workspaces
 from pm_api.identity.devices import Device
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import people as repository
 from pm_api.identity.tokens import AccessTokens
 from pm_api.integrations.stripe import StripeDoor, portal
 from pm_api.integrations.stripe import customers as stripe_customers

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.platform import Platform
 from pm_api.identity import members
-from pm_api.identity.models import AuditEntry
+from pm_api.identity.models.people import AuditEntry
 from pm_api.identity.permissions import Role
 from tests.conftest import Person
 from tests.support.plans import have_room

@@ -20,8 +20,8 @@ from pm_api.core.jobs import PERIODICS, run_sweep
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
 from pm_api.identity import recovery
-from pm_api.identity.models import User
-from pm_api.identity.models_sign_in import EmailToken, KnownDevice, SecurityEvent
+from pm_api.identity.models.people import User
+from pm_api.identity.models.sign_in import EmailToken, KnownDevice, SecurityEvent
 from tests.conftest import PASSWORD, Person, client_of, open_platform, register
 from tests.domains.team.inviting import a_team, invited, token_of
 from tests.support.clock import MovableClock

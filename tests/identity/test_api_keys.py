@@ -26,10 +26,9 @@ from pm_api.domains.ai_credits.statement_check import check, public_keys
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity import api_key_tokens
-from pm_api.identity import repository_credentials as credentials
 from pm_api.identity.guards import CACHE_S, SessionCache
 from pm_api.identity.key_uses import KeyUses
-from pm_api.identity.models_credentials import ApiKey
+from pm_api.identity.models.credentials import ApiKey
 from pm_api.identity.permissions import (
     FOR_PEOPLE_ALONE,
     PERMISSIONS,
@@ -38,6 +37,7 @@ from pm_api.identity.permissions import (
     scope_allows,
     scope_of_permission,
 )
+from pm_api.identity.repository import credentials
 from tests.conftest import NewPerson, Person, client_of, open_platform, register
 from tests.identity.teams import audit_of, join, make_workspace, member_of, somebody_waits_for_a_lock
 from tests.support.clock import MovableClock

@@ -17,7 +17,8 @@ from pm_api.core.platform import Platform
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import Plan, Source, Status
 from pm_api.entitlements.events import EntitlementChanged
-from pm_api.identity import audit, jobs
+from pm_api.identity import audit
+from pm_api.identity.jobs import housekeeping as jobs
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person
 from tests.identity.teams import audit_of, join, make_workspace

@@ -14,7 +14,7 @@ from pm_api.app import create_app
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import plans
 from pm_api.domains.ai_credits.models.ledger import CreditAccount
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.permissions import Role
 from pm_api.identity.tokens import AccessTokens

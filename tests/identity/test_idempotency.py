@@ -19,7 +19,7 @@ from pm_api.core.idempotency import WAIT_S, delete_expired_keys, request_fingerp
 from pm_api.core.platform import Platform
 from pm_api.core.tables import IdempotencyKey
 from pm_api.identity import members
-from pm_api.identity.models import Workspace
+from pm_api.identity.models.people import Workspace
 from tests.conftest import NewPerson, Person, client_of, open_platform, register
 from tests.identity.teams import make_workspace, unique_slug
 from tests.support.clock import MovableClock

@@ -12,8 +12,8 @@ from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.errors import NotFound
 from pm_api.core.platform import Platform
 from pm_api.identity import members
-from pm_api.identity.errors import AlreadyMember, WorkspaceNotFound
-from pm_api.identity.models import Member, Scope, ScopeMember
+from pm_api.identity.errors.people import AlreadyMember, WorkspaceNotFound
+from pm_api.identity.models.people import Member, Scope, ScopeMember
 from pm_api.identity.permissions import Role, allows, may_manage
 from tests.conftest import NewPerson, Person
 from tests.identity.teams import audit_of, join, make_workspace, member_of, somebody_waits_for_a_lock

@@ -17,8 +17,8 @@ from sqlalchemy import func, select, text
 from pm_api.app import create_app
 from pm_api.core.jobs import PERIODICS, run_sweep
 from pm_api.core.platform import Platform
-from pm_api.identity.models import User, UserSession
-from pm_api.identity.models_sign_in import ExternalIdentity, OauthAttempt
+from pm_api.identity.models.people import User, UserSession
+from pm_api.identity.models.sign_in import ExternalIdentity, OauthAttempt
 from tests.conftest import PASSWORD, Person, client_of, open_platform, register
 from tests.domains.team.inviting import a_team, invited, roles_of, token_of
 from tests.support.clock import MovableClock

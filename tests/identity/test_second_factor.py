@@ -19,8 +19,8 @@ from sqlalchemy import select, text
 from pm_api.app import create_app
 from pm_api.core.platform import Platform
 from pm_api.identity import second_factor
-from pm_api.identity.models import User
-from pm_api.identity.models_credentials import RecoveryCode, SecondFactor
+from pm_api.identity.models.credentials import RecoveryCode, SecondFactor
+from pm_api.identity.models.people import User
 from tests.conftest import PASSWORD, NewPerson, Person, client_of, open_platform, register
 from tests.support.clock import MovableClock
 from tests.support.settings import SECRET_KEYS, settings_for

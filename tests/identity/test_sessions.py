@@ -18,8 +18,8 @@ from pm_api.core.jobs import JobContext
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Settings
 from pm_api.identity.guards import CACHE_S, SessionCache
-from pm_api.identity.jobs import forget_dead_sessions
-from pm_api.identity.models import RefreshToken, UserSession
+from pm_api.identity.jobs.housekeeping import forget_dead_sessions
+from pm_api.identity.models.people import RefreshToken, UserSession
 from tests.conftest import PASSWORD, Person, client_of, open_platform
 from tests.support.clock import MovableClock
 from tests.support.settings import SECRET_KEYS, settings_for

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from pm_api.core.platform import Platform
-from pm_api.identity import repository
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import people as repository
 from pm_api.identity.workspaces import slug_of
 from pm_api.registry import MODULES
 from tests.conftest import NewPerson, Person

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from pm_api.app import create_app
 from pm_api.identity import guards
-from pm_api.identity.models import RefreshToken, UserSession
+from pm_api.identity.models.people import RefreshToken, UserSession
 from tests.conftest import PASSWORD, client_of, open_platform, register
 from tests.races.town import Town
 from tests.support.clock import MovableClock

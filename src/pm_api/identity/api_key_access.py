@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import Actor, ActorKind, ApiKeyGrant, UserScope
 from pm_api.core.errors import NotFound
 from pm_api.entitlements.enums import AccountType
-from pm_api.identity import repository_credentials as credentials
-from pm_api.identity.errors_credentials import ApiKeyNotAllowed, InsufficientScope
-from pm_api.identity.models_credentials import ApiKey
+from pm_api.identity.errors.credentials import ApiKeyNotAllowed, InsufficientScope
+from pm_api.identity.models.credentials import ApiKey
 from pm_api.identity.permissions import KeyScope, scope_allows
+from pm_api.identity.repository import credentials
 
 
 def actor_with(key: ApiKey) -> Actor:

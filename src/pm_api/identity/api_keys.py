@@ -19,24 +19,25 @@ from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType
-from pm_api.identity import api_key_tokens, audit, belongings, repository, security
-from pm_api.identity import repository_credentials as credentials
+from pm_api.identity import api_key_tokens, audit, belongings, security
 from pm_api.identity.belongings import Belonging, Leaver
 from pm_api.identity.devices import Device
-from pm_api.identity.errors import WorkspaceNotFound, role_lacks
-from pm_api.identity.errors_credentials import ApiKeyEnded, InvalidExpiry
+from pm_api.identity.enums import SecurityEventKind
+from pm_api.identity.errors.credentials import ApiKeyEnded, InvalidExpiry
+from pm_api.identity.errors.people import WorkspaceNotFound, role_lacks
 from pm_api.identity.guards import SessionCache
-from pm_api.identity.models import User
-from pm_api.identity.models_credentials import ApiKey
+from pm_api.identity.models.credentials import ApiKey
+from pm_api.identity.models.people import User
 from pm_api.identity.permissions import KeyScope, allows
-from pm_api.identity.schemas_credentials import (
+from pm_api.identity.repository import credentials
+from pm_api.identity.repository import people as repository
+from pm_api.identity.schemas.credentials import (
     ApiKeyCreate,
     ApiKeyMaker,
     ApiKeyRead,
     ApiKeysAnswer,
     ApiKeyUpdate,
 )
-from pm_api.identity.security import SecurityEventKind
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
 
 MANAGE: Final = "api_key.manage"

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core import acting, telemetry
 from pm_api.core.actor import Actor
 from pm_api.core.platform import Platform
-from pm_api.identity import repository_audit
-from pm_api.identity.models import AuditEntry
+from pm_api.identity.models.people import AuditEntry
+from pm_api.identity.repository import audit as repository_audit
 
 
 def record(

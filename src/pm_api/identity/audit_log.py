@@ -11,10 +11,10 @@ from pm_api.core.actor import WorkspaceScope
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.core.spreadsheets import csv_document
-from pm_api.identity import repository_audit as repository
-from pm_api.identity.models import AuditEntry
-from pm_api.identity.repository_audit import AuditFilters
-from pm_api.identity.schemas_audit import AuditAnswer, AuditEntryRead
+from pm_api.identity.models.people import AuditEntry
+from pm_api.identity.repository import audit as repository
+from pm_api.identity.repository.audit import AuditFilters
+from pm_api.identity.schemas.audit import AuditAnswer, AuditEntryRead
 
 LISTED: Final = "audit"
 STRETCH: Final = 500

@@ -14,8 +14,8 @@ from pm_api.core.platform import Platform, get_platform
 from pm_api.core.ratelimit import client_address
 from pm_api.core.settings import Settings
 from pm_api.identity.devices import Device
-from pm_api.identity.errors import InvalidRefreshToken, OriginNotAllowed
-from pm_api.identity.schemas import SignInAnswer, UserRead
+from pm_api.identity.errors.people import InvalidRefreshToken, OriginNotAllowed
+from pm_api.identity.schemas.people import SignInAnswer, UserRead
 from pm_api.identity.sessions import Grant
 from pm_api.identity.tokens import ACCESS_LIFETIME, REFRESH_LIFETIME, AccessTokens
 

@@ -6,9 +6,9 @@ from typing import Final
 from pm_api.core.actor import UserScope
 from pm_api.core.platform import Platform
 from pm_api.core.ratelimit import Policy
-from pm_api.identity import repository
-from pm_api.identity.errors_credentials import ConfirmationRequired
+from pm_api.identity.errors.credentials import ConfirmationRequired
 from pm_api.identity.passwords import Passwords
+from pm_api.identity.repository import people as repository
 
 FRESH: Final = timedelta(minutes=10)
 GUESSES: Final = Policy("confirmation", "20/hour")

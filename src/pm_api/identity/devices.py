@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.crypto import digest_token
 from pm_api.core.platform import Platform
-from pm_api.identity import repository_sign_in as repository
+from pm_api.identity.repository import sign_in as repository
 
 FORGOTTEN_AFTER: Final = timedelta(days=365)
 USER_AGENT_LENGTH: Final = 400

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.crypto import KeyRing, digest_token, encode_url
 from pm_api.core.platform import Platform
 from pm_api.core.schema import written
-from pm_api.identity import repository_sign_in as repository
-from pm_api.identity.errors_sign_in import InvalidLink
-from pm_api.identity.models import User
-from pm_api.identity.models_sign_in import EmailToken
+from pm_api.identity.errors.sign_in import InvalidLink
+from pm_api.identity.models.people import User
+from pm_api.identity.models.sign_in import EmailToken
+from pm_api.identity.repository import sign_in as repository
 from pm_api.integrations.mail import Letter, Recipient
 from pm_api.outbox import service as outbox
 from pm_api.outbox.letters import letter

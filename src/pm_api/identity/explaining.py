@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import UserScope
 from pm_api.core.errors import NotFound, Unprocessable
-from pm_api.identity import repository
 from pm_api.identity.permissions import PERMISSIONS, RANK, Role, allows, may_manage
-from pm_api.identity.schemas_audit import PermissionRead, PermissionRule
+from pm_api.identity.repository import people as repository
+from pm_api.identity.schemas.audit import PermissionRead, PermissionRule
 
 ACCOUNT: Final = "account"
 RESOURCES: Final = {

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.crypto import digest_token
 from pm_api.core.platform import Platform
-from pm_api.identity import repository, security
-from pm_api.identity import repository_sign_in as sign_ins
+from pm_api.identity import security
 from pm_api.identity.devices import Device
-from pm_api.identity.errors_sign_in import (
+from pm_api.identity.enums import SecurityEventKind
+from pm_api.identity.errors.sign_in import (
     AccountEmailUnverified,
     LastSignInMethod,
     ProviderAlreadyLinked,
@@ -27,10 +27,11 @@ from pm_api.identity.errors_sign_in import (
     UnknownProvider,
     VerifyEmailFirst,
 )
-from pm_api.identity.models import User
-from pm_api.identity.models_sign_in import OauthAttempt
-from pm_api.identity.schemas import normalised_email
-from pm_api.identity.security import SecurityEventKind
+from pm_api.identity.models.people import User
+from pm_api.identity.models.sign_in import OauthAttempt
+from pm_api.identity.repository import people as repository
+from pm_api.identity.repository import sign_in as sign_ins
+from pm_api.identity.schemas.people import normalised_email
 from pm_api.integrations.openid import Challenge, Identified
 
 LIVES: Final = timedelta(minutes=10)

@@ -32,13 +32,14 @@ from pm_api.core.crypto import digest_token
 from pm_api.core.errors import Forbidden, MalformedBody, NotFound, Unauthorized, ValidationFailed
 from pm_api.core.platform import Platform, get_platform
 from pm_api.core.ratelimit import Policy, client_address
-from pm_api.identity import api_key_tokens, repository
-from pm_api.identity import repository_credentials as credentials
+from pm_api.identity import api_key_tokens
 from pm_api.identity.api_key_access import actor_with, own_scope, require_scope
-from pm_api.identity.errors import RegistrationRequired, WorkspaceNotFound, role_lacks
-from pm_api.identity.errors_credentials import ApiKeyNotAllowed
+from pm_api.identity.errors.credentials import ApiKeyNotAllowed
+from pm_api.identity.errors.people import RegistrationRequired, WorkspaceNotFound, role_lacks
 from pm_api.identity.key_uses import KeyUses
 from pm_api.identity.permissions import KeyScope, allows, scope_of_permission
+from pm_api.identity.repository import credentials
+from pm_api.identity.repository import people as repository
 from pm_api.identity.tokens import AccessTokens, InvalidAccessToken
 
 CACHE_S: Final = 5.0

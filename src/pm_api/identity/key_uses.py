@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from pm_api.core.platform import Platform
-from pm_api.identity import repository_credentials as credentials
+from pm_api.identity.repository import credentials
 
 _log = structlog.get_logger(__name__)
 

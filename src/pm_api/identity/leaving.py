@@ -13,13 +13,14 @@ from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
 from pm_api.core.personal import Leaving, Obstacle, contributes, ends, hands_out, keeps_back, obstructs
 from pm_api.core.personal.handing import Stretch, wire_form
 from pm_api.core.platform import Platform
-from pm_api.identity import api_keys, audit, members, repository, sessions, users, workspaces
-from pm_api.identity import repository_leaving as leaving_rows
-from pm_api.identity.models import AuditEntry, Member, RefreshToken, ScopeMember, User, UserSession, Workspace
-from pm_api.identity.models_credentials import ApiKey, RecoveryCode, SecondFactor
-from pm_api.identity.models_sign_in import EmailToken, ExternalIdentity, KnownDevice, OauthAttempt, SecurityEvent
+from pm_api.identity import api_keys, audit, members, sessions, users, workspaces
+from pm_api.identity.models.credentials import ApiKey, RecoveryCode, SecondFactor
+from pm_api.identity.models.people import AuditEntry, Member, RefreshToken, ScopeMember, User, UserSession, Workspace
+from pm_api.identity.models.sign_in import EmailToken, ExternalIdentity, KnownDevice, OauthAttempt, SecurityEvent
 from pm_api.identity.permissions import Role
-from pm_api.identity.repository_leaving import Closing, Place
+from pm_api.identity.repository import leaving as leaving_rows
+from pm_api.identity.repository import people as repository
+from pm_api.identity.repository.leaving import Closing, Place
 
 SYSTEM: Final = Actor(ActorKind.SYSTEM)
 LAST_OWNER: Final = "last_owner"

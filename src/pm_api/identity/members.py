@@ -18,9 +18,9 @@ from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.entitlements import service as entitlements
-from pm_api.identity import api_keys, audit, belongings, repository
+from pm_api.identity import api_keys, audit, belongings
 from pm_api.identity.belongings import Leaver, Left
-from pm_api.identity.errors import (
+from pm_api.identity.errors.people import (
     AlreadyMember,
     InvalidReassignment,
     LastOwner,
@@ -29,9 +29,10 @@ from pm_api.identity.errors import (
     role_lacks,
 )
 from pm_api.identity.events import MemberChanged
-from pm_api.identity.models import Member, User, Workspace
+from pm_api.identity.models.people import Member, User, Workspace
 from pm_api.identity.permissions import Role, allows, may_manage
-from pm_api.identity.schemas import MemberRead, MembersAnswer
+from pm_api.identity.repository import people as repository
+from pm_api.identity.schemas.people import MemberRead, MembersAnswer
 
 LISTED: Final = "members"
 

@@ -7,7 +7,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-from pm_api.identity.errors import WeakPassword
+from pm_api.identity.errors.people import WeakPassword
 
 MINIMUM_LENGTH: Final = 10
 MAXIMUM_LENGTH: Final = 200

@@ -11,16 +11,17 @@ from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.errors import TooManyRequests
 from pm_api.core.jobs import declare, enqueue
 from pm_api.core.platform import Platform
-from pm_api.identity import api_keys, confirmation, email_tokens, repository, second_factor, security, sessions, users
-from pm_api.identity import repository_sign_in as sign_ins
+from pm_api.identity import api_keys, confirmation, email_tokens, second_factor, security, sessions, users
 from pm_api.identity.devices import Device
 from pm_api.identity.email_tokens import Purpose
-from pm_api.identity.errors import EmailTaken
-from pm_api.identity.errors_sign_in import EmailAlreadyVerified, InvalidLink, NoPassword, WrongPassword
-from pm_api.identity.models import User
-from pm_api.identity.models_sign_in import EmailToken
+from pm_api.identity.enums import SecurityEventKind
+from pm_api.identity.errors.people import EmailTaken
+from pm_api.identity.errors.sign_in import EmailAlreadyVerified, InvalidLink, NoPassword, WrongPassword
+from pm_api.identity.models.people import User
+from pm_api.identity.models.sign_in import EmailToken
 from pm_api.identity.passwords import Passwords
-from pm_api.identity.security import SecurityEventKind
+from pm_api.identity.repository import people as repository
+from pm_api.identity.repository import sign_in as sign_ins
 
 RETRY_AFTER_S: Final = 3600
 

@@ -21,10 +21,10 @@ from pm_api.core.actor import UserScope
 from pm_api.core.crypto import decode_url, digest_token
 from pm_api.core.platform import Platform
 from pm_api.core.ratelimit import Policy
-from pm_api.identity import audit, repository, security
-from pm_api.identity import repository_credentials as credentials
+from pm_api.identity import audit, security
 from pm_api.identity.devices import Device
-from pm_api.identity.errors_credentials import (
+from pm_api.identity.enums import SecurityEventKind
+from pm_api.identity.errors.credentials import (
     SecondFactorEnabled,
     SecondFactorNotEnabled,
     SecondFactorNotSetUp,
@@ -32,10 +32,11 @@ from pm_api.identity.errors_credentials import (
     TotpRequired,
     WrongCode,
 )
-from pm_api.identity.models import User
-from pm_api.identity.models_credentials import SecondFactor
-from pm_api.identity.schemas_credentials import SecondFactorSecret
-from pm_api.identity.security import SecurityEventKind
+from pm_api.identity.models.credentials import SecondFactor
+from pm_api.identity.models.people import User
+from pm_api.identity.repository import credentials
+from pm_api.identity.repository import people as repository
+from pm_api.identity.schemas.credentials import SecondFactorSecret
 
 SEALED_FOR: Final = "second-factor"
 ISSUER: Final = "pm_api"

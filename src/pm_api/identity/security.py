@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,31 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.events import emit, event_id
 from pm_api.core.platform import Platform
 from pm_api.identity.devices import USER_AGENT_LENGTH, Device
+from pm_api.identity.enums import SecurityEventKind
 from pm_api.identity.events import SecurityAlert
-from pm_api.identity.models_sign_in import SecurityEvent
+from pm_api.identity.models.sign_in import SecurityEvent
 
 KEPT: Final = timedelta(days=365)
-
-
-class SecurityEventKind(StrEnum):
-    """Written exactly as on the wire."""
-
-    SIGNED_IN = "SIGNED_IN"
-    SIGNED_IN_NEW_DEVICE = "SIGNED_IN_NEW_DEVICE"
-    REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105  a name, no secret
-    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105
-    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105
-    EMAIL_VERIFIED = "EMAIL_VERIFIED"
-    EMAIL_CHANGE_REQUESTED = "EMAIL_CHANGE_REQUESTED"
-    EMAIL_CHANGED = "EMAIL_CHANGED"
-    SIGN_IN_METHOD_LINKED = "SIGN_IN_METHOD_LINKED"
-    SIGN_IN_METHOD_UNLINKED = "SIGN_IN_METHOD_UNLINKED"
-    SECOND_FACTOR_ENABLED = "SECOND_FACTOR_ENABLED"
-    SECOND_FACTOR_DISABLED = "SECOND_FACTOR_DISABLED"
-    RECOVERY_CODES_RENEWED = "RECOVERY_CODES_RENEWED"
-    RECOVERY_CODE_USED = "RECOVERY_CODE_USED"
-    API_KEY_CREATED = "API_KEY_CREATED"
-    API_KEY_REVOKED = "API_KEY_REVOKED"
 
 
 QUIET: Final = frozenset(

@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.identity import repository, second_factor, sessions
-from pm_api.identity import repository_sign_in as sign_ins
-from pm_api.identity.schemas_sign_in import (
+from pm_api.identity import second_factor, sessions
+from pm_api.identity.repository import people as repository
+from pm_api.identity.repository import sign_in as sign_ins
+from pm_api.identity.schemas.sign_in import (
     LinkedProvider,
     SecondFactorRead,
     SecurityEventRead,

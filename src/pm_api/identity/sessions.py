@@ -17,15 +17,16 @@ from pm_api.core.crypto import digest_token
 from pm_api.core.errors import NotFound
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.identity import devices, repository, second_factor, security
-from pm_api.identity import repository_sign_in as sign_ins
+from pm_api.identity import devices, second_factor, security
 from pm_api.identity.devices import Device
-from pm_api.identity.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
+from pm_api.identity.enums import SecurityEventKind
+from pm_api.identity.errors.people import InvalidCredentials, InvalidRefreshToken, RefreshTokenReused
 from pm_api.identity.guards import SessionCache
-from pm_api.identity.models import RefreshToken, User, UserSession
+from pm_api.identity.models.people import RefreshToken, User, UserSession
 from pm_api.identity.passwords import Passwords
-from pm_api.identity.schemas import SessionRead, SessionsAnswer
-from pm_api.identity.security import SecurityEventKind
+from pm_api.identity.repository import people as repository
+from pm_api.identity.repository import sign_in as sign_ins
+from pm_api.identity.schemas.people import SessionRead, SessionsAnswer
 from pm_api.identity.tokens import REUSE_GRACE, refresh_expiry, successor, successors
 
 SESSION_ENDED_CHANNEL: Final = "pm_session_ended"

@@ -13,13 +13,13 @@ from pm_api.core.http import check_version
 from pm_api.core.paging import MAX_LIMIT
 from pm_api.core.personal import DELETED_USER
 from pm_api.core.platform import Platform
-from pm_api.identity import repository
-from pm_api.identity import repository_leaving as leaving_rows
-from pm_api.identity.errors import EmailTaken
-from pm_api.identity.models import User
+from pm_api.identity.errors.people import EmailTaken
+from pm_api.identity.models.people import User
 from pm_api.identity.passwords import Passwords, refuse_weak
 from pm_api.identity.permissions import KeyScope, Role
-from pm_api.identity.schemas import MeAnswer, MembershipRead, UserRead, normalised_email
+from pm_api.identity.repository import leaving as leaving_rows
+from pm_api.identity.repository import people as repository
+from pm_api.identity.schemas.people import MeAnswer, MembershipRead, UserRead, normalised_email
 
 DEFAULT_LOCALE = "en"
 DEFAULT_TIME_ZONE = "UTC"

@@ -17,12 +17,13 @@ from pm_api.core.events import emit
 from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.identity import api_keys, audit, members, repository
-from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound, role_lacks
+from pm_api.identity import api_keys, audit, members
+from pm_api.identity.errors.people import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound, role_lacks
 from pm_api.identity.events import WorkspaceChanged
-from pm_api.identity.models import Member, Workspace
+from pm_api.identity.models.people import Member, Workspace
 from pm_api.identity.permissions import Role, allows
-from pm_api.identity.schemas import WorkspaceRead, WorkspacesAnswer, WorkspaceUpdate
+from pm_api.identity.repository import people as repository
+from pm_api.identity.schemas.people import WorkspaceRead, WorkspacesAnswer, WorkspaceUpdate
 
 RESTORABLE_FOR: Final = timedelta(days=30)
 SLUG_BASE_LENGTH: Final = 50

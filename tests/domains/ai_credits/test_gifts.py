@@ -20,8 +20,8 @@ from pm_api.domains.ai_credits import gift_claims, gift_codes, ledger
 from pm_api.domains.ai_credits.enums import GiftStatus, LotKind
 from pm_api.domains.ai_credits.repository import gifts as repository
 from pm_api.domains.ai_credits.repository.ledger import lock_accounts
-from pm_api.identity import repository as identity
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import people as identity
 from tests.conftest import NewPerson, Person, open_platform, register
 from tests.domains.ai_credits.story import Story
 from tests.domains.ai_credits.test_routes import balance, grant, spend

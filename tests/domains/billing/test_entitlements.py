@@ -19,7 +19,7 @@ from pm_api.entitlements.enums import AccountType, Plan, Source, Status
 from pm_api.entitlements.errors import PlanLimitReached
 from pm_api.entitlements.events import EntitlementChanged
 from pm_api.entitlements.rules import GRACE, Bought
-from pm_api.identity.errors import AlreadyMember
+from pm_api.identity.errors.people import AlreadyMember
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person, open_platform, register
 from tests.domains.billing.accounts import GIGABYTE, Installation

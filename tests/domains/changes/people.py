@@ -6,7 +6,7 @@ from uuid import UUID
 from pm_api.core.actor import Actor, ActorKind, UserScope, WorkspaceScope
 from pm_api.core.platform import Platform
 from pm_api.identity import sessions
-from pm_api.identity.models import Member, Scope, ScopeMember, User, UserSession, Workspace
+from pm_api.identity.models.people import Member, Scope, ScopeMember, User, UserSession, Workspace
 from pm_api.identity.tokens import AccessTokens, refresh_expiry
 
 

@@ -25,7 +25,7 @@ from pm_api.domains.changes import jobs, repository
 from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
 from pm_api.domains.changes.repository import Bounds
 from pm_api.identity.events import MemberChanged
-from pm_api.identity.models import Member, UserSession
+from pm_api.identity.models.people import Member, UserSession
 from tests.conftest import open_platform
 from tests.domains.changes.events import Events, listen
 from tests.domains.changes.people import Caller, end_session, new_caller, new_scope, new_workspace

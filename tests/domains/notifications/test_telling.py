@@ -11,8 +11,8 @@ from pm_api.core.errors import Conflict
 from pm_api.core.platform import Platform
 from pm_api.domains.notifications import service
 from pm_api.domains.notifications.enums import Category
-from pm_api.identity import repository
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import people as repository
 from tests.conftest import NewPerson, Person
 from tests.domains.changes.events import listen
 from tests.domains.changes.people import new_caller, new_scope, new_workspace

@@ -14,8 +14,8 @@ from pm_api.core.jobs import PERIODICS, run_sweep
 from pm_api.core.platform import Platform
 from pm_api.domains.team import invitations
 from pm_api.entitlements.enums import Plan
-from pm_api.identity import repository as identity
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import people as identity
 from tests.conftest import NewPerson, Person, open_platform, register
 from tests.domains.team.inviting import a_team, invite, invited, link, roles_of, row_of, token_of
 from tests.identity.teams import audit_of, join, make_workspace

@@ -12,7 +12,7 @@ import pytest
 from pm_api.app import create_app
 from pm_api.core.platform import Platform
 from pm_api.domains.team import messages
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person, open_platform, register
 from tests.domains.team.inviting import a_team, invite, invited, path_of_member, roles_of

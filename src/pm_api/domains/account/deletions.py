@@ -16,14 +16,14 @@ from pm_api.core.schema import written
 from pm_api.domains.account import repository
 from pm_api.domains.account.contributors import CONTRIBUTORS
 from pm_api.domains.account.enums import DeletionStatus
+from pm_api.domains.account.errors.person import AccountNotDeletable, DeletionNotPending
 from pm_api.domains.account.models import AccountDeletion
-from pm_api.domains.account.person_errors import AccountNotDeletable, DeletionNotPending
-from pm_api.domains.account.person_schemas import AccountRead, DeletionRead, ObstacleRead
+from pm_api.domains.account.schemas.person import AccountRead, DeletionRead, ObstacleRead
 from pm_api.domains.changes import service as changes
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 from pm_api.identity import audit, confirmation, leaving, users
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 
 GRACE: Final = timedelta(days=7)
 LINK: Final = "/settings/account"

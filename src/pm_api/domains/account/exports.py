@@ -17,9 +17,9 @@ from pm_api.core.platform import Platform
 from pm_api.core.schema import written
 from pm_api.domains.account import repository
 from pm_api.domains.account.enums import ExportStatus
+from pm_api.domains.account.errors.person import ExportGone, ExportNotReady, TooManyExports
 from pm_api.domains.account.models import AccountDeletion, AccountExport
-from pm_api.domains.account.person_errors import ExportGone, ExportNotReady, TooManyExports
-from pm_api.domains.account.person_schemas import ExportRead, ExportsAnswer
+from pm_api.domains.account.schemas.person import ExportRead, ExportsAnswer
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 from pm_api.entitlements.models import Entitlement

@@ -8,9 +8,10 @@ from pm_api.core.jobs import JobContext
 from pm_api.core.schema import written
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
-from pm_api.identity import repository_sign_in as sign_ins
+from pm_api.identity.enums import SecurityEventKind
 from pm_api.identity.events import SecurityAlert
-from pm_api.identity.security import QUIET, SecurityEventKind
+from pm_api.identity.repository import sign_in as sign_ins
+from pm_api.identity.security import QUIET
 
 TYPE: Final = "identity.security"
 LINK: Final = "/settings/security"

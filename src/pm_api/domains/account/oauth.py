@@ -18,19 +18,20 @@ from pm_api.core.errors import ApiError
 from pm_api.core.origins import origin_of
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service
-from pm_api.identity import external, repository, second_factor, sessions
+from pm_api.identity import external, second_factor, sessions
 from pm_api.identity.devices import Device
-from pm_api.identity.errors import EmailTaken
-from pm_api.identity.errors_credentials import TotpRequired
-from pm_api.identity.errors_sign_in import (
+from pm_api.identity.errors.credentials import TotpRequired
+from pm_api.identity.errors.people import EmailTaken
+from pm_api.identity.errors.sign_in import (
     SignInRefused,
     SignInReturnNotAllowed,
     SignInStateInvalid,
     UnknownProvider,
 )
 from pm_api.identity.external import Began
-from pm_api.identity.models import User
-from pm_api.identity.schemas_sign_in import OauthOutcome
+from pm_api.identity.models.people import User
+from pm_api.identity.repository import people as repository
+from pm_api.identity.schemas.sign_in import OauthOutcome
 from pm_api.identity.sessions import Grant
 from pm_api.integrations.openid import Identified, ProviderRefused, SignInDoor
 

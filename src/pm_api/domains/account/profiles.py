@@ -6,13 +6,13 @@ from pm_api.core.actor import UserScope
 from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
 from pm_api.domains.account.enums import Theme
-from pm_api.domains.account.person_schemas import ProfileRead, ProfileWrite, SettingsRead, SettingsUpdate
+from pm_api.domains.account.schemas.person import ProfileRead, ProfileWrite, SettingsRead, SettingsUpdate
 from pm_api.domains.changes import service as changes
 from pm_api.domains.notifications import preferences
 from pm_api.domains.notifications.preference_schemas import PreferencesRead
-from pm_api.identity import repository as identity
 from pm_api.identity import users
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
+from pm_api.identity.repository import people as identity
 
 
 async def profile(session: AsyncSession, scope: UserScope) -> ProfileRead:

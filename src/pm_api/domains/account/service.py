@@ -10,14 +10,14 @@ from pm_api.core.actor import AccountScope
 from pm_api.core.errors import NotFound
 from pm_api.core.idempotency import stored_answer
 from pm_api.core.platform import Platform
-from pm_api.domains.account.schemas import IdempotencyOutcome, Registration
+from pm_api.domains.account.schemas.registration import IdempotencyOutcome, Registration
 from pm_api.domains.ai_credits import gifts, leads, plans
 from pm_api.domains.ai_credits.service import LEDGER_OPERATIONS, stored_outcome
 from pm_api.domains.team import invitations
 from pm_api.identity import email_tokens, sessions, users
 from pm_api.identity.devices import Device
 from pm_api.identity.email_tokens import Purpose
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 from pm_api.identity.sessions import Grant
 from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
 

@@ -14,7 +14,7 @@ from pm_api.domains.ai_credits.sweeping import is_nobodys_fault
 from pm_api.domains.billing import closing as billing
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity import leaving as identity
-from pm_api.identity.repository_leaving import Closing
+from pm_api.identity.repository.leaving import Closing
 
 WORKSPACES_AT_A_TIME: Final = 100
 

@@ -31,7 +31,7 @@ from pm_api.domains.ai_credits.schemas.explaining import (
     LinkedEntry,
 )
 from pm_api.domains.ai_credits.sight import visible_lines
-from pm_api.identity import repository as identity
+from pm_api.identity.repository import people as identity
 
 COUNTED_BACK: Final = 20_000
 """Most lines that are added up to tell what a lot had left then."""

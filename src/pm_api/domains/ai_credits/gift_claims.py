@@ -30,7 +30,7 @@ from pm_api.domains.ai_credits.schemas.gifts import GiftRead, GiftRedeemed
 from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
-from pm_api.identity import repository as identity
+from pm_api.identity.repository import people as identity
 
 LOT_LIFETIME: Final = relativedelta(months=12)
 TOLD_EACH: Final = 20

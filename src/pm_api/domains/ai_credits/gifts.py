@@ -52,7 +52,7 @@ from pm_api.domains.ai_credits.service import client_key
 from pm_api.domains.ai_credits.store import Answer, KeyReused, Order
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
-from pm_api.identity import repository as identity
+from pm_api.identity.repository import people as identity
 
 SEND: Final = "sendGift"
 SEND_CODES: Final = "createGiftCodes"

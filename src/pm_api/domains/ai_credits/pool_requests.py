@@ -41,9 +41,9 @@ from pm_api.domains.changes import service as changes
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 from pm_api.identity import audit
-from pm_api.identity import repository as identity
-from pm_api.identity.errors import WorkspaceNotFound
+from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.permissions import allows
+from pm_api.identity.repository import people as identity
 
 REQUESTS: Final = "credits.pool.requests"
 MOST_OPEN: Final = 20

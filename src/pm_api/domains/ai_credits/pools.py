@@ -35,9 +35,9 @@ from pm_api.domains.ai_credits.schemas.pools import (
 )
 from pm_api.domains.changes import service as changes
 from pm_api.identity import audit
-from pm_api.identity import repository as identity
-from pm_api.identity.errors import WorkspaceNotFound, role_lacks
+from pm_api.identity.errors.people import WorkspaceNotFound, role_lacks
 from pm_api.identity.permissions import Role, allows
+from pm_api.identity.repository import people as identity
 
 MANAGE: Final = "credits.manage"
 MOST_CAPS: Final = 500

@@ -41,7 +41,7 @@ from pm_api.domains.ai_credits.schemas.ledger import (
 )
 from pm_api.domains.ai_credits.store import Answer, Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
-from pm_api.identity import repository as identity
+from pm_api.identity.repository import people as identity
 
 DESCRIPTION: Final = "Spend"
 """Of what has neither text nor service."""

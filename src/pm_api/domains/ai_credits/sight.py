@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 
 from pm_api.core.actor import CreditScope, WorkspaceScope
 from pm_api.domains.ai_credits.repository.sight import seen_by
-from pm_api.identity.errors import role_lacks
+from pm_api.identity.errors.people import role_lacks
 from pm_api.identity.permissions import allows
 
 MANAGE: Final = "credits.manage"

@@ -25,7 +25,7 @@ from pm_api.domains.ai_credits.repository import pools as pool_rows
 from pm_api.domains.ai_credits.repository import topups as repository
 from pm_api.domains.ai_credits.repository.alerts import Standing
 from pm_api.domains.ai_credits.topups import LOOK_AT_TOPUP, AccountLow
-from pm_api.identity import repository as identity
+from pm_api.identity.repository import people as identity
 
 AT_A_TIME: Final = 500
 

@@ -10,7 +10,7 @@ from pm_api.core.errors import NotFound
 from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType
-from pm_api.identity import repository as identity
+from pm_api.identity.repository import people as identity
 
 Account = tuple[AccountType, UUID]
 

@@ -34,8 +34,8 @@ from pm_api.domains.billing.subscriptions import (
 )
 from pm_api.entitlements.enums import AccountType
 from pm_api.entitlements.events import EntitlementChanged
-from pm_api.identity import repository as identity
 from pm_api.identity.events import WorkspaceChanged
+from pm_api.identity.repository import people as identity
 
 _log = structlog.get_logger(__name__)
 

@@ -12,10 +12,10 @@ from pm_api.core.platform import get_platform
 from pm_api.domains.changes import service
 from pm_api.domains.changes.errors import InvalidTicket, TokenInAddress
 from pm_api.domains.changes.models import StreamTicket
-from pm_api.identity import repository
 from pm_api.identity.api_key_access import actor_of_key, own_scope
 from pm_api.identity.guards import RequireAccount, admit, workspace_scope
 from pm_api.identity.permissions import scope_of_permission
+from pm_api.identity.repository import people as repository
 
 TOKEN_NAMES: Final = frozenset({"access_token", "accesstoken", "token", "authorization", "jwt", "bearer"})
 

@@ -27,9 +27,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.changes.models import Change, Feed, StreamTicket
-from pm_api.identity.models import Member, Scope, User, UserSession, Workspace
-from pm_api.identity.repository import visible_scope
-from pm_api.identity.repository_credentials import live_keys_among
+from pm_api.identity.models.people import Member, Scope, User, UserSession, Workspace
+from pm_api.identity.repository.credentials import live_keys_among
+from pm_api.identity.repository.people import visible_scope
 
 CHANGES_CHANNEL: Final = "pm_changes"
 

@@ -18,7 +18,7 @@ from pm_api.domains.notifications.repository import choices
 from pm_api.domains.notifications.repository import mailings as repository
 from pm_api.domains.notifications.repository.mailings import Due
 from pm_api.domains.notifications.repository.rows import Wait
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 from pm_api.integrations.mail import Letter, Recipient, Section, SectionItem
 from pm_api.outbox import service as outbox
 from pm_api.outbox.service import Claim, Composed, NewMail, Unwanted

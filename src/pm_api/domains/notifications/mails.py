@@ -12,7 +12,7 @@ from pm_api.domains.notifications.enums import REQUIRED, Category, Delivery
 from pm_api.domains.notifications.errors import UnknownUnsubscribeLink
 from pm_api.domains.notifications.models import Notification
 from pm_api.domains.notifications.repository import mailings as repository
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 from pm_api.integrations.mail import Letter, Recipient
 from pm_api.outbox.service import Claim, Composed, Unwanted
 

@@ -17,9 +17,9 @@ from pm_api.domains.team.enums import BulkAction
 from pm_api.domains.team.errors import BulkRefused
 from pm_api.domains.team.schemas import BulkAnswer, BulkRequest, BulkResult
 from pm_api.identity import members
-from pm_api.identity import repository as identity
-from pm_api.identity.errors import WorkspaceNotFound, role_lacks
+from pm_api.identity.errors.people import WorkspaceNotFound, role_lacks
 from pm_api.identity.permissions import allows
+from pm_api.identity.repository import people as identity
 
 
 class _TakeBack(Exception):

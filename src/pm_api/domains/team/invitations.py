@@ -21,10 +21,10 @@ from pm_api.domains.team.models import Invitation
 from pm_api.domains.team.schemas import InvitationView
 from pm_api.entitlements.errors import PlanLimitReached
 from pm_api.identity import audit, members
-from pm_api.identity import repository as identity
-from pm_api.identity.errors import AlreadyMember, WorkspaceNotFound
-from pm_api.identity.models import Member, User
+from pm_api.identity.errors.people import AlreadyMember, WorkspaceNotFound
+from pm_api.identity.models.people import Member, User
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import people as identity
 
 TEAM_PATH: Final = "/dashboard/team"
 HOLDER: Final = Actor(ActorKind.SYSTEM)

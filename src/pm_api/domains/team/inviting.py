@@ -25,11 +25,11 @@ from pm_api.domains.team.errors import (
 from pm_api.domains.team.models import Invitation
 from pm_api.domains.team.schemas import InvitationRead, InvitationsAnswer, InvitationUpdate, InviteResult
 from pm_api.identity import audit
-from pm_api.identity import repository as identity
-from pm_api.identity.errors import AlreadyMember, RoleTooHigh, WorkspaceNotFound, role_lacks
-from pm_api.identity.models import Member
+from pm_api.identity.errors.people import AlreadyMember, RoleTooHigh, WorkspaceNotFound, role_lacks
+from pm_api.identity.models.people import Member
 from pm_api.identity.permissions import Role, allows, outranks
-from pm_api.identity.schemas import normalised_email
+from pm_api.identity.repository import people as identity
+from pm_api.identity.schemas.people import normalised_email
 from pm_api.outbox import service as outbox
 from pm_api.outbox.service import NewMail
 

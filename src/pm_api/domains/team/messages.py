@@ -13,7 +13,7 @@ from pm_api.domains.team import repository
 from pm_api.domains.team.errors import NoReceivers, TooManyReceivers
 from pm_api.domains.team.invitations import TEAM_PATH
 from pm_api.domains.team.schemas import TeamMessageRequest
-from pm_api.identity.errors import WorkspaceNotFound
+from pm_api.identity.errors.people import WorkspaceNotFound
 
 MOST_RECEIVERS = notifications.MOST_RECEIVERS
 

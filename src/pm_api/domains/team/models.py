@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pm_api.core.db import Base, Timestamped, Versioned, personal
-from pm_api.identity.models import ROLE_CHECK
+from pm_api.identity.models.people import ROLE_CHECK
 
 
 class Invitation(Base, Versioned, Timestamped):

@@ -12,7 +12,7 @@ from pm_api.domains.team import reading, repository
 from pm_api.domains.team.enums import InvitationStatus, MemberStatus
 from pm_api.domains.team.schemas import BelongingsAnswer, RemovalRead, TeamMemberRead, TeamMembersAnswer
 from pm_api.identity import members
-from pm_api.identity.errors import role_lacks
+from pm_api.identity.errors.people import role_lacks
 from pm_api.identity.permissions import Role, allows
 
 LISTED: Final = "invited"

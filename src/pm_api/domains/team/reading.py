@@ -7,7 +7,7 @@ from pm_api.domains.team.models import Invitation
 from pm_api.domains.team.schemas import InvitationRead, LeftBehind, TeamMemberRead
 from pm_api.identity.belongings import Left
 from pm_api.identity.permissions import Role
-from pm_api.identity.schemas import MemberRead
+from pm_api.identity.schemas.people import MemberRead
 
 
 def status_of(row: Invitation, now: datetime) -> InvitationStatus:

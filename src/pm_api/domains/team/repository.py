@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import WorkspaceScope
 from pm_api.domains.team.enums import InvitationStatus
 from pm_api.domains.team.models import Invitation
-from pm_api.identity.models import Member, User, Workspace
+from pm_api.identity.models.people import Member, User, Workspace
 
 # Written out: a statement that is prepared for any status cannot use an index of one.
 _PENDING = Invitation.status == literal_column("'PENDING'")

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable
 from pm_api.domains.team.enums import BulkAction, InvitationStatus, InviteOutcome, MemberStatus, TeamFormat
 from pm_api.identity.permissions import Role
-from pm_api.identity.schemas import Email, not_null
+from pm_api.identity.schemas.people import Email, not_null
 
 MOST_ADDRESSES = 100
 MOST_MEMBERS = 100

@@ -29,7 +29,7 @@ from sqlalchemy.orm import aliased
 from pm_api.core.actor import SystemScope, WorkspaceScope
 from pm_api.domains.webhooks_out.enums import DeliveryStatus
 from pm_api.domains.webhooks_out.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
-from pm_api.identity.models import Member
+from pm_api.identity.models.people import Member
 from pm_api.identity.permissions import Role
 
 MOST_ADMINS: Final = 1000

@@ -31,7 +31,7 @@ from pm_api.domains.webhooks_out.schemas import (
     WebhookEndpointSecretAnswer,
     WebhookEndpointUpdate,
 )
-from pm_api.identity.errors import WorkspaceNotFound
+from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.guards import require
 
 PERMISSION: Final = "webhook.manage"

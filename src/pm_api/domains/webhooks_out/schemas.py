@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.webhooks_out.enums import DeliveryStatus, DisabledReason
 from pm_api.domains.webhooks_out.rules import EVERYTHING, FILTER
-from pm_api.identity.schemas import not_null
+from pm_api.identity.schemas.people import not_null
 
 MOST_EVENTS: Final = 50
 LONGEST_EVENT: Final = 100

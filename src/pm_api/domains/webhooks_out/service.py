@@ -29,7 +29,7 @@ from pm_api.domains.webhooks_out.schemas import (
     WebhookEndpointUpdate,
 )
 from pm_api.identity import audit
-from pm_api.identity import repository as identity
+from pm_api.identity.repository import people as identity
 from pm_api.integrations.outgoing import OutgoingDoor, TargetRefused
 
 CHANNEL: Final = "pm_webhooks"

@@ -11,9 +11,9 @@ from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.platform import PlatformDep
 from pm_api.identity import browser, external, recovery, security_page
-from pm_api.identity.errors import EmailTaken, WeakPassword
-from pm_api.identity.errors_credentials import ConfirmationRequired
-from pm_api.identity.errors_sign_in import (
+from pm_api.identity.errors.credentials import ConfirmationRequired
+from pm_api.identity.errors.people import EmailTaken, WeakPassword
+from pm_api.identity.errors.sign_in import (
     EmailAlreadyVerified,
     InvalidLink,
     LastSignInMethod,
@@ -23,7 +23,7 @@ from pm_api.identity.errors_sign_in import (
 )
 from pm_api.identity.guards import signed_in
 from pm_api.identity.limits import limit_sign_in
-from pm_api.identity.schemas_sign_in import (
+from pm_api.identity.schemas.sign_in import (
     EmailChange,
     EmailLink,
     EmailVerified,

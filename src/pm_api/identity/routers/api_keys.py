@@ -15,10 +15,10 @@ from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.entitlements.errors import PlanLimitReached
 from pm_api.identity import api_keys, browser
-from pm_api.identity.errors import WorkspaceNotFound
-from pm_api.identity.errors_credentials import ApiKeyEnded, InvalidExpiry
+from pm_api.identity.errors.credentials import ApiKeyEnded, InvalidExpiry
+from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.guards import require_account, require_account_of
-from pm_api.identity.schemas_credentials import (
+from pm_api.identity.schemas.credentials import (
     ApiKeyAnswer,
     ApiKeyCreate,
     ApiKeyCreated,

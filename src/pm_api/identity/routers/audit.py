@@ -16,11 +16,11 @@ from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Text, Timestamp
 from pm_api.core.spreadsheets import CSV_MEDIA_TYPE
 from pm_api.identity import audit_log, explaining
-from pm_api.identity.errors import WorkspaceNotFound
+from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.explaining import UnknownPermission
 from pm_api.identity.guards import require, signed_in
-from pm_api.identity.repository_audit import AuditFilters
-from pm_api.identity.schemas_audit import AuditAnswer, PermissionAnswer
+from pm_api.identity.repository.audit import AuditFilters
+from pm_api.identity.schemas.audit import AuditAnswer, PermissionAnswer
 
 router = api_router(tag="identity")
 

@@ -15,11 +15,16 @@ from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.identity import browser, sessions, users
-from pm_api.identity.errors import InvalidCredentials, InvalidRefreshToken, OriginNotAllowed, RefreshTokenReused
-from pm_api.identity.errors_credentials import TotpInvalid, TotpRequired
+from pm_api.identity.errors.credentials import TotpInvalid, TotpRequired
+from pm_api.identity.errors.people import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    OriginNotAllowed,
+    RefreshTokenReused,
+)
 from pm_api.identity.guards import signed_in, signed_in_or_key
 from pm_api.identity.limits import limit_sign_in
-from pm_api.identity.schemas import (
+from pm_api.identity.schemas.people import (
     JsonWebKey,
     JsonWebKeys,
     MeAnswer,

@@ -10,7 +10,7 @@ from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import raises
 from pm_api.core.platform import PlatformDep
 from pm_api.identity import browser, confirmation, second_factor
-from pm_api.identity.errors_credentials import (
+from pm_api.identity.errors.credentials import (
     ConfirmationRequired,
     SecondFactorEnabled,
     SecondFactorNotEnabled,
@@ -18,7 +18,7 @@ from pm_api.identity.errors_credentials import (
     WrongCode,
 )
 from pm_api.identity.guards import signed_in
-from pm_api.identity.schemas_credentials import (
+from pm_api.identity.schemas.credentials import (
     RecoveryCodesAnswer,
     SecondFactorEnable,
     SecondFactorProof,

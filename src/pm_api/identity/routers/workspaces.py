@@ -15,9 +15,9 @@ from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.entitlements.errors import PlanLimitReached
 from pm_api.identity import workspaces
-from pm_api.identity.errors import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound
+from pm_api.identity.errors.people import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound
 from pm_api.identity.guards import require, signed_in_or_key
-from pm_api.identity.schemas import (
+from pm_api.identity.schemas.people import (
     WorkspaceAnswer,
     WorkspaceCreate,
     WorkspaceRead,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.domains.ai_credits.enums import GiftStatus
 from pm_api.domains.ai_credits.models.gifts import CreditGift, CreditGiftClaim, CreditGiftCode
 from pm_api.domains.ai_credits.models.ledger import CreditGrant
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 
 GIFT_SOURCE = "gift"
 """`source_type` of the lots that gifts bring."""

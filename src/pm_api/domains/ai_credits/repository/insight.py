@@ -18,7 +18,7 @@ from pm_api.domains.ai_credits.models.insight import CreditAchievement
 from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditGrant, CreditPlanGrant, CreditUsageDay
 from pm_api.domains.ai_credits.models.pools import CreditPool
 from pm_api.domains.ai_credits.repository.ledger import account_id_of
-from pm_api.identity.models import Member, User
+from pm_api.identity.models.people import Member, User
 
 EARNED_KINDS: Final = (LotKind.REFERRAL, LotKind.GIFT, LotKind.BONUS)
 CHECKOUT: Final = "stripe_checkout"

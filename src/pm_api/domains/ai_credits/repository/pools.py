@@ -24,7 +24,7 @@ from pm_api.domains.ai_credits.models.ledger import (
 )
 from pm_api.domains.ai_credits.models.pools import CreditPool, CreditPoolRequest
 from pm_api.domains.ai_credits.repository.ledger import DueAccount, account_id_of
-from pm_api.identity.models import Member, User
+from pm_api.identity.models.people import Member, User
 
 OPEN = "OPEN"
 MANAGING_ROLES = ("OWNER", "ADMIN")

@@ -9,7 +9,7 @@ from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.ai_credits.enums import GiftDirection, GiftKind, GiftStatus
 from pm_api.domains.ai_credits.schemas import samples
 from pm_api.domains.ai_credits.schemas.ledger import Amount, BalanceAfter, Key
-from pm_api.identity.schemas import Email
+from pm_api.identity.schemas.people import Email
 
 MOST_CLAIMS = 10_000
 MOST_CODES = 500

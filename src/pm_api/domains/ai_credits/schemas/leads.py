@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.ai_credits.schemas.ledger import BalanceAfter
-from pm_api.identity.schemas import Email
+from pm_api.identity.schemas.people import Email
 
 
 class LeadCreate(ApiRequest):

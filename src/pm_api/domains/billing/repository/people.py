@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.identity.models import Member, User, Workspace
+from pm_api.identity.models.people import Member, User, Workspace
 from pm_api.identity.permissions import Role, allows
 
 SEE_BILLS = tuple(role for role in Role if allows(role, "billing.read"))

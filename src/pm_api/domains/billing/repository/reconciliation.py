@@ -15,7 +15,7 @@ from pm_api.domains.billing.models.invoices import Invoice
 from pm_api.domains.billing.models.reconciliation import ReconciliationFinding, ReconciliationRun
 from pm_api.domains.billing.models.refunds import Dispute, Refund
 from pm_api.domains.billing.models.subscriptions import LIVE, Subscription
-from pm_api.identity.models import Workspace
+from pm_api.identity.models.people import Workspace
 
 Scope = AdminScope | SystemScope
 Row = Subscription | Invoice | Refund | Dispute

@@ -15,7 +15,7 @@ from pm_api.domains.billing.models.subscriptions import LIVE, Subscription
 from pm_api.domains.billing.models.usage_records import UsageRecord
 from pm_api.domains.billing.repository.invoices import account_of
 from pm_api.entitlements.enums import AccountType, Plan
-from pm_api.identity.models import User, Workspace
+from pm_api.identity.models.people import User, Workspace
 
 
 async def keep_peak(session: AsyncSession, _scope: SystemScope, rows: Sequence[dict[str, Any]]) -> None:

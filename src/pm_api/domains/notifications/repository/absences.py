@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.notifications.models import Notification, NotificationPreferences
 from pm_api.domains.notifications.repository.rows import worth_telling
-from pm_api.identity.models import UserSession
+from pm_api.identity.models.people import UserSession
 
 A_DAY = timedelta(days=1)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.notifications.models import Notification, NotificationPreferences
 from pm_api.domains.notifications.repository.rows import Wait
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 
 
 async def preferences(session: AsyncSession, user_id: UUID) -> NotificationPreferences | None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.domains.notifications.enums import Delivery
 from pm_api.domains.notifications.models import Notification, NotificationMailing, NotificationPreferences
 from pm_api.domains.notifications.repository.rows import seen_by_its_receiver, worth_telling
-from pm_api.identity.models import User
+from pm_api.identity.models.people import User
 
 
 @dataclass(frozen=True, slots=True)

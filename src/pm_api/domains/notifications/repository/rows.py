@@ -28,8 +28,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import UserScope
 from pm_api.domains.notifications.enums import Delivery
 from pm_api.domains.notifications.models import Notification, NotificationPreferences
-from pm_api.identity.models import Member, User, Workspace
-from pm_api.identity.repository import visible_scope
+from pm_api.identity.models.people import Member, User, Workspace
+from pm_api.identity.repository.people import visible_scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import SystemScope
 from pm_api.domains.payments.models.customers import StripeCustomerRow
 from pm_api.entitlements.enums import AccountType
-from pm_api.identity.models import Member, User, Workspace
+from pm_api.identity.models.people import Member, User, Workspace
 from pm_api.identity.permissions import Role
 
 Account = tuple[AccountType, UUID]

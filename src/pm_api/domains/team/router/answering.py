@@ -15,7 +15,7 @@ from pm_api.domains.team.errors import EmailMismatch, InvitationClosed, Invitati
 from pm_api.domains.team.limits import limit_links
 from pm_api.domains.team.schemas import AcceptAnswer, InvitationViewAnswer
 from pm_api.entitlements.errors import PlanLimitReached
-from pm_api.identity.errors import AlreadyMember
+from pm_api.identity.errors.people import AlreadyMember
 from pm_api.identity.guards import signed_in
 from pm_api.identity.permissions import Role
 

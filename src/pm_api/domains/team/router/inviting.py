@@ -26,7 +26,7 @@ from pm_api.domains.team.schemas import (
     InviteAnswer,
     InviteRequest,
 )
-from pm_api.identity.errors import AlreadyMember, RoleTooHigh, WorkspaceNotFound
+from pm_api.identity.errors.people import AlreadyMember, RoleTooHigh, WorkspaceNotFound
 from pm_api.identity.guards import require
 
 router = api_router(tag="team")

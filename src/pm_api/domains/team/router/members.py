@@ -18,10 +18,10 @@ from pm_api.domains.team import people
 from pm_api.domains.team.enums import MemberStatus
 from pm_api.domains.team.schemas import BelongingsAnswer, RemovalAnswer, TeamMemberAnswer, TeamMembersAnswer
 from pm_api.entitlements.errors import PlanLimitReached
-from pm_api.identity.errors import InvalidReassignment, LastOwner, RoleTooHigh, WorkspaceNotFound
+from pm_api.identity.errors.people import InvalidReassignment, LastOwner, RoleTooHigh, WorkspaceNotFound
 from pm_api.identity.guards import require
 from pm_api.identity.permissions import Role
-from pm_api.identity.schemas import MemberUpdate
+from pm_api.identity.schemas.people import MemberUpdate
 
 router = api_router(tag="team")
 

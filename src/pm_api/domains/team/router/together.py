@@ -24,7 +24,7 @@ from pm_api.domains.team.schemas import (
     TeamMessageAnswer,
     TeamMessageRequest,
 )
-from pm_api.identity.errors import WorkspaceNotFound
+from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.guards import require
 
 JSON_MEDIA_TYPE: Final = "application/json"

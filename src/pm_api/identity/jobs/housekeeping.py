@@ -7,7 +7,8 @@ from pm_api.core.events import on
 from pm_api.core.jobs import JobContext, periodic
 from pm_api.entitlements.enums import AccountType
 from pm_api.entitlements.events import EntitlementChanged
-from pm_api.identity import audit, repository
+from pm_api.identity import audit
+from pm_api.identity.repository import people as repository
 from pm_api.identity.sessions import DEAD_SESSIONS_KEPT
 
 BATCH: Final = 1000

@@ -15,9 +15,9 @@ from pm_api.core.schema import Text
 from pm_api.domains.account import oauth
 from pm_api.domains.account.oauth import Finished, Returned
 from pm_api.identity import browser
-from pm_api.identity.errors import EmailTaken, OriginNotAllowed
-from pm_api.identity.errors_credentials import TotpInvalid
-from pm_api.identity.errors_sign_in import (
+from pm_api.identity.errors.credentials import TotpInvalid
+from pm_api.identity.errors.people import EmailTaken, OriginNotAllowed
+from pm_api.identity.errors.sign_in import (
     AccountEmailUnverified,
     ProviderAlreadyLinked,
     ProviderEmailUnverified,
@@ -31,8 +31,8 @@ from pm_api.identity.errors_sign_in import (
 from pm_api.identity.external import LIVES
 from pm_api.identity.guards import signed_in
 from pm_api.identity.limits import limit_sign_in
-from pm_api.identity.schemas import SignInAnswer
-from pm_api.identity.schemas_sign_in import (
+from pm_api.identity.schemas.people import SignInAnswer
+from pm_api.identity.schemas.sign_in import (
     OauthFinished,
     OauthLinkStart,
     OauthOutcome,

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, delete,
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.db import Base
-from pm_api.identity.models import Member, RefreshToken, Scope, ScopeMember, User, UserSession, Workspace
+from pm_api.identity.models.people import Member, RefreshToken, Scope, ScopeMember, User, UserSession, Workspace
 
 # --- users -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, StringConstraints
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text
-from pm_api.identity.schemas import Email, Password, PersonName
+from pm_api.identity.schemas.people import Email, Password, PersonName
 from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
 
 

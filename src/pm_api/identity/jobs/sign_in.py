@@ -4,9 +4,9 @@ from typing import Final
 
 from pm_api.core.jobs import JobContext, implements, periodic
 from pm_api.identity import devices, recovery, security
-from pm_api.identity import repository_sign_in as sign_ins
 from pm_api.identity.email_tokens import A_WHILE, LIVES
 from pm_api.identity.recovery import FORGOT_PASSWORD, Forgotten
+from pm_api.identity.repository import sign_in as sign_ins
 
 BATCH: Final = 1000
 # The outbox may still want to say whom a notice goes to.

@@ -11,8 +11,8 @@ from sqlalchemy.orm import aliased
 
 from pm_api.core import personal
 from pm_api.core.db import Base
-from pm_api.identity.models import AuditEntry, Member, User, UserSession, Workspace
-from pm_api.identity.models_credentials import ApiKey
+from pm_api.identity.models.credentials import ApiKey
+from pm_api.identity.models.people import AuditEntry, Member, User, UserSession, Workspace
 
 CREDENTIALS = ("external_identities", "oauth_attempts", "email_tokens", "recovery_codes", "second_factors")
 """Tables by name whose rows let somebody in, or could."""

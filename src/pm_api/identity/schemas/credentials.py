@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity.permissions import KeyScope
-from pm_api.identity.schemas import Password, not_null
+from pm_api.identity.schemas.people import Password, not_null
 
 KeyName = Annotated[
     str,

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.identity.models import AuditEntry, User
+from pm_api.identity.models.people import AuditEntry, User
 
 
 @dataclass(frozen=True, slots=True)

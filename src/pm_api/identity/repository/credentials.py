@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
-from pm_api.identity.models import User
-from pm_api.identity.models_credentials import ApiKey, RecoveryCode, SecondFactor
+from pm_api.identity.models.credentials import ApiKey, RecoveryCode, SecondFactor
+from pm_api.identity.models.people import User
 
 USED_AT_EVERY: Final = timedelta(minutes=1)
 

@@ -7,10 +7,10 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.account.enums import DeletionStatus, ExportStatus, Theme
-from pm_api.domains.account.schemas import Locale, TimeZone
+from pm_api.domains.account.schemas.registration import Locale, TimeZone
 from pm_api.domains.notifications.preference_schemas import PreferencesRead, PreferencesUpdate
 from pm_api.identity.passwords import MAXIMUM_LENGTH
-from pm_api.identity.schemas import PersonName
+from pm_api.identity.schemas.people import PersonName
 
 VERSION: Final = "Counts changes of the account; profile and account share it."
 

@@ -15,14 +15,14 @@ from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.account import deletions, exports, profiles
-from pm_api.domains.account.person_errors import (
+from pm_api.domains.account.errors.person import (
     AccountNotDeletable,
     DeletionNotPending,
     ExportGone,
     ExportNotReady,
     TooManyExports,
 )
-from pm_api.domains.account.person_schemas import (
+from pm_api.domains.account.schemas.person import (
     AccountAnswer,
     AccountDelete,
     ExportAnswer,
@@ -33,7 +33,7 @@ from pm_api.domains.account.person_schemas import (
     SettingsUpdate,
 )
 from pm_api.domains.notifications.errors import ChannelRequired
-from pm_api.identity.errors_credentials import ConfirmationRequired
+from pm_api.identity.errors.credentials import ConfirmationRequired
 from pm_api.identity.guards import SignedIn, signed_in
 
 router = api_router(tag="account")

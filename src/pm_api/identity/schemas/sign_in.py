@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
-from pm_api.identity.schemas import Email, Password, SessionRead
-from pm_api.identity.security import SecurityEventKind
+from pm_api.identity.enums import SecurityEventKind
+from pm_api.identity.schemas.people import Email, Password, SessionRead
 
 LinkToken = Annotated[
     Text,

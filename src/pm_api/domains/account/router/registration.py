@@ -13,13 +13,13 @@ from pm_api.core.openapi import answers_with, raises
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Text
 from pm_api.domains.account import service
-from pm_api.domains.account.errors import UnknownOperation
-from pm_api.domains.account.schemas import IdempotencyOutcomeAnswer, Registration
+from pm_api.domains.account.errors.registration import UnknownOperation
+from pm_api.domains.account.schemas.registration import IdempotencyOutcomeAnswer, Registration
 from pm_api.identity import browser
-from pm_api.identity.errors import EmailTaken, WeakPassword
+from pm_api.identity.errors.people import EmailTaken, WeakPassword
 from pm_api.identity.guards import require_account
 from pm_api.identity.limits import limit_sign_in
-from pm_api.identity.schemas import SignInAnswer
+from pm_api.identity.schemas.people import SignInAnswer
 
 router = api_router(tag="account")
 

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from pm_api.identity.models import User, UserSession
-from pm_api.identity.models_sign_in import EmailToken, ExternalIdentity, KnownDevice, OauthAttempt, SecurityEvent
+from pm_api.identity.models.people import User, UserSession
+from pm_api.identity.models.sign_in import EmailToken, ExternalIdentity, KnownDevice, OauthAttempt, SecurityEvent
 
 # --- users -----------------------------------------------------------------------------------------------------
 
