@@ -138,11 +138,15 @@ async def stripe() -> AsyncIterator[SandboxStripe]:
         yield running
 
 
+KEYLESS = {"customers.delete"}
+"""An HTTP DELETE: Stripe gives a key no effect there, and the second one finds nothing left to do."""
+
+
 def test_every_write_takes_our_key_and_no_read_does() -> None:
     assert len(FUNCTIONS) > 40
     for name, function in FUNCTIONS.items():
         parameters = inspect.signature(function).parameters
-        assert ("key" in parameters) is is_write(name), name
+        assert ("key" in parameters) is (is_write(name) and name not in KEYLESS), name
         if "key" in parameters:
             assert parameters["key"].kind is inspect.Parameter.KEYWORD_ONLY, name
             assert parameters["key"].default is inspect.Parameter.empty, name
