@@ -324,7 +324,7 @@ async def test_dead_sessions_are_forgotten(
 async def test_expired_tokens_of_living_sessions_are_forgotten_all_of_them(
     person: Person, platform: Platform, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pm_api.identity.jobs.BATCH", 2)
+    monkeypatch.setattr("pm_api.identity.jobs.housekeeping.BATCH", 2)
     now = clock.wall()
     async with platform.database.transaction() as session:
         family = await session.scalar(select(UserSession.id).where(UserSession.user_id == person.id))

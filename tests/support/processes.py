@@ -16,7 +16,7 @@ import httpx
 
 from tests.support.settings import environment_for
 
-START_TIMEOUT_S = 40
+START_TIMEOUT_S = 120
 
 
 def free_port() -> int:

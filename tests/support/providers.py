@@ -31,7 +31,7 @@ from tests.support.server import serve
 
 CLIENT_ID = "pm-api-tests"
 CLIENT_SECRET = "a secret of the tests: with / and % in it"
-START_TIMEOUT_S = 40
+START_TIMEOUT_S = 120
 
 
 def s256(verifier: str) -> str:
