@@ -5,14 +5,14 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -55,6 +55,20 @@ EXPOSED_HEADERS = (
 )
 
 
+def _including(routers: Iterable[APIRouter]) -> APIRouter:
+    """FastAPI works a router's routes out once for each place that includes it: all applications of a process share
+    one.
+    """
+    whole = APIRouter(redirect_slashes=False)
+    for router in routers:
+        whole.include_router(router)
+    return whole
+
+
+_EVERYWHERE: Final = _including(ROUTERS)
+_NOT_IN_PRODUCTION: Final = _including(DEVELOPMENT_ROUTERS)
+
+
 def from_environment() -> FastAPI:
     """What `pm-api serve` runs: settings and logging from the environment."""
     settings = load_settings()
@@ -87,8 +101,9 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
         redirect_slashes=False,
     )
     app.state.platform = parts
-    for router in ROUTERS if settings.is_production else (*ROUTERS, *DEVELOPMENT_ROUTERS):
-        app.include_router(router)
+    app.router.routes += (
+        _EVERYWHERE.routes if settings.is_production else (*_EVERYWHERE.routes, *_NOT_IN_PRODUCTION.routes)
+    )
     app.state.keyed_operations = {route.operation_id for route in api_routes(app) if _takes_key(route)}
     _add_docs(app)
     install_error_handlers(app)
