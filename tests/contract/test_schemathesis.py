@@ -47,7 +47,7 @@ CHECKS: Final = [
 CONFIG: Final = schemathesis.Config.from_dict(
     {
         "generation": {
-            "max-examples": rounds(5, 100),
+            "max-examples": rounds(3, 100),
             "deterministic": not SOAKING,
             "database": "none",
             "allow-extra-parameters": False,  # a query parameter nobody knows is ignored, as everywhere on the web
