@@ -123,14 +123,18 @@ SELECT account_id, entry_seq AS seq, grant_id, -amount AS amount
 FROM credit_allocations
 JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, entry_seq) USING (account_id, entry_seq)
 """
+# One entry after the other: planned as one join, statistics from before an account's first reversal read them all.
 GIVEN_BACK = """
-SELECT e.account_id, e.reverses_seq AS seq, a.grant_id, sum(a.amount)::bigint AS amount
-FROM credit_entries e
-JOIN unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq)
-    ON asked.account_id = e.account_id AND asked.seq = e.reverses_seq
-JOIN credit_allocations a ON a.account_id = e.account_id AND a.entry_seq = e.seq
-WHERE e.reverses_seq > 0 AND e.type IN ('REVERSAL', 'TRANSFER_IN')
-GROUP BY e.account_id, e.reverses_seq, a.grant_id
+SELECT asked.account_id, asked.seq, back.grant_id, back.amount
+FROM unnest($1::uuid[], $2::bigint[]) AS asked(account_id, seq)
+CROSS JOIN LATERAL (
+    SELECT a.grant_id, sum(a.amount)::bigint AS amount
+    FROM credit_entries e
+    JOIN credit_allocations a ON a.account_id = e.account_id AND a.entry_seq = e.seq
+    WHERE e.account_id = asked.account_id AND e.reverses_seq = asked.seq AND e.reverses_seq > 0
+        AND e.type IN ('REVERSAL', 'TRANSFER_IN')
+    GROUP BY a.grant_id
+) AS back
 """
 CAPS = """
 SELECT account_id, subject, cap_window, amount FROM credit_caps WHERE account_id = ANY($1::uuid[])
