@@ -70,9 +70,11 @@ bench: $(DEV) ## Ratios within one run: spends against a no-op, an ORM transacti
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.webhooks
 	$(BIN)/python -m benchmarks.logins
+	$(BIN)/python -m benchmarks.messages
 
 bench-large: $(DEV) ## Wall times of accounts of 10,000 to 10 million entries (half an hour, 15 GB)
 	$(BIN)/python -m benchmarks.large
+	$(BIN)/python -m benchmarks.search
 
 openapi: $(DEV) ## Write openapi.json
 	$(BIN)/pm-api openapi

@@ -37,7 +37,7 @@ from pm_api.identity.errors.credentials import ApiKeyNotAllowed, InsufficientSco
 from pm_api.identity.errors.people import RegistrationRequired, WorkspaceNotFound
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf, SignedIn
 from pm_api.identity.permissions import scope_of_permission
-from pm_api.routers import DEVELOPMENT_ROUTERS, KEY_EXEMPT, ROUTERS
+from pm_api.routers import DEVELOPMENT_ROUTERS, FILE_BYTES, KEY_EXEMPT, ROUTERS
 
 DESCRIPTION = (
     "Workspaces, projects and AI credits for teams. Bodies are JSON in camelCase, times are RFC 3339 in UTC, money "
@@ -45,6 +45,7 @@ DESCRIPTION = (
     "Lists are paged by `cursor`. Send an `Idempotency-Key` with every POST you may have to retry."
 )
 EXPOSED_HEADERS = (
+    "Content-Disposition",
     "ETag",
     "Location",
     "Retry-After",
@@ -114,6 +115,7 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
         policy=Policy("address", settings.rate_limit_address),
         max_body_bytes=settings.max_body_bytes,
         hsts=settings.is_production,
+        file_bytes=FILE_BYTES,
     )
     app.add_middleware(
         CORSMiddleware,
@@ -212,7 +214,8 @@ def _addition(route: APIRoute) -> Addition:
         return Addition()
     keeps_key = route.methods == {"POST"} and route.operation_id not in KEY_EXEMPT
     key_problems = (IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey) if keeps_key else ()
-    return Addition([*_guard_problems(guard), *key_problems], _security(guard), keeps_key)
+    id_problems = (NotFound,) if "{" in route.path else ()
+    return Addition([*_guard_problems(guard), *id_problems, *key_problems], _security(guard), keeps_key)
 
 
 def _guard_problems(guard: Guard) -> list[type[ApiError]]:

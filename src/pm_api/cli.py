@@ -20,6 +20,7 @@ from pm_api.app import create_app
 from pm_api.bootstrap import build_platform, running
 from pm_api.core import jobs as queue
 from pm_api.core import signing, telemetry
+from pm_api.core.actor import SystemScope
 from pm_api.core.crypto import KeyRing
 from pm_api.core.errors import NotFound
 from pm_api.core.settings import Environment, Settings, SettingsError, load_settings
@@ -181,7 +182,7 @@ def jobs(
         try:
             async with platform.database.transaction() as session:
                 if release is not None:
-                    await release_held_job(session, release)
+                    await release_held_job(session, platform, SystemScope("the command line").actor, release)
                 return [held_job(one) for one in await queue.list_held(session, limit)]
         finally:
             await platform.database.close()

@@ -12,12 +12,24 @@ from pm_api.domains.billing import models as billing_models
 from pm_api.domains.billing.flows import checkouts as checkout_flows
 from pm_api.domains.billing.flows import payment_methods as payment_method_flows
 from pm_api.domains.billing.flows import portal as portal_flows
+from pm_api.domains.bug_reports import models as bug_reports_models
 from pm_api.domains.changes import jobs as changes_jobs
 from pm_api.domains.changes import models as changes_models
+from pm_api.domains.messages import belongings as messages_belongings
+from pm_api.domains.messages import jobs as messages_jobs
+from pm_api.domains.messages import models as messages_models
 from pm_api.domains.notifications import jobs as notifications_jobs
 from pm_api.domains.notifications import models as notifications_models
 from pm_api.domains.payments import models as payments_models
+from pm_api.domains.projects import departing as projects_departing
+from pm_api.domains.projects import jobs as projects_jobs
+from pm_api.domains.projects import models as projects_models
 from pm_api.domains.reminders import jobs as reminders_jobs
+from pm_api.domains.search import models as search_models
+from pm_api.domains.tasks import departing as tasks_departing
+from pm_api.domains.tasks import jobs as tasks_jobs
+from pm_api.domains.tasks import keeping as tasks_keeping
+from pm_api.domains.tasks import models as tasks_models
 from pm_api.domains.team import jobs as team_jobs
 from pm_api.domains.team import models as team_models
 from pm_api.domains.webhooks_out import jobs as webhooks_out_jobs
@@ -43,11 +55,23 @@ MODULES = (
     checkout_flows,
     portal_flows,
     payment_method_flows,
+    bug_reports_models,
     changes_jobs,
     changes_models,
+    messages_belongings,
+    messages_jobs,
+    messages_models,
     notifications_jobs,
     notifications_models,
     payments_models,
+    projects_departing,
+    projects_jobs,
+    projects_models,
+    search_models,
+    tasks_departing,
+    tasks_jobs,
+    tasks_keeping,
+    tasks_models,
     webhooks_out_jobs,
     webhooks_out_models,
     reminders_jobs,

@@ -7,8 +7,14 @@ from fastapi import APIRouter
 from pm_api.domains.account import router as account
 from pm_api.domains.ai_credits import router as ai_credits
 from pm_api.domains.billing import router as billing
+from pm_api.domains.bug_reports import router as bug_reports
 from pm_api.domains.changes import router as changes
+from pm_api.domains.messages import router as messages
 from pm_api.domains.notifications import router as notifications
+from pm_api.domains.projects import router as projects
+from pm_api.domains.search import router as search
+from pm_api.domains.tasks import router as tasks
+from pm_api.domains.tasks.table import MOST_BYTES
 from pm_api.domains.team import router as team
 from pm_api.domains.webhooks_out import router as webhooks_out
 from pm_api.identity.routers import access, api_keys, audit, auth, second_factor, workspaces
@@ -28,16 +34,24 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     workspaces.router,
     audit.router,
     *team.ROUTERS,
+    *tasks.ROUTERS,
     *ai_credits.ROUTERS,
     *billing.ROUTERS,
+    *projects.ROUTERS,
     webhooks.router,
     changes.router,
     notifications.router,
+    *messages.ROUTERS,
     webhooks_out.router,
+    search.router,
+    bug_reports.router,
 )
 
 DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
 """Mounted outside production only."""
+
+FILE_BYTES: Final = {"/api/tasks/import": MOST_BYTES}
+"""Addresses that take a file in their body, each with the most of it: more than other bodies may have."""
 
 PUBLIC: Final = frozenset(
     {

@@ -1,8 +1,10 @@
-"""Demo data: people, a workspace, credits, and at the sandbox Stripe one paid and one open purchase.
+"""Demo data: people, a workspace, projects, credits, and at the sandbox Stripe one paid and one open purchase.
 
-Safe to run again: everything has a fixed name, and credits have fixed keys.
+Safe to run again: everything has a fixed name, credits have fixed keys, and what stands already is left as people
+have made it since.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -11,13 +13,19 @@ import httpx
 from dateutil.relativedelta import relativedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope
+from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope, WorkspaceScope
+from pm_api.core.errors import ApiError
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
 from pm_api.domains.ai_credits import catalogue
 from pm_api.domains.billing import contracts
 from pm_api.domains.billing.schemas.contracts import ContractWrite
 from pm_api.domains.payments import checkouts
+from pm_api.domains.projects import changing, making
+from pm_api.domains.projects import members as project_members
+from pm_api.domains.projects import service as projects
+from pm_api.domains.projects.enums import ProjectRole, ProjectState
+from pm_api.domains.projects.schemas.projects import ProjectCreate
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType, Plan
 from pm_api.identity import members, workspaces
@@ -34,6 +42,12 @@ TEAM: Final = (
 WORKSPACE: Final = ("Acme Launch", "acme-launch")
 # Without a contract, so that a plan can be bought for it.
 UNBOUGHT: Final = ("Dana's Studio", "dana-studio")
+PROJECTS: Final = (
+    {"key": "WEB", "name": "Website relaunch", "color": "#3b82f6", "icon": "🚀", "description": "A new home page."},
+    {"key": "APP", "name": "Mobile app", "color": "#22c55e", "icon": "📱", "description": "The first version."},
+    {"key": "TPL", "name": "Launch checklist", "color": "#a855f7", "icon": "✅", "isTemplate": True},
+)
+STARTED: Final = "WEB"
 XL_PRICE_MINOR: Final = 2999
 
 
@@ -51,16 +65,16 @@ async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
     """Fill in what is missing; the purchases need the sandbox Stripe."""
     demo_id = await _person(platform, *DEMO)
     actor = Actor(ActorKind.USER, demo_id)
+    team = [(await _person(platform, email, name), role) for email, name, role in TEAM]
+    # The workspace and its people in one transaction: once it stands, a missing one was removed by somebody.
     async with platform.database.transaction() as session:
-        workspace_id = await _workspace(session, platform, actor, WORKSPACE)
+        workspace_id, is_new = await _workspace(session, platform, actor, WORKSPACE)
         await _team_plan(session, platform, workspace_id)
+        for member_id, role in team if is_new else ():
+            await members.add(session, platform, actor, workspace_id, member_id, role)
     async with platform.database.transaction() as session:
-        unbought_id = await _workspace(session, platform, actor, UNBOUGHT)
-    for email, name, role in TEAM:
-        member_id = await _person(platform, email, name)
-        async with platform.database.transaction() as session:
-            if await repository.role_in(session, workspace_id, member_id) is None:
-                await members.add(session, platform, actor, workspace_id, member_id, role)
+        unbought_id, _ = await _workspace(session, platform, actor, UNBOUGHT)
+    await _projects(platform, WorkspaceScope(actor, workspace_id, demo_id, Role.OWNER))
     async with platform.database.transaction() as session:
         if (await catalogue.standing_offers(session))["XL"].price_minor is None:  # else Stripe's price stands
             await catalogue.set_pack_price(session, platform, "XL", XL_PRICE_MINOR)
@@ -76,14 +90,16 @@ async def _person(platform: Platform, email: str, name: str) -> UUID:
     return await account.create_person(platform, email=email, password=PASSWORD, name=name)
 
 
-async def _workspace(session: AsyncSession, platform: Platform, actor: Actor, wanted: tuple[str, str]) -> UUID:
+async def _workspace(
+    session: AsyncSession, platform: Platform, actor: Actor, wanted: tuple[str, str]
+) -> tuple[UUID, bool]:
+    """The workspace of that slug, whoever owns it by now and also a deleted one, and whether it was made by this."""
     name, slug = wanted
-    assert actor.user_id is not None
-    for workspace, _ in await repository.workspaces_of(session, actor.user_id, limit=200):
-        if workspace.slug == slug:
-            return workspace.id
+    known = await repository.workspace_by_slug(session, slug)
+    if known is not None:
+        return known.id, False
     made = await workspaces.create(session, platform, actor, name=name, slug=slug)
-    return made.id
+    return made.id, True
 
 
 async def _team_plan(session: AsyncSession, platform: Platform, workspace_id: UUID) -> None:
@@ -101,6 +117,31 @@ async def _team_plan(session: AsyncSession, platform: Platform, workspace_id: UU
     )
     account_of_the_team = (AccountType.WORKSPACE, workspace_id)
     await contracts.put(session, platform, SystemScope("demo data"), account_of_the_team, wanted, None)
+
+
+async def _projects(platform: Platform, scope: WorkspaceScope) -> None:
+    """Some with work in them and a template; those of the team are in the one that has begun. All at once, where
+    there never was a project; not where the demo person may not make them any more.
+    """
+    with contextlib.suppress(ApiError):
+        async with platform.database.transaction() as session:
+            if await projects.has_had_any(session, scope.workspace_id):
+                return
+            for wanted in PROJECTS:
+                body = ProjectCreate.model_validate({"workspaceId": scope.workspace_id, **wanted})
+                made = await making.create(session, platform, scope, body)
+                if body.key == STARTED:
+                    await changing.step(session, platform, scope, made.id, ProjectState.ACTIVE, None)
+                    await _into(session, platform, scope, made.id)
+
+
+async def _into(session: AsyncSession, platform: Platform, scope: WorkspaceScope, project_id: UUID) -> None:
+    """Those of the team who are in the workspace still."""
+    for email, _, role in TEAM:
+        person = await repository.user_by_email(session, email)
+        if person is not None and await repository.role_in(session, scope.workspace_id, person.id) is not None:
+            as_what = ProjectRole(role)
+            await project_members.put(session, platform, scope, project_id, person.id, as_what, None)
 
 
 async def _purchases(platform: Platform, scope: UserScope, sandbox_url: str) -> str:

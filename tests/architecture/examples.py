@@ -11,6 +11,7 @@ import orjson
 from fastapi.routing import APIRoute
 
 from pm_api.core.actor import Actor, ActorKind, AdminScope, WorkspaceScope
+from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import pools
 from pm_api.domains.ai_credits import service as credits_service
 from pm_api.domains.ai_credits.enums import CapWindow
@@ -21,24 +22,40 @@ from pm_api.domains.billing.schemas.contracts import ContractWrite
 from pm_api.domains.notifications import mails
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.payments import customers
+from pm_api.domains.projects.enums import ProjectState
 from pm_api.domains.team import links
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity.email_tokens import Purpose
 from pm_api.integrations.stripe import PercentOff, StripeDoor, promotions
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.sandbox.stripe import sign_payload
-from tests.architecture import credentials, leaving, signing_in, subscribing
+from tests.architecture import (
+    collaborating,
+    credentials,
+    leaving,
+    powering,
+    signing_in,
+    subscribing,
+    tasking,
+    working,
+)
 from tests.architecture.world import (
     ADMIN_KEY_HOLDER,
     CHECKOUT_COMPLETED,
     FACTORIES,
     FOREIGN_KEY,
+    GUEST,
     TARGET,
     Scene,
     card_of_the_place,
+    conversation_row,
     entry_row,
     gift_of_the_pool,
     invite_into,
+    maker_of,
+    message_in,
+    project_row,
+    task_row,
 )
 from tests.conftest import PASSWORD
 from tests.support.settings import WEBHOOK_SECRET
@@ -80,8 +97,22 @@ PATH_TABLES: Final = {
     "job_id": "pgqueuer",
     "export_id": "account_exports",
     "run_id": "reconciliation_runs",
+    "bug_report_id": "bug_reports",
     "webhook_endpoint_id": "webhook_endpoints",
     "delivery_id": "webhook_deliveries",
+    "conversation_id": "conversations",
+    "message_id": "messages",
+    "project_id": "projects",
+    "user_id": "scope_members",
+    "status_id": "project_statuses",
+    "label_id": "project_labels",
+    "field_id": "project_fields",
+    "task_id": "tasks",
+    "saved_view_id": "saved_views",
+    "comment_id": "task_comments",
+    "item_id": "task_checklist_items",
+    "dependency_id": "task_dependencies",
+    "time_entry_id": "time_entries",
 }
 """Which table a path parameter's id is from."""
 
@@ -93,6 +124,7 @@ PATH_VALUES: Final = {
     "account_type": "WORKSPACE",
     "promotion_code": "NOSUCHCODE",
     "provider": "github",
+    "emoji": "👍",
     "month": f"{datetime.now(UTC):%Y-%m}",
 }
 
@@ -114,6 +146,89 @@ def fixed(**body: Any) -> Example:
 
 async def of_the_workspace(scene: Scene) -> Call:
     return Call(query={"workspaceId": str(scene.place.workspace_id)})
+
+
+async def a_task_in_the_project(scene: Scene) -> Call:
+    return Call(json={"projectId": str(await project_row(scene)), "title": "Write the release notes"})
+
+
+async def of_the_project(scene: Scene) -> Call:
+    return Call(query={"projectId": str(await project_row(scene))})
+
+
+def on_a_task(
+    noun: str, put: Callable[[Platform, WorkspaceScope, UUID], Awaitable[UUID]], rest: str = "", **body: Any
+) -> Example:
+    """What hangs on a task, by its own address."""
+
+    async def example(scene: Scene) -> Call:
+        task_id = await task_row(scene)
+        made = await put(scene.platform, maker_of(scene), task_id)
+        return Call(path=f"/api/tasks/{task_id}/{noun}/{made}{rest}", json=body or None)
+
+    return example
+
+
+async def another_order(scene: Scene) -> Call:
+    task_id = await task_row(scene)
+    item_id = await collaborating.item_on(scene.platform, maker_of(scene), task_id)
+    return Call(path=f"/api/tasks/{task_id}/checklist/reorder", json={"itemIds": [str(item_id)]})
+
+
+async def a_link_to_another(scene: Scene) -> Call:
+    return Call(json={"otherTaskId": str(await task_row(scene)), "kind": "BLOCKS"})
+
+
+async def a_linked_task(scene: Scene) -> Call:
+    one, other = await task_row(scene), await task_row(scene)
+    made = await collaborating.dependency_of(scene.platform, maker_of(scene), one, other)
+    return Call(path=f"/api/tasks/{one}/dependencies/{made}")
+
+
+async def a_deleted_task(scene: Scene) -> Call:
+    task_id = await FACTORIES["tasks"](scene)
+    assert isinstance(task_id, UUID)
+    await tasking.delete(scene.platform, scene.owner_scope(), task_id)
+    return Call(path=f"/api/tasks/{task_id}/restore")
+
+
+async def an_undo_token(scene: Scene) -> Call:
+    return Call(json={"undoToken": str(await FACTORIES["task_undos"](scene))})
+
+
+async def a_view_of_the_workspace(scene: Scene) -> Call:
+    return Call(json={"workspaceId": str(scene.place.workspace_id), "name": "Mine", "query": {}})
+
+
+async def many_tasks(scene: Scene) -> Call:
+    place = {"workspaceId": str(scene.place.workspace_id), "taskIds": [str(await task_row(scene))]}
+    return Call(json={**place, "action": "update", "change": {"priority": "HIGH"}})
+
+
+async def a_file_of_tasks(scene: Scene) -> Call:
+    query = {"projectId": str(await project_row(scene))}
+    return Call(query=query, content=b"title\r\nWrite them\r\n", headers={"Content-Type": "text/csv"})
+
+
+async def a_due_task(scene: Scene) -> Call:
+    task_id = await powering.due(scene.platform, maker_of(scene), await task_row(scene))
+    return Call(path=f"/api/tasks/{task_id}/recurrence", json=powering.RULE)
+
+
+def a_recurring_task(rest: str = "") -> Example:
+    async def example(scene: Scene) -> Call:
+        task_id = await powering.recurring_of(scene.platform, maker_of(scene), await task_row(scene))
+        return Call(path=f"/api/tasks/{task_id}/recurrence{rest}")
+
+    return example
+
+
+def a_project_that_is(state: ProjectState) -> Example:
+    async def example(scene: Scene) -> Call:
+        await working.step(scene.platform, scene.owner_scope(), await project_row(scene), state)
+        return Call()
+
+    return example
 
 
 async def register(_scene: Scene) -> Call:
@@ -177,13 +292,13 @@ async def a_key_of_ones_own(scene: Scene) -> Call:
 async def begin_second_factor(scene: Scene) -> Call:
     if scene.caller is not None:
         await credentials.without(scene.platform, scene.caller.id)
-    return Call()
+    return Call(json={"password": PASSWORD})
 
 
 async def enable_second_factor(scene: Scene) -> Call:
     if scene.caller is None:
-        return Call(json={"code": credentials.PASSING_CODE})
-    return Call(json={"code": await credentials.begun(scene.platform, scene.caller.id)})
+        return Call(json={"code": credentials.PASSING_CODE, "password": PASSWORD})
+    return Call(json={"code": await credentials.begun(scene.platform, scene.caller.id), "password": PASSWORD})
 
 
 async def prove_second_factor(scene: Scene) -> Call:
@@ -216,7 +331,7 @@ async def transfer(scene: Scene) -> Call:
 
 async def remove_member(scene: Scene) -> Call:
     """Who manages nobody leaves: that is what their permission is for."""
-    leaves = scene.column in ("VIEWER", "MEMBER")
+    leaves = scene.column in (GUEST, "VIEWER", "MEMBER")
     return Call(path=f"/api/team/members/{scene.place.member_ids[scene.column if leaves else TARGET]}")
 
 
@@ -527,6 +642,61 @@ async def ticket(scene: Scene) -> Call:
     return Call(json={"workspaceId": str(scene.place.workspace_id)})
 
 
+async def to_somebody(scene: Scene) -> Call:
+    """The guest shares the project with them."""
+    await project_row(scene)
+    target = str(scene.cast.user_ids[TARGET])
+    return Call(json={"workspaceId": str(scene.place.workspace_id), "userId": target})
+
+
+async def somebody_in(scene: Scene) -> Call:
+    return Call(json={"userIds": [str(scene.cast.user_ids[TARGET])]})
+
+
+async def somebody_out(scene: Scene) -> Call:
+    target = scene.cast.user_ids[TARGET]
+    return Call(path=f"/api/conversations/{await conversation_row(scene)}/members/{target}")
+
+
+async def up_to_here(scene: Scene) -> Call:
+    conversation_id = await conversation_row(scene)
+    message_id = await message_in(scene, conversation_id)
+    return Call(path=f"/api/conversations/{conversation_id}/read", json={"upToMessageId": str(message_id)})
+
+
+async def a_message(scene: Scene) -> Call:
+    return Call(json={"conversationId": str(await conversation_row(scene)), "body": "Ready?"})
+
+
+async def of_a_conversation(scene: Scene) -> Call:
+    return Call(query={"conversationId": str(await conversation_row(scene))})
+
+
+async def looking_for_messages(scene: Scene) -> Call:
+    return Call(query={"workspaceId": str(scene.place.workspace_id), "q": "ready"})
+
+
+async def looked_for(scene: Scene) -> Call:
+    return Call(query={"q": "launch plan", "workspaceId": str(scene.place.workspace_id)})
+
+
+async def a_word(_scene: Scene) -> Call:
+    return Call(query={"q": "launch"})
+
+
+async def into_a_project_of_ones_own(scene: Scene) -> Call:
+    return Call(json={"projectId": str(await working.new_project(scene.platform, await scene.scope_of_ones_own()))})
+
+
+async def a_report_on_ones_own(scene: Scene) -> Call:
+    own = await scene.scope_of_ones_own()
+    return Call(json={"title": "Export stops at row 200", "workspaceId": str(own.workspace_id)})
+
+
+async def of_ones_own_workspace(scene: Scene) -> Call:
+    return Call(query={"workspaceId": str((await scene.scope_of_ones_own()).workspace_id)})
+
+
 EXAMPLES: Final[dict[str, Example]] = {
     "getHealth": nothing,
     "getReadiness": nothing,
@@ -551,7 +721,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listSignInProviders": nothing,
     "startOauth": nothing,
     "prepareOauth": nothing,
-    "linkProvider": nothing,
+    "linkProvider": fixed(password=PASSWORD),
     "unlinkProvider": unlink,
     "finishOauth": come_back,
     "finishOauthWithCode": give_the_code,
@@ -726,6 +896,97 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getUnsubscribePage": out_of_a_mail,
     "unsubscribe": out_of_a_mail,
     "listMails": nothing,
+    "createProject": for_the_place(name="Website relaunch"),
+    "listProjects": of_the_workspace,
+    "getProject": nothing,
+    "putProject": fixed(name="Website relaunch"),
+    "updateProject": fixed(icon="🚀"),
+    "deleteProject": nothing,
+    "copyProject": fixed(name="The next one"),
+    "startProject": nothing,
+    "stopProject": a_project_that_is(ProjectState.ACTIVE),
+    "completeProject": nothing,
+    "archiveProject": nothing,
+    "restoreProject": a_project_that_is(ProjectState.ARCHIVED),
+    "listProjectMembers": nothing,
+    "getProjectMember": nothing,
+    "putProjectMember": fixed(role="MEMBER"),
+    "removeProjectMember": nothing,
+    "listProjectStatuses": nothing,
+    "createProjectStatus": fixed(name="Blocked", category="IN_PROGRESS"),
+    "orderProjectStatuses": fixed(keys=["DONE", "TODO", "IN_PROGRESS", "IN_REVIEW", "CANCELED"]),
+    "getProjectStatus": nothing,
+    "updateProjectStatus": fixed(name="Review"),
+    "deleteProjectStatus": nothing,
+    "listLabels": nothing,
+    "createLabel": fixed(name="New"),
+    "getLabel": nothing,
+    "updateLabel": fixed(name="Fault"),
+    "deleteLabel": nothing,
+    "listProjectFields": nothing,
+    "createProjectField": fixed(name="Customer", kind="TEXT"),
+    "getProjectField": nothing,
+    "updateProjectField": fixed(name="Hours"),
+    "deleteProjectField": nothing,
+    "createTask": a_task_in_the_project,
+    "undoTaskChange": an_undo_token,
+    "createSavedView": a_view_of_the_workspace,
+    "listSavedViews": of_the_workspace,
+    "getSavedView": nothing,
+    "updateSavedView": fixed(name="Mine, due soon"),
+    "deleteSavedView": nothing,
+    "bulkEditTasks": many_tasks,
+    "exportTasks": of_the_workspace,
+    "importTasks": a_file_of_tasks,
+    "findDuplicateTasks": a_task_in_the_project,
+    "putTaskRecurrence": a_due_task,
+    "deleteTaskRecurrence": a_recurring_task(),
+    "previewTaskRecurrence": a_recurring_task("/preview"),
+    "listTasks": of_the_workspace,
+    "getTaskBoard": of_the_project,
+    "getTask": nothing,
+    "updateTask": fixed(priority="HIGH"),
+    "replaceTask": fixed(title="Write the release notes"),
+    "deleteTask": nothing,
+    "restoreTask": a_deleted_task,
+    "moveTask": fixed(),
+    "changeTaskLabels": fixed(add=[]),
+    "changeTaskAssignees": fixed(add=[]),
+    "listTaskWatchers": nothing,
+    "changeTaskWatchers": fixed(add=[]),
+    "createTaskComment": fixed(body="Looks good to me"),
+    "listTaskComments": nothing,
+    "getTaskComment": on_a_task("comments", collaborating.comment_on),
+    "updateTaskComment": on_a_task("comments", collaborating.comment_on, body="Looks better"),
+    "deleteTaskComment": on_a_task("comments", collaborating.comment_on),
+    "putCommentReaction": on_a_task("comments", collaborating.comment_on, "/reactions/👍"),
+    "deleteCommentReaction": on_a_task("comments", collaborating.comment_on, "/reactions/👍"),
+    "addChecklistItem": fixed(content="Check the links"),
+    "listChecklist": nothing,
+    "reorderChecklist": another_order,
+    "getChecklistItem": on_a_task("checklist", collaborating.item_on),
+    "updateChecklistItem": on_a_task("checklist", collaborating.item_on, isDone=True),
+    "deleteChecklistItem": on_a_task("checklist", collaborating.item_on),
+    "createTaskDependency": a_link_to_another,
+    "listTaskDependencies": nothing,
+    "getTaskDependency": a_linked_task,
+    "deleteTaskDependency": a_linked_task,
+    "shiftTask": fixed(days=1),
+    "createTimeEntry": fixed(workedOn="2026-03-02", minutes=30),
+    "listTaskTimeEntries": nothing,
+    "getTimeEntry": on_a_task("time-entries", collaborating.time_on),
+    "updateTimeEntry": on_a_task("time-entries", collaborating.time_on, minutes=45),
+    "deleteTimeEntry": on_a_task("time-entries", collaborating.time_on),
+    "listTimeEntries": of_the_workspace,
+    "listTaskActivity": nothing,
+    "search": looked_for,
+    "createBugReport": a_report_on_ones_own,
+    "findBugReportDuplicates": a_report_on_ones_own,
+    "listBugReports": of_ones_own_workspace,
+    "getBugReport": nothing,
+    "updateBugReport": fixed(title="Export stops"),
+    "triageBugReport": fixed(severity="HIGH"),
+    "convertBugReport": into_a_project_of_ones_own,
     "createWebhookEndpoint": for_the_place(url="https://example.com/hooks"),
     "listWebhookEndpoints": of_the_workspace,
     "getWebhookEndpoint": nothing,
@@ -736,10 +997,37 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listWebhookDeliveries": nothing,
     "getWebhookDelivery": nothing,
     "replayWebhookDelivery": nothing,
+    "createConversation": for_the_place(kind="GROUP", name="Launch"),
+    "openDirectConversation": to_somebody,
+    "listConversations": of_the_workspace,
+    "getUnreadMessages": of_the_workspace,
+    "getConversation": nothing,
+    "updateConversation": fixed(name="Launch, second try"),
+    "archiveConversation": nothing,
+    "restoreConversation": nothing,
+    "listConversationMembers": nothing,
+    "addConversationMembers": somebody_in,
+    "removeConversationMember": somebody_out,
+    "leaveConversation": nothing,
+    "readConversation": up_to_here,
+    "muteConversation": fixed(),
+    "unmuteConversation": nothing,
+    "postMessage": a_message,
+    "listMessages": of_a_conversation,
+    "searchMessages": looking_for_messages,
+    "getMessage": nothing,
+    "editMessage": fixed(body="Ready!"),
+    "deleteMessage": nothing,
+    "getMessageHistory": nothing,
+    "addReaction": nothing,
+    "removeReaction": nothing,
 }
 
 
 OWN_ACCOUNT: Final[dict[str, Example]] = {
+    "listTasks": nothing,
+    "listProjects": nothing,
+    "search": a_word,
     "createApiKey": a_key_of_ones_own,
     "listApiKeys": nothing,
     "createCheckoutSession": keyed(pack="SMALL"),

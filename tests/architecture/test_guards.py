@@ -28,6 +28,7 @@ WITHOUT_A_SESSION: Final = {
     "voidGrant": "the ledger's writer commits",
     "exportCreditHistory": "each stretch is read on a short session of its own, while the client takes its time",
     "exportAuditEntries": "the same",
+    "exportTasks": "the same",
     "exportTeam": "the same; that it was taken is written before",
     "spendCreditsBatch": "the ledger's writer commits",
     "placeHold": "the ledger's writer commits",

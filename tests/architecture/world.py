@@ -30,6 +30,8 @@ from pm_api.domains.billing.flows.auto_topup import buy_if_low
 from pm_api.domains.billing.repository import auto_topup as topup_rows
 from pm_api.domains.billing.repository import payment_methods as method_rows
 from pm_api.domains.billing.wallets import fetch_by_customer
+from pm_api.domains.bug_reports import service as bug_reports
+from pm_api.domains.bug_reports.schemas import BugReportCreate
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.payments import checkouts, customers
@@ -50,7 +52,7 @@ from pm_api.integrations.stripe import StripeDoor, portal
 from pm_api.integrations.stripe import customers as stripe_customers
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.integrations.stripe import refunds as stripe_refunds
-from tests.architecture import credentials, leaving
+from tests.architecture import collaborating, credentials, leaving, powering, talking, tasking, working
 from tests.conftest import PASSWORD, TEMPLATE, database_url, open_platform, server_command
 from tests.support.clock import MovableClock
 from tests.support.plans import have_room
@@ -66,14 +68,17 @@ ADMINISTRATOR: Final = "administrator"
 ADMIN_KEY_HOLDER: Final = "admin_key"
 REMOVED: Final = "removed_member"
 FOREIGN_KEY: Final = "foreign_key"
-ROLES: Final = ("VIEWER", "MEMBER", "ADMIN", "OWNER")
+GUEST: Final = "GUEST"
+ROLES: Final = (GUEST, "VIEWER", "MEMBER", "ADMIN", "OWNER")
 PEOPLE: Final = (SIGNED_IN, OTHER_TENANT, *ROLES, ADMINISTRATOR, REMOVED)
 COLUMNS: Final = (ANONYMOUS, *PEOPLE, ADMIN_KEY_HOLDER, FOREIGN_KEY)
-"""Kinds of callers: nobody, a person without a workspace, the owner of another one, the four roles, a user marked as
-administrator of the installation, somebody who was a member, the holder of the installation's key, and the owner with
-an API key of another workspace of theirs."""
+"""Kinds of callers: nobody, a person without a workspace, the owner of another one, the five roles (of which a guest
+is a MEMBER of the project that a row belongs to), a user marked as administrator of the installation, somebody who
+was a member, the holder of the installation's key, and the owner with an API key of another workspace of theirs."""
 
 TARGET: Final = "target"
+MAKERS: Final = frozenset({GUEST, "MEMBER", "ADMIN", "OWNER"})
+"""Who may make tasks in a project: a guest is a member there."""
 TESTS: Final = Device("tests", "127.0.0.1")
 CHECKOUT_COMPLETED: Final = "checkout.session.completed"
 
@@ -114,6 +119,8 @@ class Place:
 
     workspace_id: UUID
     member_ids: dict[str, UUID] = field(default_factory=dict)
+    project_id: UUID | None = None
+    """Its one project, once somebody has asked for it; the guest is in it."""
 
 
 @dataclass
@@ -189,6 +196,7 @@ class Scene:
     column: str
     place: Place
     caller: SignedInPerson | None
+    own_workspace_id: UUID | None = None
 
     @classmethod
     async def set(cls, cast: Cast, column: str, place: Place | None = None) -> "Scene":
@@ -222,6 +230,16 @@ class Scene:
     def owner_scope(self) -> WorkspaceScope:
         owner_id = self.cast.user_ids["OWNER"]
         return WorkspaceScope(Actor(ActorKind.USER, owner_id), self.place.workspace_id, owner_id, "OWNER")
+
+    async def scope_of_ones_own(self) -> WorkspaceScope:
+        """The caller over a workspace that they opened themselves; the owner, if nobody calls."""
+        name = self.column if self.column in PEOPLE else "OWNER"
+        if self.own_workspace_id is None:
+            self.own_workspace_id = await self.cast.open_workspace(name)
+            async with self.platform.database.transaction() as session:
+                await have_room(session, self.platform, self.own_workspace_id)
+        user_id = self.cast.user_ids[name]
+        return WorkspaceScope(Actor(ActorKind.USER, user_id), self.own_workspace_id, user_id, "OWNER")
 
     async def archive(self) -> None:
         async with self.platform.database.transaction() as session:
@@ -444,6 +462,78 @@ async def refund_request_row(scene: Scene) -> UUID:
     return made.id
 
 
+async def project_row(scene: Scene) -> UUID:
+    """The place's one project, seen by every member; the guest works in it."""
+    if scene.place.project_id is None:
+        guest_id = scene.cast.user_ids[GUEST]
+        scene.place.project_id = await working.project_of(scene.platform, scene.owner_scope(), guest_id)
+    return scene.place.project_id
+
+
+async def project_member_row(scene: Scene) -> UUID:
+    """The user's id of the caller, put into the project as what they are; of somebody else, if they may not be."""
+    name = scene.column if scene.column in ROLES else TARGET
+    role = "MEMBER" if name == TARGET else name
+    user_id, project_id = scene.cast.user_ids[name], await project_row(scene)
+    await working.put_into(scene.platform, scene.owner_scope(), project_id, user_id, role)
+    return user_id
+
+
+async def project_status_row(scene: Scene) -> UUID:
+    return await working.status_of(scene.platform, await project_row(scene))
+
+
+async def project_label_row(scene: Scene) -> UUID:
+    return await working.label_of(scene.platform, scene.owner_scope(), await project_row(scene))
+
+
+async def project_field_row(scene: Scene) -> UUID:
+    return await working.field_of(scene.platform, scene.owner_scope(), await project_row(scene))
+
+
+async def task_row(scene: Scene) -> UUID:
+    """The caller's own, where they may have one: members change and delete what they made."""
+    scope = scene.scope() if scene.column in MAKERS else scene.owner_scope()
+    return await tasking.task_of(scene.platform, scope, await project_row(scene))
+
+
+async def _on_a_task(scene: Scene, put: Callable[[Platform, WorkspaceScope, UUID], Awaitable[UUID]]) -> UUID:
+    """Made by whoever made the task."""
+    return await put(scene.platform, maker_of(scene), await task_row(scene))
+
+
+def maker_of(scene: Scene) -> WorkspaceScope:
+    return scene.scope() if scene.column in MAKERS else scene.owner_scope()
+
+
+async def comment_row(scene: Scene) -> UUID:
+    return await _on_a_task(scene, collaborating.comment_on)
+
+
+async def checklist_item_row(scene: Scene) -> UUID:
+    return await _on_a_task(scene, collaborating.item_on)
+
+
+async def dependency_row(scene: Scene) -> UUID:
+    one, other = await task_row(scene), await task_row(scene)
+    return await collaborating.dependency_of(scene.platform, maker_of(scene), one, other)
+
+
+async def time_entry_row(scene: Scene) -> UUID:
+    return await _on_a_task(scene, collaborating.time_on)
+
+
+async def saved_view_row(scene: Scene) -> UUID:
+    """The caller's own, where they see the project."""
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    return await powering.view_of(scene.platform, scope, await project_row(scene))
+
+
+async def task_undo_row(scene: Scene) -> UUID:
+    """Of a change that the caller made, where they may."""
+    return await powering.undo_of(scene.platform, maker_of(scene), await task_row(scene))
+
+
 async def held_job_row(scene: Scene) -> int:
     async with scene.platform.database.transaction() as session:
         made: int = (
@@ -507,6 +597,31 @@ async def webhook_delivery_row(scene: Scene) -> UUID:
         return (await webhook_deliveries.send_test(session, scene.platform, scene.owner_scope(), endpoint_id)).id
 
 
+async def conversation_row(scene: Scene) -> UUID:
+    """A group that everybody of the place is in."""
+    user_ids = {scene.cast.user_ids[name] for name in (*ROLES, TARGET) if name not in (GUEST, "OWNER")}
+    return await talking.group_of(scene.platform, scene.owner_scope(), user_ids, scene.cast.user_ids[GUEST])
+
+
+async def message_row(scene: Scene) -> UUID:
+    return await message_in(scene, await conversation_row(scene))
+
+
+async def message_in(scene: Scene, conversation_id: UUID) -> UUID:
+    """Said by the caller; by the owner, if they may say nothing there."""
+    author = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    return await talking.said_in(scene.platform, author, conversation_id)
+
+
+async def bug_report_row(scene: Scene) -> UUID:
+    """Of the caller, in a workspace of their own; of the owner, if nobody calls."""
+    own = await scene.scope_of_ones_own()
+    wanted = BugReportCreate.model_validate({"title": "It breaks", "workspaceId": own.workspace_id})
+    async with scene.platform.database.transaction() as session:
+        made, _ = await bug_reports.create(session, scene.platform, UserScope(own.actor, own.user_id), wanted)
+    return made.id
+
+
 FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "workspaces": workspace_row,
     "workspace_members": member_row,
@@ -529,7 +644,22 @@ FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "credit_grants": lot_row,
     "credit_refund_requests": refund_request_row,
     "pgqueuer": held_job_row,
+    "bug_reports": bug_report_row,
     "webhook_endpoints": webhook_endpoint_row,
     "webhook_deliveries": webhook_delivery_row,
+    "conversations": conversation_row,
+    "messages": message_row,
+    "projects": project_row,
+    "scope_members": project_member_row,
+    "project_statuses": project_status_row,
+    "project_labels": project_label_row,
+    "project_fields": project_field_row,
+    "tasks": task_row,
+    "task_undos": task_undo_row,
+    "saved_views": saved_view_row,
+    "task_comments": comment_row,
+    "task_checklist_items": checklist_item_row,
+    "task_dependencies": dependency_row,
+    "time_entries": time_entry_row,
 }
 """One per table that a path or a guard may name; each gives the id of a row the scene is about."""

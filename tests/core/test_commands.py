@@ -1,5 +1,6 @@
 """What the commands say to whoever cannot start them, and to a frontend developer."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner
 
 from pm_api import cli, development, doctor
@@ -149,6 +151,27 @@ def test_an_unknown_job_cannot_be_released(worker_database: str) -> None:
         code, said = invoke("jobs", "--release", unknown, **environment_for(worker_database))
         assert code == 1
         assert said == f"No held job has the id {unknown}; pm-api jobs lists them.\n"
+
+
+def test_a_job_that_is_released_is_written_down(fresh_database: str) -> None:
+    async def ask(statement: str) -> Any:
+        engine = create_async_engine(fresh_database)
+        try:
+            async with engine.begin() as connection:
+                return (await connection.execute(text(statement))).scalar_one()
+        finally:
+            await engine.dispose()
+
+    held = asyncio.run(
+        ask(
+            "INSERT INTO pgqueuer (priority, status, entrypoint, payload)"
+            " VALUES (0, 'failed', 'tests.held', '{}') RETURNING id"
+        )
+    )
+    code, said = invoke("jobs", "--release", str(held), **environment_for(fresh_database))
+    assert (code, said) == (0, f"Job {held} is back in the queue.\nNo job is held.\n")
+    found = "SELECT actor_kind || ' ' || subject_id FROM audit_entries WHERE action = 'job.released'"
+    assert asyncio.run(ask(found)) == f"system {held}"
 
 
 async def test_the_banner_shows_the_people_the_secret_and_a_shifted_clock(platform: Platform, person: Person) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from pm_api.core import events, jobs
+from pm_api.core.actor import Actor, ActorKind
 from pm_api.core.errors import NotFound
 from pm_api.core.events import Event, emit, on
 from pm_api.core.jobs import (
@@ -216,13 +217,13 @@ async def test_a_job_that_raises_is_tried_again_then_held_then_released(
             (shown,) = await operations.list_held_jobs(session, 10)
             assert (shown.name, shown.payload, shown.attempts) == ("test.broken", {"text": "hello"}, 2)
             broken = False
-            await operations.release_held_job(session, shown.id)
+            await operations.release_held_job(session, fresh_platform, Actor(ActorKind.SYSTEM), shown.id)
         await until(lambda: rows_gone(fresh_platform, "test.broken"), "the released job to succeed")
     assert attempts == [0, 1, 2, 0]
     async with fresh_platform.database.reading() as session:
         assert await operations.list_held_jobs(session, 10) == []
         with pytest.raises(NotFound):
-            await operations.release_held_job(session, shown.id)
+            await operations.release_held_job(session, fresh_platform, Actor(ActorKind.SYSTEM), shown.id)
 
 
 async def test_a_permanent_failure_is_held_at_once(fresh_platform: Platform) -> None:

@@ -89,3 +89,11 @@ async def test_a_held_job_is_released_by_its_id(operator: httpx.AsyncClient, fre
     assert (await operator.post(f"/api/admin/jobs/{held}/release")).status_code == 200
     for gone in (held, 0, -1, 2**63, 2**70):
         assert (await operator.post(f"/api/admin/jobs/{gone}/release")).status_code == 404
+    async with fresh_platform.database.reading() as session:
+        rows = await session.execute(
+            text(
+                "SELECT actor_kind, subject_type, subject_id, details FROM audit_entries"
+                " WHERE action = 'job.released'"
+            )
+        )
+        assert [tuple(row) for row in rows] == [("admin_key", "job", str(held), {"name": "tests.held"})]

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from pm_api.core import telemetry
 from pm_api.core.platform import Platform
@@ -24,10 +25,13 @@ from tests.support.server import serve
 @pytest.mark.kill
 @pytest.mark.xdist_group("processes")
 async def test_traces_metrics_and_json_logs_of_a_process(fresh_database: str) -> None:
-    traced = asyncio.Event()
+    traced, spans = asyncio.Event(), bytearray()
+    opens_something = [f"{name}{'k' * 40}" for name in ("tok", "cod", "sta", "tic")]
+    link, code, state, ticket = opens_something
 
     async def collect(request: Request) -> Response:
-        if b"/api/auth/register" in await request.body():
+        spans.extend(await request.body())
+        if b"/api/auth/register" in spans and b"/api/stream" in spans:
             traced.set()
         return Response(status_code=200)
 
@@ -52,6 +56,13 @@ async def test_traces_metrics_and_json_logs_of_a_process(fresh_database: str) ->
             assert answer.headers["Strict-Transport-Security"]
             moved = await client.post("/api/dev/clock", json={"advanceS": 60})
             assert moved.status_code == 404
+            for path in (
+                f"/api/invitations/{link}",
+                f"/api/invitations/{link}/nowhere",
+                f"/api/auth/oauth/google/callback?code={code}&state={state}",
+                f"/api/stream?ticket={ticket}",
+            ):
+                assert (await client.get(path)).status_code in (401, 404)
             metrics = (await client.get("/metrics")).text
             assert 'pm_http_requests_total{method="POST",route="/api/auth/register",status="201"} 1.0' in metrics
             await asyncio.wait_for(traced.wait(), 10)
@@ -62,6 +73,30 @@ async def test_traces_metrics_and_json_logs_of_a_process(fresh_database: str) ->
     ]
     assert PASSWORD not in said
     assert answer.json()["accessToken"] not in said
+    for one in opens_something:
+        assert one not in said
+        assert one.encode() not in spans
+
+
+def test_a_path_is_shown_without_what_opens_a_door() -> None:
+    kept = "/api/workspaces/0198c0de-0000-7000-8000-000000000000/audit/export"
+    assert telemetry.shown_path(kept) == kept
+    assert telemetry.shown_path(f"/api/invitations/{'aZ_-' * 11}/accept") == "/api/invitations/…/accept"
+    assert telemetry.shown_path(f"/{'x' * 31}") == f"/{'x' * 31}"
+
+
+async def test_a_secret_in_a_path_is_logged_as_its_place_however_short(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with capture_logs() as said:
+        monkeypatch.setattr("pm_api.core.http._log", structlog.get_logger("pm_api.http"))  # the other keeps its ways
+        for path in ("/api/invitations/too-short", "/api/invitations/too-short/accept", "/problems/not_found"):
+            await client.request("POST" if path.endswith("accept") else "GET", path)
+    assert [one["path"] for one in said if one["event"] == "request"] == [
+        "/api/invitations/{token}",
+        "/api/invitations/{token}/accept",
+        "/problems/not_found",
+    ]
 
 
 def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:

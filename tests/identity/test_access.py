@@ -19,11 +19,14 @@ from pm_api.core.crypto import KeyRing
 from pm_api.core.jobs import PERIODICS, run_sweep
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service as account
-from pm_api.identity import recovery
+from pm_api.identity import devices, leaving, recovery, sessions
+from pm_api.identity.devices import Device
 from pm_api.identity.models.people import User
 from pm_api.identity.models.sign_in import EmailToken, KnownDevice, SecurityEvent
+from pm_api.identity.passwords import Passwords
 from tests.conftest import PASSWORD, Person, client_of, open_platform, register
 from tests.domains.team.inviting import a_team, invited, token_of
+from tests.identity.test_login_work import asking
 from tests.support.clock import MovableClock
 from tests.support.mail import Post, post_office, send_due, smtp_settings
 from tests.support.providers import query_of
@@ -294,25 +297,45 @@ async def test_of_two_who_use_one_link_one_sets_the_password(house: House, calle
 async def test_for_an_unknown_address_the_same_is_answered_and_done_and_nothing_is_mailed(
     house: House, caller: httpx.AsyncClient
 ) -> None:
-    """The answer may not tell by its content nor by its time: one job is put, whoever the address belongs to."""
+    """The answer may not tell by its content nor by its time: the same statements run, and one job is put, whoever
+    the address belongs to. The job may be held for long, so it does not name the address.
+    """
     person = await house.person()
     unknown = f"{uuid4().hex}@example.com"
-    answers, jobs = [], []
+    answers, jobs, asked = [], [], []
     for email in (person.email, unknown):
         async with house.platform.database.reading() as session:
             before = await session.scalar(text("SELECT max(id) FROM pgqueuer"))
-        answers.append(await forgot(caller, email))
+        with asking(house.platform) as statements:
+            answers.append(await forgot(caller, email))
+        asked.append(list(statements))
         async with house.platform.database.reading() as session:
             found = await session.execute(
-                text("SELECT entrypoint, length(payload) - :length FROM pgqueuer WHERE id > :before ORDER BY id"),
-                {"length": len(email), "before": before},
+                text("SELECT entrypoint, payload FROM pgqueuer WHERE id > :before ORDER BY id"), {"before": before}
             )
-            jobs.append([tuple(row) for row in found])
+            jobs.append([(row.entrypoint, bytes(row.payload)) for row in found])
     assert len({(one.status_code, one.content) for one in answers}) == 1
-    assert jobs[0] == jobs[1]
-    assert [name for name, _ in jobs[0]] == ["identity.forgot_password"]
+    assert asked[0] == asked[1]
+    known, other = ([(name, len(payload)) for name, payload in each] for each in jobs)
+    assert known == other
+    assert [name for name, _ in known] == ["identity.forgot_password"]
+    for email, [(_, payload)] in zip((person.email, unknown), jobs, strict=True):
+        assert email.partition("@")[0].encode() not in payload
     assert await house.mails(unknown) == []
     assert any("/reset-password" in one for one in await house.mails(person.email))
+
+
+async def test_who_is_gone_before_the_link_is_mailed_gets_none(house: House, caller: httpx.AsyncClient) -> None:
+    person = await house.person()
+    await house.mails(person.email)
+    await forgot(caller, person.email)
+    async with house.platform.database.transaction() as session:
+        user = await leaving.lock(session, person.id)
+        assert user is not None
+        await leaving.depart(session, house.platform, user)
+    await house.mails(person.email)
+    async with house.platform.database.reading() as session:
+        assert await session.scalar(select(EmailToken.id).where(EmailToken.user_id == person.id)) is None
 
 
 async def test_asking_is_limited_by_address_and_mails_by_account(
@@ -392,6 +415,52 @@ async def test_of_two_changes_at_once_one_counts(house: House, caller: httpx.Asy
     assert (await sign_in(caller, person.email, won)).status_code == 200
 
 
+async def test_a_changed_password_calls_off_a_move_to_another_address(
+    house: House, caller: httpx.AsyncClient
+) -> None:
+    """What the mail to the present address advises to whoever did not ask for it."""
+    person, thiefs = await house.person(), f"{uuid4().hex[:12]}@example.com"
+    await person.client.post("/api/auth/change-email", json={"email": thiefs, "password": PASSWORD})
+    token = await house.link(thiefs, "/verify-email")
+    body = {"oldPassword": PASSWORD, "password": NEW_PASSWORD}
+    assert (await person.client.post("/api/auth/change-password", json=body)).status_code == 204
+    gone(await verify(caller, token))
+    assert (await house.user(person)).email == person.email
+
+
+async def test_who_signs_in_while_the_password_is_changed_is_not_let_in_by_the_old_one(
+    house: House, caller: httpx.AsyncClient
+) -> None:
+    person = await house.person()
+    new_hash = await house.platform.part(Passwords).hash(NEW_PASSWORD)
+    async with house.platform.database.transaction() as session:
+        await session.execute(
+            text("UPDATE users SET password_hash = :hash WHERE id = :id"), {"hash": new_hash, "id": person.id}
+        )
+        await sessions.end(session, house.platform, user_id=person.id, reason="password changed")
+        coming = asyncio.create_task(sign_in(caller, person.email))
+        async with asyncio.timeout(20):
+            while not coming.done() and not await waits_for_a_lock(house.platform):  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.01)
+    assert ((await coming).status_code, (await coming).json()["code"]) == (401, "invalid_credentials")
+    async with house.platform.database.reading() as session:
+        alive = await session.scalar(
+            text("SELECT count(*) FROM sessions WHERE user_id = :id AND revoked_at IS NULL"), {"id": person.id}
+        )
+    assert alive == 0
+
+
+async def waits_for_a_lock(platform: Platform) -> bool:
+    async with platform.database.reading() as session:
+        found = await session.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND query LIKE '%users%'"
+            )
+        )
+    return bool(found)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -441,6 +510,35 @@ async def test_an_account_moves_once_the_new_address_says_so(house: House, calle
     assert (await sign_in(caller, old)).status_code == 401
     assert (await sign_in(caller, new)).status_code == 200
     gone(await verify(caller, token))
+
+
+@pytest.mark.parametrize("way", ["verify", "move", "reset"])
+async def test_a_proved_or_moved_address_stands_in_the_feed(
+    house: House, caller: httpx.AsyncClient, way: str
+) -> None:
+    """The person's version rises, so whoever shows them must read them again."""
+    person, email = await house.person(), f"{uuid4().hex[:12]}@example.com"
+    await work_off(house.platform, "user.")
+    before = (await person.client.get("/api/changes")).json()["nextCursor"]
+    if way == "move":
+        await person.client.post("/api/auth/change-email", json={"email": email, "password": PASSWORD})
+        assert (await verify(caller, await house.link(email, "/verify-email"))).status_code == 200
+    elif way == "verify":
+        assert (await verify(caller, await house.link(person.email, "/verify-email"))).status_code == 200
+    else:
+        await forgot(caller, person.email)
+        token = await house.link(person.email, "/reset-password")
+        answer = await caller.post("/api/auth/reset-password", json={"token": token, "password": NEW_PASSWORD})
+        assert answer.status_code == 204
+        signed_in = (await sign_in(caller, person.email, NEW_PASSWORD)).json()["accessToken"]
+        person.client.headers["Authorization"] = f"Bearer {signed_in}"
+    await work_off(house.platform, "user.")
+    found = (await person.client.get("/api/changes", params={"cursor": before})).json()["changes"]
+    version = (await house.user(person)).version
+    of_user = [one for one in found if one["entity"] == "user"]
+    assert [(one["entityId"], one["action"], one["version"]) for one in of_user] == [
+        (str(person.id), "updated", version)
+    ]
 
 
 async def test_the_address_of_another_cannot_be_taken(house: House, caller: httpx.AsyncClient) -> None:
@@ -539,6 +637,22 @@ async def test_devices_are_kept_as_digests_and_forgotten(house: House) -> None:
             assert left.all() == []
 
 
+async def test_a_program_that_signs_in_all_day_leaves_no_more_than_a_few_devices(house: House) -> None:
+    """One that keeps no cookies is a new device each time."""
+    person = await house.person()
+    seen = [Device("curl/8", "192.0.2.1", f"{number:043}") for number in range(devices.MOST_KNOWN + 5)]
+    for one in seen:
+        house.clock.advance(seconds=1)
+        async with house.platform.database.transaction() as session:
+            await devices.recognise(session, house.platform, person.id, one)
+    elsewhere = [Device("another browser", "198.51.100.7", one.token) for one in (seen[0], seen[-1])]
+    async with house.platform.database.transaction() as session:
+        rows = (await session.scalars(select(KnownDevice).where(KnownDevice.user_id == person.id))).all()
+        assert len(rows) == devices.MOST_KNOWN
+        found = [await devices.recognise(session, house.platform, person.id, one) for one in elsewhere]
+    assert found == [False, True], "those seen last are known"
+
+
 async def test_a_stolen_token_ends_the_family_and_its_person_is_told(house: House, caller: httpx.AsyncClient) -> None:
     person = await house.person()
     newest = await caller.post("/api/auth/refresh", json={"refreshToken": person.refresh_token})
@@ -586,7 +700,7 @@ async def test_a_resend_and_a_click_at_once_do_not_block_each_other(house: House
             verify(caller, token),
             person.client.post("/api/auth/verify-email/resend"),
             verify(caller, token),
-            recovery.mail_reset_link(house.platform, person.email),
+            recovery.mail_reset_link(house.platform, person.id),
         )
         statuses = [one.status_code for one in answers if one is not None]
         assert set(statuses) <= {200, 204, 409, 410}

@@ -374,6 +374,22 @@ async def test_me_tells_what_the_key_may_do(client: httpx.AsyncClient, person: P
     assert me["scopes"] == ["credits:read", "profile:write"]
 
 
+async def test_a_workspaces_key_learns_what_it_is_itself(
+    client: httpx.AsyncClient, team: tuple[Person, Person, str]
+) -> None:
+    owner, _, workspace_id = team
+    await make_workspace(owner)
+    made = await make_key(owner, workspaceId=workspace_id, scopes=["credits:read"])
+    me = (await client.get("/api/auth/me", headers=bearer(made))).json()
+    assert [(one["id"], one["role"]) for one in me.pop("workspaces")] == [(workspace_id, "OWNER")]
+    assert me == {
+        "userId": str(owner.id),
+        "user": None,
+        "apiKeyId": made["apiKey"]["id"],
+        "scopes": ["credits:read"],
+    }, "nothing of its maker's own"
+
+
 async def test_a_key_does_what_its_scopes_say(client: httpx.AsyncClient, person: Person) -> None:
     made = await make_key(person, scopes=["workspace:read"])
     workspace_id = (await make_workspace(person))["id"]
@@ -424,7 +440,8 @@ async def test_a_workspaces_key_opens_nothing_else(
         (f"/api/credits/balance?workspaceId={other_id}", 404),
         ("/api/credits/balance", 404),
         ("/api/workspaces", 404),
-        ("/api/auth/me", 404),
+        ("/api/auth/me", 200),
+        ("/api/user/profile", 404),
         ("/api/notifications", 404),
         ("/api/changes", 404),
         (f"/api/changes?workspaceId={workspace_id}", 200),

@@ -55,7 +55,7 @@ async def test_registration_signs_in(client: httpx.AsyncClient, platform: Platfo
     )
     assert "password" not in answer.text.lower()
     me = await client.get("/api/auth/me", headers={"Authorization": f"Bearer {content['accessToken']}"})
-    assert me.json() == {"user": user, "apiKeyId": None, "scopes": None, "workspaces": []}
+    assert me.json() == {"userId": user["id"], "user": user, "apiKeyId": None, "scopes": None, "workspaces": []}
     async with platform.database.reading() as session:
         wallets = select(func.count()).select_from(CreditAccount).where(CreditAccount.id == user["id"])
         assert await session.scalar(wallets) == 1
@@ -318,7 +318,6 @@ async def test_guessing_is_slowed_down(worker_database: str, person: Person) -> 
         assert [one.status_code for one in tries] == [401, 401, 401, 429], "one address tried from many places"
         for path, wrong in (
             ("/api/auth/login", lambda: {"email": an_address(), "password": "not the password"}),
-            ("/api/auth/refresh", lambda: {"refreshToken": "unknown"}),
             ("/api/auth/register", lambda: registration(password="too short")),
         ):
             place = f"10.1.{len(path)}.1"
@@ -328,3 +327,6 @@ async def test_guessing_is_slowed_down(worker_database: str, person: Person) -> 
             assert int(answers[3].headers["retry-after"]) >= 1
             assert answers[3].headers["ratelimit-policy"] == '"sign-in";q=3;w=60'
             assert answers[3].json()["code"] == "rate_limited"
+            apart = await attempt(place, "/api/auth/refresh", {"refreshToken": person.refresh_token})
+            assert apart.status_code == 200, "whoever is here already is not locked out by others who come"
+            assert apart.headers["ratelimit-policy"] == '"refresh";q=300;w=60'

@@ -13,7 +13,7 @@ from pm_api.identity.explaining import ACTIONS, OF_AN_ACCOUNT, RESOURCES
 from pm_api.identity.permissions import PERMISSIONS, Role, may_manage
 from tests.conftest import NewPerson, Person
 from tests.domains.team.inviting import a_team, invited
-from tests.identity.teams import join, make_workspace
+from tests.identity.teams import join, make_workspace, member_of
 
 assert registry.MODULES, "every module with tables is imported"
 
@@ -81,8 +81,50 @@ async def test_ones_own_membership_and_account(platform: Platform, new_person: N
     assert (leaving["allowed"], leaving["rule"]) == (True, "OWN_MEMBERSHIP")
     own = await explained(viewer, "account", "billing.manage")
     assert (own["allowed"], own["rule"], own["role"], own["workspaceId"]) == (True, "OWN_ACCOUNT", None, None)
+    assert (await explained(viewer, "account", "api_key.manage"))["rule"] == "OWN_ACCOUNT", "everybody has their own"
     odd = await explained(viewer, "account", "member.manage")
     assert (odd["allowed"], odd["rule"], odd["wouldGrant"]) == (False, "NOT_APPLICABLE", None)
+
+
+async def test_the_last_owner_is_told_that_they_cannot_leave(platform: Platform, new_person: NewPerson) -> None:
+    owner, other = await new_person(), await new_person()
+    workspace_id = (await make_workspace(owner))["id"]
+    own = (await member_of(owner, workspace_id, owner))["id"]
+    await join(platform, workspace_id, other, Role.ADMIN)
+    alone = await explained(owner, f"member:{own}", "member.leave")
+    assert (alone["allowed"], alone["rule"], alone["wouldGrant"]) == (False, "OWN_MEMBERSHIP", None)
+    assert "last owner" in alone["because"]
+    assert alone["grantedTo"] == ["GUEST", "VIEWER", "MEMBER", "ADMIN"]
+    tried = await owner.client.delete(f"/api/team/members/{own}")
+    assert (tried.status_code, tried.json()["code"]) == (409, "last_owner")
+    theirs = (await member_of(owner, workspace_id, other))["id"]
+    assert (await owner.client.put(f"/api/team/members/{theirs}", json={"role": "OWNER"})).status_code == 200
+    assert (await explained(owner, f"member:{own}", "member.leave"))["allowed"], "there is another one"
+    assert (await owner.client.delete(f"/api/team/members/{own}")).status_code == 200
+
+
+async def test_keys_and_endpoints_are_explained_too(platform: Platform, new_person: NewPerson) -> None:
+    owner, member = await new_person(), await new_person()
+    workspace_id = (await make_workspace(owner))["id"]
+    await join(platform, workspace_id, member, Role.MEMBER)
+    made = await owner.client.post(
+        "/api/api-keys", json={"name": "Export", "scopes": ["member:read"], "workspaceId": workspace_id}
+    )
+    own = await member.client.post("/api/api-keys", json={"name": "Mine", "scopes": ["profile:read"]})
+    endpoint = await owner.client.post(
+        "/api/webhook-endpoints", json={"url": "https://example.com/", "workspaceId": workspace_id}
+    )
+    put = await owner.client.post(f"/api/webhook-endpoints/{endpoint.json()['webhookEndpoint']['id']}/test")
+    for resource, action in (
+        (f"apiKey:{made.json()['apiKey']['id']}", "api_key.manage"),
+        (f"webhookEndpoint:{endpoint.json()['webhookEndpoint']['id']}", "webhook.manage"),
+        (f"webhookDelivery:{put.json()['webhookDelivery']['id']}", "webhook.manage"),
+    ):
+        assert (await explained(owner, resource, action))["allowed"]
+        refused = await explained(member, resource, action)
+        assert (refused["allowed"], refused["role"], refused["wouldGrant"]) == (False, "MEMBER", "ADMIN")
+    mine = await explained(member, f"apiKey:{own.json()['apiKey']['id']}", "api_key.manage")
+    assert (mine["allowed"], mine["rule"]) == (True, "OWN_ACCOUNT")
 
 
 async def test_what_one_may_not_know_of_is_not_explained(

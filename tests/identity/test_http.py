@@ -16,8 +16,9 @@ from pm_api.core.db import Database, SessionDep, before_commit, database_unreach
 from pm_api.core.errors import ApiError
 from pm_api.core.idempotency import api_router
 from pm_api.core.platform import Platform
+from pm_api.core.problem import validation_problem
 from pm_api.identity.routers.auth import Caller
-from tests.conftest import Person, client_of, open_platform, register
+from tests.conftest import PASSWORD, Person, client_of, open_platform, register
 from tests.identity.teams import make_workspace
 from tests.support.clock import MovableClock
 from tests.support.processes import free_port
@@ -203,6 +204,61 @@ async def test_a_site_may_read_our_headers_and_refusals(client: httpx.AsyncClien
     assert answer.headers["access-control-allow-origin"] == "http://site.local"
     exposed = {one.strip() for one in answer.headers["access-control-expose-headers"].split(",")}
     assert {"ETag", "Location", "Retry-After", "RateLimit", "X-Request-ID", "Idempotent-Replayed"} <= exposed
+    assert "Content-Disposition" in exposed, "the name of a file"
+
+
+async def test_what_is_no_id_is_nothings_id(person: Person) -> None:
+    for method, path in (
+        ("DELETE", "/api/auth/sessions/xyz"),
+        ("GET", "/api/notifications/xxx"),
+        ("POST", "/api/notifications/xxx/read"),
+        ("GET", "/api/workspaces/xxx"),
+    ):
+        answer = await person.client.request(method, path)
+        assert (answer.status_code, answer.json()["code"][-9:]) == (404, "not_found"), path
+
+
+async def test_a_wrong_part_of_the_path_is_named_as_everything_is_named(person: Person) -> None:
+    errors = [{"type": "string_too_long", "loc": ("path", "promotion_code"), "msg": "too long"}]
+    problem = validation_problem(errors)
+    assert (problem.status, problem.details) == (422, [{"pointer": "/promotionCode", "detail": "too long"}])
+
+
+NAMES_THAT_MISLEAD = [
+    "Ann\nBcc: eve@example.com",
+    "Ann\rArcher",
+    "Ann\tArcher",
+    "Ann\u2028Archer",
+    "Ann\u0085Archer",
+    "Ann \u202egpj.exe",
+    "\u2066Ann\u2069",
+    "\u200b\u200d",
+    "\u3164",
+    "\u00ad \ufeff",
+    "\u001b[31mAnn",
+]
+
+
+@pytest.mark.parametrize("name", NAMES_THAT_MISLEAD)
+async def test_a_name_stands_on_one_line_and_is_seen(client: httpx.AsyncClient, person: Person, name: str) -> None:
+    body = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD, "name": name}
+    for answer, pointer in (
+        (await client.post("/api/auth/register", json=body), "/name"),
+        (await person.client.put("/api/user/profile", json={"name": name}), "/name"),
+        (await person.client.post("/api/workspaces", json={"name": name}), "/name"),
+        (await person.client.post("/api/api-keys", json={"name": name, "scopes": ["profile:read"]}), "/name"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), answer.request.url
+        assert [one["pointer"] for one in answer.json()["details"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    "name", ["Zoë Öztürk", "นภัส", "נועה \u200f", "می\u200cخواهم", "👩\u200d🚀 Ann", "山田 太郎", "é"]
+)
+async def test_names_of_the_world_are_names(person: Person, name: str) -> None:
+    answer = await person.client.post("/api/workspaces", json={"name": name})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["workspace"]["name"] == name.strip()
 
 
 async def test_a_caller_is_limited_wherever_they_come_from(worker_database: str, person: Person) -> None:

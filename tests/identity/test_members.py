@@ -48,7 +48,7 @@ def test_who_may_manage_whom(actor: Role, member: Role, new_role: Role | None) -
     if actor is OWNER:
         expected = True
     elif actor is ADMIN:
-        expected = member in (MEMBER, VIEWER) and new_role is not OWNER
+        expected = member in (MEMBER, VIEWER, Role.GUEST) and new_role is not OWNER
     else:
         expected = False
     assert may_manage(actor, member, new_role) is expected

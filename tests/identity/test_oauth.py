@@ -30,6 +30,7 @@ from tests.support.providers import (
     query_of,
     s256,
 )
+from tests.support.queue import work_off
 from tests.support.settings import settings_for
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
@@ -478,6 +479,24 @@ async def test_linking_and_unlinking_need_a_token(stage: Stage) -> None:
         assert (await client.delete(f"/api/auth/oauth/{ACME}")).status_code == 401
 
 
+async def test_linking_takes_a_proof_that_it_is_you_and_is_told(stage: Stage) -> None:
+    """Else whoever finds a session open makes a door of their own, which a new password does not close."""
+    person = await stage.person()
+    path = f"/api/auth/oauth/{ACME}/link"
+    stage.clock.advance(minutes=11)
+    for body in (None, {}, {"password": "not the password"}):
+        answer = await person.client.post(path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "confirmation_required")
+    assert await stage.count(OauthAttempt, OauthAttempt.user_id == person.id) == 0
+    started = await person.client.post(path, json={"password": PASSWORD})
+    assert started.status_code == 200, started.text
+    subject = await stage.provider.person(email=an_address(), email_verified=True)
+    await person.client.get(await stage.provider.allow(started.json()["authorizationUrl"], subject))
+    await work_off(stage.platform, "identity.")
+    shown = await person.client.get("/api/notifications", params={"category": "SECURITY"})
+    assert shown.json()["notifications"][0]["data"]["event"] == "SIGN_IN_METHOD_LINKED"
+
+
 async def test_nobody_links_before_their_address_is_proved(stage: Stage) -> None:
     """Else who registers with another's address keeps a door of their own for the day it is proved."""
     squatter = await stage.person(verified=False)
@@ -536,10 +555,10 @@ async def test_the_last_way_in_stays(stage: Stage) -> None:
 # --- the second factor ---------------------------------------------------------------------------------------------
 
 
-async def with_second_factor(stage: Stage) -> tuple[Person, str, pyotp.TOTP]:
-    """Somebody with a linked provider and a second factor."""
+async def with_second_factor(stage: Stage, address: str | None = None) -> tuple[Person, str, pyotp.TOTP]:
+    """Somebody with a linked provider, where they have this address or their own, and a second factor."""
     person = await stage.person()
-    subject = await stage.provider.person(email=person.email, email_verified=True)
+    subject = await stage.provider.person(email=address or person.email, email_verified=True)
     await link(stage, person, subject)
     person.client.headers["Accept"] = "*/*"
     setup = await person.client.post("/api/auth/2fa/setup", json={"password": PASSWORD})
@@ -574,6 +593,19 @@ async def test_the_second_factor_is_asked_for_after_the_provider(stage: Stage) -
         assert (await browser.me())["id"] == str(person.id)
         again = await browser.client.post(path, json=code, headers={"Origin": SITE})
         assert again.json()["code"] == "sign_in_state_invalid"
+
+
+async def test_a_provider_that_was_unlinked_meanwhile_signs_nobody_in(stage: Stage) -> None:
+    person, subject, totp = await with_second_factor(stage, an_address())
+    stage.clock.advance(minutes=2)  # a code is good once
+    async with stage.browser() as browser:
+        answer = await browser.sign_in(subject)
+        assert urlsplit(answer.headers["location"]).path == "/login/second-factor"
+        assert (await person.client.delete(f"/api/auth/oauth/{ACME}")).status_code == 204
+        code = {"totpCode": totp.at(stage.clock.wall())}
+        late = await browser.client.post("/api/auth/oauth/second-factor", json=code, headers={"Origin": SITE})
+        assert (late.status_code, late.json()["code"]) == (400, "sign_in_state_invalid")
+    assert await stage.count(ExternalIdentity, ExternalIdentity.user_id == person.id) == 0
 
 
 async def test_codes_are_not_guessed_through_a_provider(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import struct
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
@@ -14,13 +14,14 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from pm_api.app import create_app
 from pm_api.core.platform import Platform
 from pm_api.identity import second_factor
 from pm_api.identity.models.credentials import RecoveryCode, SecondFactor
 from pm_api.identity.models.people import User
+from pm_api.identity.models.sign_in import SecurityEvent
 from tests.conftest import PASSWORD, NewPerson, Person, client_of, open_platform, register
 from tests.support.clock import MovableClock
 from tests.support.settings import SECRET_KEYS, settings_for
@@ -128,6 +129,28 @@ async def test_enabling_needs_a_right_code(person: Person, clock: MovableClock) 
     again = await person.client.post("/api/auth/2fa/enable", json={"code": right})
     assert told(again) == (409, "second_factor_enabled")
     assert told(await person.client.post("/api/auth/2fa/setup")) == (409, "second_factor_enabled")
+
+
+async def test_setting_it_up_takes_a_proof_that_it_is_you(
+    client: httpx.AsyncClient, person: Person, clock: MovableClock
+) -> None:
+    """Else whoever finds a session open locks its owner out."""
+    secret = await set_up(person)
+    clock.advance(minutes=11)
+
+    async def post(step: str, **body: str) -> tuple[int, str]:
+        return told(await person.client.post(f"/api/auth/2fa/{step}", json=body))
+
+    assert told(await person.client.post("/api/auth/2fa/setup")) == (403, "confirmation_required")
+    for password in ({}, {"password": "not the password"}):
+        assert await post("setup", **password) == (403, "confirmation_required")
+        code = code_of(secret, clock.wall())
+        assert await post("enable", code=code, **password) == (403, "confirmation_required")
+    assert (await login(client, person)).status_code == 200, "nobody is asked for a code"
+    again = await person.client.post("/api/auth/2fa/setup", json={"password": PASSWORD})
+    assert again.status_code == 200
+    code = code_of(again.json()["secondFactor"]["secret"], clock.wall())
+    assert (await post("enable", code=code, password=PASSWORD))[0] == 200
 
 
 async def test_signing_in_asks_for_the_code(client: httpx.AsyncClient, person: Person, clock: MovableClock) -> None:
@@ -280,10 +303,62 @@ async def test_guesses_run_out(worker_database: str) -> None:
             answers = [await login(caller, person, "000000") for _ in range(25)]
             statuses = [one.status_code for one in answers]
             assert 401 in statuses
-            assert statuses[-1] == 429
-            assert "retry-after" in answers[-1].headers
+            assert told(answers[-1]) == (429, "second_factor_locked")
+            wait = timedelta(seconds=int(answers[-1].headers["retry-after"]))
+            until = datetime.fromisoformat(answers[-1].json()["lockedUntil"])
+            assert abs(until - clock.wall() - wait) < timedelta(seconds=2)
+            assert "faster" not in answers[-1].json()["detail"]
             assert (await login(caller, person, code_of(secret, clock.wall()))).status_code == 429
             assert told(await login(caller, person)) == (401, "totp_required"), "asking for it is no guess"
+            async with platform.database.reading() as session:
+                notices = select(func.count()).where(
+                    SecurityEvent.user_id == person.id, SecurityEvent.kind == "SECOND_FACTOR_LOCKED"
+                )
+                assert await session.scalar(notices) == 1, "once a lock"
+            clock.advance(hours=1, seconds=1)
+            again = await login(caller, person, "000000")
+            assert told(again) == (429, "second_factor_locked"), "limits go by the machine's own clock"
+            async with platform.database.reading() as session:
+                assert await session.scalar(notices) == 2, "a later lock is told of again"
+
+
+async def test_who_knows_the_password_cannot_keep_anybody_from_their_recovery_codes(worker_database: str) -> None:
+    settings = settings_for(worker_database, rate_limits=True, rate_limit_auth="1000/minute")
+    clock = MovableClock()
+    async with open_platform(settings, clock) as platform:
+        app = create_app(settings, platform)
+        person = await register(app)
+        transport = httpx.ASGITransport(app, client=("10.9.8.7", 1))
+        async with (
+            client_of(app) as owner,
+            aclosing(person.client),
+            httpx.AsyncClient(transport=transport, base_url=settings.public_url) as thief,
+        ):
+            at_the_beginning_of_a_step(clock)
+            _, codes = await enabled(person, clock)
+            for wrong in ("000000", "AAAA-BBBB-CCCC-DDDD"):
+                tries = [await login(thief, person, wrong) for _ in range(25)]
+                assert told(tries[0]) == (401, "totp_invalid")
+                assert told(tries[-1]) == (429, "second_factor_locked")
+            assert told(await login(owner, person, "000000")) == (429, "second_factor_locked")
+            assert (await login(owner, person, codes[0])).status_code == 200
+
+
+async def test_an_open_session_cannot_use_up_its_owners_guesses(worker_database: str) -> None:
+    """Without the first factor no code is looked at, so none is counted."""
+    settings = settings_for(worker_database, rate_limits=True, rate_limit_auth="1000/minute")
+    clock = MovableClock()
+    async with open_platform(settings, clock) as platform:
+        app = create_app(settings, platform)
+        person = await register(app)
+        async with client_of(app) as caller, aclosing(person.client):
+            at_the_beginning_of_a_step(clock)
+            secret, _ = await enabled(person, clock)
+            clock.advance(minutes=11)
+            for _ in range(25):
+                tried = await person.client.post("/api/auth/2fa/disable", json={"code": "000000"})
+                assert told(tried) == (403, "confirmation_required")
+            assert (await login(caller, person, code_of(secret, clock.wall()))).status_code == 200
 
 
 async def test_the_secret_survives_a_key_roll(person: Person, clock: MovableClock, worker_database: str) -> None:
@@ -306,6 +381,8 @@ async def test_nobody_is_a_stranger_here(client: httpx.AsyncClient, person: Pers
         for body in ({}, {"code": None}, {"code": 123456}, {"code": "12345"}, {"code": "123456", "other": 1}):
             answer = await person.client.post(f"/api/auth/2fa/{route}", json=body)
             assert answer.status_code == 422
+    odd = await person.client.post(f"/api/auth/2fa/{route}", json={"code": "123456", "password": 1})
+    assert odd.status_code == 422
 
 
 async def test_a_retry_shows_the_same_recovery_codes(person: Person, clock: MovableClock) -> None:

@@ -5,6 +5,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -226,6 +227,31 @@ async def test_logout_ends_this_session_at_once(client: httpx.AsyncClient, perso
     assert (await client.get("/api/auth/me", headers=bearer(other))).status_code == 200
 
 
+@pytest.mark.parametrize("way", ["cookie", "body", "beside an old access token", "rotated"])
+async def test_who_has_only_the_refresh_token_logs_out_with_it(
+    client: httpx.AsyncClient, person: Person, way: str
+) -> None:
+    token = person.refresh_token
+    if way == "rotated":
+        assert (await exchange(client, token)).status_code == 200
+    client.cookies.clear()
+    headers = {"Authorization": "Bearer expired.or.nonsense"} if way == "beside an old access token" else {}
+    if way == "body":
+        answer = await client.post("/api/auth/logout", json={"refreshToken": token})
+    else:
+        headers["Cookie"] = f"pm_refresh={token}"
+        evil = await client.post("/api/auth/logout", headers={**headers, "Origin": "http://evil.local"})
+        assert (evil.status_code, evil.json()["code"]) == (403, "origin_not_allowed")
+        assert (await person.client.get("/api/auth/me")).status_code == 200
+        answer = await client.post("/api/auth/logout", headers=headers)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "content-type" not in answer.headers
+    assert answer.headers["set-cookie"].lower().startswith('pm_refresh="";')
+    assert (await person.client.get("/api/auth/me")).status_code == 401
+    assert (await exchange(client, token)).json()["code"] == "invalid_refresh_token"
+    assert (await client.post("/api/auth/logout", headers=headers)).status_code == 401, "it has ended"
+
+
 async def test_logout_all_ends_every_session_of_the_caller(
     client: httpx.AsyncClient, person: Person, platform: Platform
 ) -> None:
@@ -240,7 +266,15 @@ async def test_logout_all_ends_every_session_of_the_caller(
 
 @pytest.mark.parametrize("path", ["/api/auth/logout", "/api/auth/logout-all"])
 async def test_ending_needs_a_token(client: httpx.AsyncClient, path: str) -> None:
-    assert (await client.post(path)).status_code == 401
+    wrong: list[tuple[Any, dict[str, str]]] = [
+        (None, {}),
+        ({"refreshToken": "unknown"}, {}),
+        (None, {"Cookie": "pm_refresh=unknown"}),
+    ]
+    for body, headers in wrong:
+        answer = await client.post(path, json=body, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_logout_is_felt_by_every_process(person: Person, worker_database: str) -> None:
@@ -299,7 +333,7 @@ async def test_nobody_ends_a_stranger_s_session(client: httpx.AsyncClient, perso
     answer = await client.delete(f"/api/auth/sessions/{mine['id']}", headers=bearer(stranger))
     assert answer.status_code == 404
     assert (await person.client.get("/api/auth/me")).status_code == 200
-    assert (await person.client.delete("/api/auth/sessions/not-an-id")).status_code == 422
+    assert (await person.client.delete("/api/auth/sessions/not-an-id")).status_code == 404
 
 
 async def test_dead_sessions_are_forgotten(

@@ -57,12 +57,12 @@ async def test_the_creator_owns_it(person: Person, platform: Platform) -> None:
     assert answer.status_code == 201
     made = answer.json()["workspace"]
     assert answer.headers["location"] == path_of(made)
-    assert answer.headers["etag"] == '"1"'
+    assert answer.headers["etag"] == '"1-OWNER"'
     assert (made["name"], made["slug"], made["description"], made["role"]) == ("Acme", slug, "D", "OWNER")
     assert (made["version"], made["archivedAt"], made["deletedAt"]) == (1, None, None)
     read = await person.client.get(answer.headers["location"])
     assert read.json() == answer.json()
-    assert read.headers["etag"] == '"1"'
+    assert read.headers["etag"] == '"1-OWNER"'
     assert [(one.action, one.actor_user_id) for one in await audit_of(platform, made["id"])] == [
         ("workspace.created", person.id),
         ("member.added", person.id),
@@ -183,9 +183,9 @@ async def test_the_gate_of_each_route(
 
 async def test_an_etag_saves_reading_again(person: Person) -> None:
     workspace = await make_workspace(person)
-    for known in ('"1"', 'W/"1"', '"7", "1"', "*"):
+    for known in ('"1-OWNER"', 'W/"1-OWNER"', '"7", "1-OWNER"', "*"):
         answer = await person.client.get(path_of(workspace), headers={"If-None-Match": known})
-        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1"'), known
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1-OWNER"'), known
     assert (await person.client.get(path_of(workspace), headers={"If-None-Match": '"2"'})).status_code == 200
 
 
@@ -200,6 +200,19 @@ async def test_a_new_role_is_seen_through_the_etag(platform: Platform, new_perso
     after = await bob.client.get(path_of(workspace), headers={"If-None-Match": before.headers["etag"]})
     assert after.status_code == 200
     assert after.json()["workspace"]["role"] == "ADMIN"
+
+
+async def test_a_form_that_is_open_survives_comings_and_goings(platform: Platform, new_person: NewPerson) -> None:
+    ann, bob = await new_person(), await new_person()
+    workspace = await make_workspace(ann)
+    form = (await ann.client.get(path_of(workspace))).headers["etag"]
+    member_id = await join(platform, workspace["id"], bob, Role.VIEWER)
+    assert (await ann.client.put(f"/api/team/members/{member_id}", json={"role": "MEMBER"})).status_code == 200
+    assert (await ann.client.delete(f"/api/team/members/{member_id}")).status_code == 200
+    for tag, expected in ((form, 200), (form, 412), ('"2"', 200), ('"2"', 412), ('"3-"', 422), ('"3-own"', 422)):
+        body = {"name": f"Acme {tag} {expected}".replace('"', "")}
+        answer = await ann.client.patch(path_of(workspace), json=body, headers={"If-Match": tag})
+        assert answer.status_code == expected, (tag, answer.text)
 
 
 async def names_of(person: Person, **parameters: Any) -> list[str]:
@@ -253,7 +266,7 @@ async def test_patch_changes_the_fields_sent(person: Person, platform: Platform)
     assert answer.status_code == 200
     changed = answer.json()["workspace"]
     assert (changed["name"], changed["description"], changed["slug"]) == ("New", "old", workspace["slug"])
-    assert (changed["version"], answer.headers["etag"]) == (2, '"2"')
+    assert (changed["version"], answer.headers["etag"]) == (2, '"2-OWNER"')
     cleared = await person.client.patch(path_of(workspace), json={"description": None})
     assert cleared.json()["workspace"]["description"] is None
     same = await person.client.patch(path_of(workspace), json={"name": "New"})
@@ -312,7 +325,7 @@ async def test_archive_and_back(person: Person, platform: Platform) -> None:
     assert (early.status_code, early.json()["code"]) == (409, "invalid_transition")
     archived = await person.client.post(path_of(workspace, "/archive"))
     assert archived.json()["workspace"]["archivedAt"].endswith("Z")
-    assert archived.headers["etag"] == '"2"'
+    assert archived.headers["etag"] == '"2-OWNER"'
     twice = await person.client.post(path_of(workspace, "/archive"))
     assert (twice.status_code, twice.json()["code"]) == (409, "invalid_transition")
     assert (await person.client.patch(path_of(workspace), json={"name": "Still"})).status_code == 200
@@ -334,7 +347,7 @@ async def test_a_deleted_workspace_is_gone_for_everybody(platform: Platform, new
     ann, bob = await new_person(), await new_person()
     workspace = await make_workspace(ann)
     member_id = await join(platform, workspace["id"], bob, Role.ADMIN)
-    assert (await ann.client.delete(path_of(workspace), headers={"If-Match": '"2"'})).status_code == 204
+    assert (await ann.client.delete(path_of(workspace), headers={"If-Match": '"1-OWNER"'})).status_code == 204
     for person in (ann, bob):
         assert (await person.client.get(path_of(workspace))).status_code == 404
         assert (await person.client.patch(path_of(workspace), json={"name": "x"})).status_code == 404
@@ -357,7 +370,7 @@ async def test_an_owner_restores_within_30_days(person: Person, platform: Platfo
     restored = await person.client.post(path_of(workspace, "/restore"))
     assert restored.status_code == 200
     assert restored.json()["workspace"]["deletedAt"] is None
-    assert (await person.client.get(path_of(workspace))).headers["etag"] == restored.headers["etag"] == '"3"'
+    assert (await person.client.get(path_of(workspace))).headers["etag"] == restored.headers["etag"] == '"3-OWNER"'
     await person.client.delete(path_of(workspace))
     clock.shift_to(clock.offset + timedelta(days=30, seconds=5))
     late = await person.client.post(path_of(workspace, "/restore"))

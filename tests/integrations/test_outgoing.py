@@ -126,6 +126,11 @@ def test_addresses_are_taken_apart() -> None:
 def test_the_operator_opens_networks() -> None:
     allowed = parse_networks(["10.1.0.0/16", "fd00:1::/32"])
     check_url("http://10.1.2.3:9000/", allowed)
+    for inside in ("http://warehouse:9000/", "http://localhost/", "http://warehouse.internal/"):
+        check_url(inside, allowed)
+    for outside in ("http://example.com/", "http://nowhere.invalid/", "http://internal.example.com/"):
+        with pytest.raises(TargetRefused):  # whether or not the name leads anywhere
+            check_url(outside, allowed)
     check_address(ip_address("fd00:1::5"), allowed, is_encrypted=False)
     for refused in ("https://10.2.0.1/", "http://8.8.8.8/", "https://169.254.169.254/", "https://[::ffff:10.1.2.3]/"):
         with pytest.raises(TargetRefused):
@@ -167,15 +172,15 @@ async def test_a_name_that_is_rebound_leads_nowhere_else() -> None:
         port = int(good.url.rsplit(":", 1)[1].split("/")[0])
         names = Names(["127.0.0.1"], ["127.0.0.2"], ["169.254.169.254"])
         opened = door(names, allow="127.0.0.1/32")
-        async with opened.line(f"http://hooks.example.com:{port}/hooks") as line:
+        async with opened.line(f"http://hooks.internal:{port}/hooks") as line:
             good.headers = {"connection": "close"}  # so that every request needs a connection of its own
             for _ in range(3):
                 assert (await line.post({}, b"{}")).status == 200
-        assert names.asked == [("hooks.example.com", port)]
-        assert [one.headers["host"] for one in good.received] == [f"hooks.example.com:{port}"] * 3
+        assert names.asked == [("hooks.internal", port)]
+        assert [one.headers["host"] for one in good.received] == [f"hooks.internal:{port}"] * 3
         # The next line asks again, and looks again.
-        await refused(opened, f"http://hooks.example.com:{port}/hooks")
-        await refused(opened, f"http://hooks.example.com:{port}/hooks")
+        await refused(opened, f"http://hooks.internal:{port}/hooks")
+        await refused(opened, f"http://hooks.internal:{port}/hooks")
         assert evil.received == []
 
 

@@ -287,7 +287,7 @@ async def test_a_worker_killed_inside_an_event_leaves_it_to_the_next(fresh_datab
             assert await till.bought(buyer.id) == 550 * turn
         answer = await buyer.client.get("/api/credits/verify")
         assert answer.json()["verification"]["ok"], answer.text
-        assert await worker.stop() == 0, worker.said()
+        assert await worker.stop() == 0, worker.last_said()
 
 
 async def _hanging_inside(till: Till, stripe: SandboxStripe, buyer_id: UUID) -> tuple[Json, Json]:

@@ -28,6 +28,10 @@ class MovableClock(SystemClock):
         """Move wall and business time alike: `clock.advance(days=30)`."""
         self._wall_shift += timedelta(**duration)
 
+    def advance_business(self, **duration: float) -> None:
+        """Move business time alone: whoever is signed in stays so, however much time passes."""
+        self.shift_to(self.offset + timedelta(**duration))
+
     def move_to(self, moment: datetime) -> None:
         self._wall_shift = moment.astimezone(UTC) - super().wall()
 

@@ -45,8 +45,12 @@ class Process:
         return await asyncio.wait_for(self.handle.wait(), 20)
 
     def said(self) -> str:
-        with pathlib.Path(self.log).open(encoding="utf-8", errors="replace") as log:
-            return log.read()[-4000:]
+        """All of it: what must not be in the log may be in any line."""
+        return pathlib.Path(self.log).read_text(encoding="utf-8", errors="replace")
+
+    def last_said(self) -> str:
+        """Enough to see why it failed."""
+        return self.said()[-4000:]
 
 
 async def _spawn(command: str, environment: dict[str, str]) -> tuple[asyncio.subprocess.Process, str]:
@@ -93,7 +97,7 @@ async def _ready(process: Process) -> None:
     async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_TIMEOUT_S):
         while True:
             if process.handle.returncode is not None:
-                raise AssertionError(f"the API ended while starting:\n{process.said()}")
+                raise AssertionError(f"the API ended while starting:\n{process.last_said()}")
             with contextlib.suppress(httpx.TransportError):
                 if (await client.get(f"{process.url}/readyz", timeout=2)).status_code == 200:
                     return

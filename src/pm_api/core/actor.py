@@ -98,7 +98,9 @@ class AdminScope:
 
 @dataclass(frozen=True, slots=True)
 class SystemScope:
-    """The service itself: jobs, webhooks and the command line only. `reason` is written into audit rows."""
+    """The service itself: jobs, webhooks and the command line only. `reason` says what for, to who reads the code: an
+    audit row names the actor alone, and tells by its action what was done.
+    """
 
     reason: str
     actor: Actor = Actor(ActorKind.SYSTEM)

@@ -3,10 +3,12 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import structlog
+from anyio import BrokenResourceError
 from fastapi import Header, Request, Response
 from starlette.datastructures import Headers, MutableHeaders, State
 from starlette.exceptions import HTTPException
@@ -20,6 +22,7 @@ from pm_api.core.problem import failure_problem, problem_response
 from pm_api.core.ratelimit import Policy, RateLimiter, Standing, client_address
 
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+VERSION_TAG = re.compile(r"([0-9]{1,18})(?:-[A-Z]+)?")
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -27,9 +30,12 @@ SECURITY_HEADERS = (
     ("Cross-Origin-Resource-Policy", "cross-origin"),
 )
 PERSONAL = "private, no-store"
+EMPTY: Mapping[str, int] = MappingProxyType({})
 UNMETERED = ("/healthz", "/readyz", "/metrics")
 
 _log = structlog.get_logger("pm_api.http")
+
+_LETTERS = str.maketrans("0123456789abcdef", "ABCDEFGHIJKLMNOP", '"')
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -40,13 +46,21 @@ class InvalidIfMatch(Unprocessable):
     code = "invalid_if_match"
 
 
-def entity_tag(version: int) -> str:
-    return f'"{version}"'
+def entity_tag(version: int, variant: str = "") -> str:
+    """Of a version; `variant` tells apart how different readers see it, and does not count in `If-Match`."""
+    return f'"{version}-{variant}"' if variant else f'"{version}"'
 
 
 def content_tag(content: str) -> str:
     """The tag of an answer that has no version: a digest of what it says."""
     return f'"{hashlib.blake2b(content.encode(), digest_size=12).hexdigest()}"'
+
+
+def sight_tag(version: int, content: str) -> str:
+    """Of a version and of what else an answer says: counts of what hangs on a thing and what its reader may do change
+    without it, and 304 must not be said of an older sight. `If-Match` goes by the version alone.
+    """
+    return entity_tag(version, content_tag(content).translate(_LETTERS))
 
 
 async def if_match(
@@ -57,10 +71,10 @@ async def if_match(
     """The version the caller believes in, or None when any will do (RFC 9110 §13.1.1)."""
     if if_match is None or if_match.strip() == "*":
         return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isdecimal() or len(text) > 18:
+    found = VERSION_TAG.fullmatch(if_match.strip().removeprefix("W/").strip('"'))
+    if found is None:
         raise InvalidIfMatch
-    return int(text)
+    return int(found[1])
 
 
 def check_version(current: int, expected: int | None) -> None:
@@ -88,6 +102,15 @@ def conditional(handler: Handler) -> Handler:
     return handle
 
 
+def _is_of_leaving(error: Exception) -> bool:
+    """Whether an answer broke off because nobody reads it any more. FastAPI's streams say so by an exception when
+    they are in the middle of handing on an event.
+    """
+    if isinstance(error, ExceptionGroup):
+        return all(_is_of_leaving(one) for one in error.exceptions)
+    return isinstance(error, BrokenResourceError)
+
+
 def _announced_bytes(scope: Scope) -> int:
     announced = Headers(scope=scope).get("content-length", "")
     return int(announced) if announced.isdecimal() and len(announced) < 19 else 0
@@ -108,8 +131,17 @@ def limited(receive: Receive, max_body_bytes: int) -> Receive:
     return receive_counted
 
 
+def _shown_path(scope: Scope) -> str:
+    """The path as the log may show it; where a token stands in it, the route's own."""
+    template: str = getattr(scope.get("route"), "path", "")
+    return template if "{token}" in template else telemetry.shown_path(scope["path"])
+
+
 class RequestContextMiddleware:
-    """Outermost of ours: request id, address and body limits, security headers, 500 as a problem, one log line."""
+    """Outermost of ours: request id, address and body limits, security headers, 500 as a problem, one log line.
+
+    `file_bytes` names addresses that take a file, each with the most of it.
+    """
 
     def __init__(
         self,
@@ -120,12 +152,14 @@ class RequestContextMiddleware:
         policy: Policy,
         max_body_bytes: int,
         hsts: bool,
+        file_bytes: Mapping[str, int] = EMPTY,
     ) -> None:
         self._app = app
         self._randomness = randomness
         self._limiter = limiter
         self._policy = policy
         self._max_body_bytes = max_body_bytes
+        self._file_bytes = file_bytes
         self._security_headers = [
             *SECURITY_HEADERS,
             *([("Strict-Transport-Security", "max-age=63072000; includeSubDomains")] if hsts else []),
@@ -148,13 +182,16 @@ class RequestContextMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answered = time.perf_counter()
-                self._add_headers(MutableHeaders(scope=message), request_id, state)
+                self._add_headers(MutableHeaders(scope=message), request_id, state, is_empty=status == 204)
             await send(message)
 
         try:
             await self._serve(scope, receive, send_with_headers)
         except Exception as error:
-            _log.exception("request_failed", method=scope["method"], path=scope["path"])
+            if status and _is_of_leaving(error):
+                _log.info("client_left", method=scope["method"], path=_shown_path(scope))
+                return
+            _log.exception("request_failed", method=scope["method"], path=_shown_path(scope))
             if status:
                 raise
             await problem_response(failure_problem(error))(scope, receive, send_with_headers)
@@ -170,13 +207,18 @@ class RequestContextMiddleware:
             except ApiError as error:
                 await problem_response(error)(scope, receive, send)
                 return
-        if _announced_bytes(scope) > self._max_body_bytes:
+        most = max(self._max_body_bytes, self._file_bytes.get(scope["path"], 0))
+        if _announced_bytes(scope) > most:
             await problem_response(PayloadTooLarge())(scope, receive, send)
             return
-        await self._app(scope, limited(receive, self._max_body_bytes), send)
+        await self._app(scope, limited(receive, most), send)
 
-    def _add_headers(self, headers: MutableHeaders, request_id: str, state: dict[str, Any] | State) -> None:
+    def _add_headers(
+        self, headers: MutableHeaders, request_id: str, state: dict[str, Any] | State, *, is_empty: bool
+    ) -> None:
         headers["X-Request-ID"] = request_id
+        if is_empty:
+            del headers["Content-Type"]  # the framework names the type of a body that is not there
         for name, value in self._security_headers:
             headers.setdefault(name, value)
         headers.setdefault("Cache-Control", PERSONAL)
@@ -191,4 +233,10 @@ class RequestContextMiddleware:
         telemetry.HTTP_REQUESTS.labels(method, route, status).inc()
         telemetry.HTTP_SECONDS.labels(method, route).observe(seconds)
         if scope["path"] not in UNMETERED:
-            _log.info("request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 2))
+            _log.info(
+                "request",
+                method=method,
+                path=_shown_path(scope),
+                status=status,
+                ms=round(seconds * 1000, 2),
+            )

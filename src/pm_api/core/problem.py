@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 
 from pm_api.core import telemetry
@@ -32,6 +33,7 @@ from pm_api.core.errors import (
 from pm_api.core.schema import ApiModel
 
 MEDIA_TYPE = "application/problem+json"
+ID_PROBLEMS = ("uuid_parsing", "uuid_type", "uuid_version")
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
@@ -100,6 +102,8 @@ def validation_problem(errors: Sequence[Any]) -> ApiError:
     """pydantic's error list as one of our errors. The rejected input itself is never echoed."""
     if any(one["type"] == "json_invalid" for one in errors):
         return MalformedBody()
+    if any(one["loc"][:1] == ("path",) and one["type"] in ID_PROBLEMS for one in errors):
+        return NotFound()  # what is no id is nothing's id
     details = [
         {"pointer": _pointer(one["loc"]), "detail": one["msg"].removeprefix("Value error, ")} for one in errors
     ]
@@ -108,7 +112,9 @@ def validation_problem(errors: Sequence[Any]) -> ApiError:
 
 
 def _pointer(location: Sequence[str | int]) -> str:
-    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    if location and location[0] == "path":  # named as in the code where the address names it otherwise
+        return "".join(f"/{to_camel(str(part))}" for part in location[1:])
+    parts = location[1:] if location and location[0] in ("body", "query", "header") else location
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
@@ -148,5 +154,5 @@ def problem_page(code: str) -> str | None:
         "code{background:#8882;padding:.1em .3em;border-radius:.2em}:root{color-scheme:light dark}</style>"
         f"<h1>{html.escape(kind.title)}</h1><p>HTTP status <code>{kind.status}</code>,"
         f" code <code>{html.escape(kind.code)}</code></p>"
-        f"<p>{html.escape(title)}</p><p>{html.escape(rest.strip())}</p>"
+        + "".join(f"<p>{html.escape(part.strip())}</p>" for part in (title, *rest.split("\n\n")) if part.strip())
     )

@@ -2,13 +2,28 @@
 
 import math
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 
 RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+TURNING: Final = frozenset("\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9); the marks U+200E and U+200F stay."""
+UNSEEN: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that are drawn as nothing."""
 
 
 def storable(text: str) -> str:
@@ -65,7 +80,25 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def on_one_line(text: str) -> str:
+    """Refuse what a name could break a line with, turn its surroundings around with, or not be seen by."""
+    if any(unicodedata.category(one) in ("Cc", "Zl", "Zp") for one in text):
+        raise ValueError("must not contain control characters or line breaks")
+    if any(one in TURNING for one in text):
+        raise ValueError("must not contain characters that change the direction of writing")
+    if all(one in UNSEEN or unicodedata.category(one) in ("Cf", "Mn", "Me", "Zs") for one in text):
+        raise ValueError("must contain something that can be seen")
+    return text
+
+
 Text = Annotated[str, AfterValidator(storable)]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    AfterValidator(storable),
+    AfterValidator(on_one_line),
+]
+"""What something is called, on one line; add its `max_length`. For free text take `Text`."""
 Timestamp = Annotated[
     AwareDatetime,
     BeforeValidator(_written_out),

@@ -14,10 +14,11 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import Scope
 
 # What PostgreSQL says about the row that it refused holds the row. A value may hold line breaks, so the text is cut
 # up to what is known to follow it, in a traceback or (with `\\n`) in a repr.
@@ -25,6 +26,12 @@ _ROW: Final = re.compile(
     r"DETAIL:.*?(?=(?:\n|\\n)(?:HINT:|\[SQL:|\nThe above exception was|\nDuring handling of the above)|\Z)", re.DOTALL
 )
 _KEY: Final = re.compile(r"Key \(.*?\)=\(.*?\)(?= (?:already|is |conflicts)|\Z)|Failing row contains \(.*", re.DOTALL)
+
+# 32 characters and more that are no id of ours: the token of a link that was mailed.
+_TOKEN: Final = re.compile(
+    r"(?<=/)(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:/|$))[\w-]{32,}", re.ASCII | re.IGNORECASE
+)
+_OF_ADDRESSES: Final = ("http.url", "http.target", "url.full", "url.path")
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -127,6 +134,24 @@ def configure_logging(*, level: str, as_json: bool) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def shown_path(path: str) -> str:
+    """A path as logs and traces may show it: without what opens a door."""
+    return _TOKEN.sub("…", path)
+
+
+def _without_secrets(span: trace.Span, _scope: Scope) -> None:
+    """Queries hold codes, tickets and tokens: a trace has an address without its query."""
+    if not isinstance(span, Span):
+        return
+    for name in _OF_ADDRESSES:
+        address = (span.attributes or {}).get(name)
+        if isinstance(address, str):
+            span.set_attribute(name, shown_path(address.partition("?")[0]))
+    if "url.query" in (span.attributes or {}):
+        span.set_attribute("url.query", "")
+    span.update_name(shown_path(span.name))
+
+
 def configure_tracing(environ: dict[str, str], app: FastAPI, engine: AsyncEngine) -> None:
     """Traces leave when the standard `OTEL_EXPORTER_OTLP_*` variables name a collector."""
     endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -135,5 +160,10 @@ def configure_tracing(environ: dict[str, str], app: FastAPI, engine: AsyncEngine
     provider = TracerProvider(resource=Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME", "pm_api")}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls="healthz,readyz,metrics")
+    FastAPIInstrumentor.instrument_app(
+        app,
+        tracer_provider=provider,
+        excluded_urls="healthz,readyz,metrics",
+        server_request_hook=_without_secrets,
+    )
     SQLAlchemyInstrumentor().instrument(engine=engine.sync_engine, tracer_provider=provider)

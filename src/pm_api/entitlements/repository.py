@@ -187,3 +187,19 @@ async def is_among(session: AsyncSession, workspace_ids: Sequence[UUID], user_id
         select(exists().where(members.c.workspace_id.in_(workspace_ids), members.c.user_id == user_id))
     )
     return bool(found)
+
+
+async def count_projects(
+    session: AsyncSession, workspace_ids: Collection[UUID], *, before: datetime | None = None
+) -> int:
+    """Projects of these workspaces that are not deleted, templates and archived ones too; with `before` those that
+    there were by then.
+    """
+    projects = _table("projects")
+    statement = select(func.count()).where(
+        projects.c.workspace_id.in_(workspace_ids), projects.c.deleted_at.is_(None)
+    )
+    if before is not None:
+        statement = statement.where(projects.c.created_at < before)
+    found: int | None = await session.scalar(statement)
+    return found or 0

@@ -107,6 +107,11 @@ async def users_before(session: AsyncSession, budget: Budget, moment: datetime) 
     return await repository.count_users_before(session, budget.workspace_ids, moment)
 
 
+async def projects_in(session: AsyncSession, budget: Budget, *, before: datetime | None = None) -> int:
+    """Projects of a budget's workspaces, without the deleted; with `before` those of them made before a moment."""
+    return await repository.count_projects(session, budget.workspace_ids, before=before)
+
+
 # --- the gate --------------------------------------------------------------------------------------------------
 
 
@@ -162,6 +167,22 @@ async def ensure_api_key(
     if used >= limit:
         plans = await repository.plans(session)
         raise limit_reached(platform, budget.standing, Metric.API_KEYS, limit=limit, used=used, plans=plans)
+
+
+async def ensure_project(session: AsyncSession, platform: Platform, workspace_id: UUID) -> None:
+    """Room for one more project; raises PlanLimitReached. All workspaces that share a plan count together, and all
+    that is not deleted counts: templates and archived projects too.
+
+    The caller holds the workspace's lock and adds the project in this transaction.
+    """
+    budget = await _locked_budget(session, platform, workspace_id)
+    limit = budget.limits.max_projects
+    if limit is None:
+        return
+    used = await repository.count_projects(session, budget.workspace_ids)
+    if used >= limit:
+        plans = await repository.plans(session)
+        raise limit_reached(platform, budget.standing, Metric.PROJECTS, limit=limit, used=used, plans=plans)
 
 
 async def lock_user(session: AsyncSession, user_id: UUID) -> bool:

@@ -1,10 +1,11 @@
 """The audit log as admins read it: page by page, or as a file."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from pydantic.alias_generators import to_camel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import WorkspaceScope
@@ -17,6 +18,7 @@ from pm_api.identity.repository.audit import AuditFilters
 from pm_api.identity.schemas.audit import AuditAnswer, AuditEntryRead
 
 LISTED: Final = "audit"
+FIELDS: Final = "fields"
 STRETCH: Final = 500
 HEADER: Final = (
     *("id", "createdAt", "action", "actorKind", "actorUserId", "actorKeyId", "actorName"),
@@ -80,6 +82,19 @@ def _cells(row: AuditEntryRead) -> tuple[object, ...]:
     return tuple(orjson.dumps(form[name]).decode() if name == "details" else form[name] for name in HEADER)
 
 
+def on_the_wire(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Names as they are everywhere else outside; so are the names of fields that were changed."""
+    return {to_camel(name): _outside(name, value) for name, value in details.items()}
+
+
+def _outside(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return on_the_wire(value)
+    if isinstance(value, list):
+        return [to_camel(one) if name == FIELDS and isinstance(one, str) else _outside("", one) for one in value]
+    return value
+
+
 def _read(row: AuditEntry, actor_name: str | None) -> AuditEntryRead:
     return AuditEntryRead(
         id=row.id,
@@ -91,6 +106,6 @@ def _read(row: AuditEntry, actor_name: str | None) -> AuditEntryRead:
         actor_name=actor_name,
         subject_type=row.subject_type,
         subject_id=row.subject_id,
-        details=row.details,
+        details=on_the_wire(row.details),
         request_id=row.request_id,
     )

@@ -27,16 +27,20 @@ class Leaver:
 Count = Callable[[AsyncSession, Platform, Leaver], Awaitable[int]]
 HandOver = Callable[[AsyncSession, Platform, Leaver, UUID], Awaitable[int]]
 """Takes the user they go to, and returns how many have gone."""
+Settle = Callable[[AsyncSession, Platform, Leaver], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """One kind of thing. `stays` is what becomes of those that nobody takes over; without `hand_over` nobody can."""
+    """One kind of thing. `stays` is what becomes of those that nobody takes over; without `hand_over` nobody can.
+    `settle` sees to what must not be nobody's, whatever was handed over, before the person is out of their circles.
+    """
 
     kind: str
     stays: str
     count: Count
     hand_over: HandOver | None = None
+    settle: Settle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +77,11 @@ async def left_by(session: AsyncSession, platform: Platform, leaver: Leaver, to_
         if count:
             found.append(Left(kind, count, reassigned, belonging.stays, belonging.hand_over is not None))
     return found
+
+
+async def settle(session: AsyncSession, platform: Platform, leaver: Leaver) -> None:
+    """The person goes now. What they alone held together goes to somebody."""
+    for kind in sorted(_KINDS):
+        to_settle = _KINDS[kind].settle
+        if to_settle is not None:
+            await to_settle(session, platform, leaver)

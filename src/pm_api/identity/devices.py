@@ -18,6 +18,8 @@ from pm_api.core.platform import Platform
 from pm_api.identity.repository import sign_in as repository
 
 FORGOTTEN_AFTER: Final = timedelta(days=365)
+MOST_KNOWN: Final = 50
+"""Marks of one person: a program that signs in without cookies is another device each time."""
 USER_AGENT_LENGTH: Final = 400
 _VERSIONS: Final = re.compile(r"[\d._]+")
 
@@ -32,10 +34,12 @@ class Device:
 
 
 async def recognise(session: AsyncSession, platform: Platform, user_id: UUID, device: Device) -> bool:
-    """Whether a person signed in on this device before, or never signed in at all; from now on it is known."""
+    """Whether a person signed in on this device before, or never signed in at all; from now on it is known. Those
+    seen last are remembered.
+    """
     marks = sorted(_marks(user_id, device))
     was_known, knows_others = await repository.known_devices(session, user_id, marks)
-    await repository.remember_devices(session, user_id, marks, platform.clock.wall())
+    await repository.remember_devices(session, user_id, marks, platform.clock.wall(), most=MOST_KNOWN)
     return was_known or not knows_others
 
 

@@ -20,6 +20,10 @@ RESOURCES: Final = {
     "workspace": "workspaces",
     "member": "workspace_members",
     "invitation": "invitations",
+    "apiKey": "api_keys",
+    "project": "projects",
+    "webhookEndpoint": "webhook_endpoints",
+    "webhookDelivery": "webhook_deliveries",
     "creditHold": "credit_holds",
     "creditEntry": "credit_entries",
     "creditGift": "credit_gifts",
@@ -31,13 +35,16 @@ RESOURCES: Final = {
     "topUp": "topup_payments",
 }
 """What a resource is called on the wire, and the table its row stands in."""
-OF_AN_ACCOUNT: Final = frozenset(RESOURCES) - {"workspace", "member", "invitation", "creditPoolRequest"}
+OF_AN_ACCOUNT: Final = frozenset(RESOURCES) - {
+    *("workspace", "member", "invitation", "project", "creditPoolRequest", "webhookEndpoint", "webhookDelivery"),
+}
 """Rows that belong to an account: a person's own, or a workspace's."""
 ACTIONS: Final = frozenset().union(*PERMISSIONS.values())
-ABOUT_ACCOUNTS: Final = ("credits.", "billing.")
+ABOUT_ACCOUNTS: Final = ("credits.", "billing.", "api_key.")
 MANAGE: Final = "member.manage"
 LEAVE: Final = "member.leave"
 RESTORE: Final = "workspace.restore"
+YOU_ARE_THE_LAST: Final = "You are the last owner here. Make somebody else owner first, or delete the workspace."
 
 
 class UnknownPermission(Unprocessable):
@@ -99,9 +106,12 @@ async def _place(session: AsyncSession, scope: UserScope, kind: str, row_id: UUI
     found = await repository.role_in(session, workspace_id, scope.user_id)
     if found is None or (found[1] is not None and action != RESTORE):
         raise NotFound
-    if circle is not None and not await repository.sees_scope(session, circle, scope.user_id):
+    role: Role | None = Role(found[0])
+    if circle is not None:
+        role = await repository.role_in_scope(session, circle, scope.user_id, found[0])
+    if role is None:
         raise NotFound
-    return _Place(workspace_id, Role(found[0]))
+    return _Place(workspace_id, role)
 
 
 def _own(resource: str, action: str) -> PermissionRead:
@@ -145,14 +155,15 @@ async def _of_member(
         raise NotFound
     member = found[0]
     if action == LEAVE and member.user_id == scope.user_id:
+        is_last = member.role == Role.OWNER and await repository.count_owners(session, place.workspace_id) == 1
         return _explained(
             resource,
             action,
             place,
-            allowed=True,
+            allowed=not is_last,
             rule=PermissionRule.OWN_MEMBERSHIP,
-            because="Everybody may leave, except the last owner.",
-            granted_to=list(Role),
+            because=YOU_ARE_THE_LAST if is_last else "Everybody may leave, except the last owner.",
+            granted_to=[one for one in Role if not is_last or one is not Role.OWNER],
         )
     manages = allows(place.role, MANAGE)
     allowed = manages and may_manage(place.role, member.role)

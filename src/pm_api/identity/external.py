@@ -216,6 +216,21 @@ def proved_address(identified: Identified) -> str:
         raise ProviderEmailUnverified from None
 
 
+async def enter(
+    session: AsyncSession, platform: Platform, user: User, identified: Identified, device: Device
+) -> None:
+    """Take note that the identity signs this person in, new or not. Looked at again under the person's lock: what was
+    unlinked since they were found lets nobody in, and is not linked again by it.
+
+    Raises SignInStateInvalid and what `link` raises.
+    """
+    await sign_ins.lock_user(session, user.id)
+    owner = await owner_of(session, identified)
+    if owner is None or owner.id != user.id:
+        raise SignInStateInvalid
+    await link(session, platform, user, identified, device)
+
+
 async def link(session: AsyncSession, platform: Platform, user: User, identified: Identified, device: Device) -> None:
     """From now on the identity signs this person in; nothing new when it does already.
 

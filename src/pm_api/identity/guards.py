@@ -200,6 +200,22 @@ class SignedIn(Guard):
         return own_scope(actor, needed, NotFound)
 
 
+class Itself(SignedIn):
+    """The same for who asks about themselves. A key of one workspace may ask too, and needs no scope for it: it
+    learns nothing of its maker's own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("profile")
+
+    async def __call__(self, request: Request) -> UserScope:
+        actor = await authenticate(request)
+        if actor.api_key is not None and actor.api_key.workspace_id is not None:
+            assert actor.user_id is not None
+            return UserScope(actor, actor.user_id)
+        return own_scope(actor, KeyScope.PROFILE_READ, NotFound)
+
+
 class Operator(Guard):
     """A user marked as admin, or the holder of `x-admin-key`."""
 
@@ -246,12 +262,12 @@ class Require(Guard):
     async def _row_id(self, request: Request) -> UUID:
         if self.at is None:
             return _path_id(request)
-        raw = await _named_value(request, self.at)
+        raw = await named_value(request, self.at)
         if raw is None:
             raise ValidationFailed(
                 f"{self.at} is required", details=[{"pointer": f"/{self.at}", "detail": "Field required"}]
             )
-        return _uuid(raw, self.at)
+        return read_id(raw, self.at)
 
 
 class RequireAccount(Guard):
@@ -269,7 +285,7 @@ class RequireAccount(Guard):
     async def __call__(self, request: Request) -> CreditScope:
         lead = await authenticate_lead(request) if self.leads else None
         if lead is not None:
-            if await _named_value(request, "workspaceId") is not None:
+            if await named_value(request, "workspaceId") is not None:
                 raise WorkspaceNotFound
             return lead
         return await self.of_person(request)
@@ -277,10 +293,10 @@ class RequireAccount(Guard):
     async def of_person(self, request: Request) -> AccountScope:
         """The scope of a signed-in caller; raises Unauthorized, WorkspaceNotFound or Forbidden."""
         actor = await authenticate(request)
-        raw = await _named_value(request, "workspaceId")
+        raw = await named_value(request, "workspaceId")
         if raw is None:
             return own_scope(actor, scope_of_permission(self.permission or ""), WorkspaceNotFound)
-        workspace_id = _uuid(raw, "workspaceId")
+        workspace_id = read_id(raw, "workspaceId")
         return await workspace_scope(get_platform(request), actor, "workspaces", workspace_id, self.permission or "")
 
 
@@ -335,8 +351,11 @@ async def workspace_scope(
         role, deleted_at = place
         if deleted is not None and (deleted_at is not None) != deleted:
             raise missing
-        if scope_id is not None and not await repository.sees_scope(session, scope_id, actor.user_id):
-            raise missing
+        if scope_id is not None:
+            within = await repository.role_in_scope(session, scope_id, actor.user_id, role)
+            if within is None:
+                raise missing
+            role = within
     require_scope(actor, scope_of_permission(permission))
     if not allows(role, permission):
         raise role_lacks(role, permission)
@@ -351,7 +370,7 @@ def _path_id(request: Request) -> UUID:
         raise NotFound from None
 
 
-def _uuid(raw: Any, name: str) -> UUID:
+def read_id(raw: Any, name: str) -> UUID:
     try:
         return UUID(raw)
     except (ValueError, AttributeError, TypeError):
@@ -360,7 +379,7 @@ def _uuid(raw: Any, name: str) -> UUID:
         ) from None
 
 
-async def _named_value(request: Request, name: str) -> Any:
+async def named_value(request: Request, name: str) -> Any:
     """A query parameter or a field of the JSON body (which the framework has read already).
 
     Raises ValidationFailed when both are sent and differ: the service goes by the one, the caller may mean the other.
@@ -374,7 +393,7 @@ async def _named_value(request: Request, name: str) -> Any:
     except ValueError:
         raise MalformedBody from None
     in_body = content.get(name) if isinstance(content, dict) else None
-    if in_query is not None and in_body is not None and _uuid(in_query, name) != _uuid(in_body, name):
+    if in_query is not None and in_body is not None and read_id(in_query, name) != read_id(in_body, name):
         raise ValidationFailed(
             f"{name} in the address and in the body differ",
             details=[{"pointer": f"/{name}", "detail": "Differs from the query parameter of this name"}],
@@ -385,6 +404,7 @@ async def _named_value(request: Request, name: str) -> Any:
 signed_in = SignedIn()
 """For what concerns a person's own security, and whatever else no API key may do."""
 operator = Operator()
+itself = Itself()
 
 
 def signed_in_or_key(area: str) -> SignedIn:

@@ -10,10 +10,21 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
-from pm_api.core.personal import Leaving, Obstacle, contributes, ends, hands_out, keeps_back, obstructs
+from pm_api.core.db import Base
+from pm_api.core.personal import (
+    Leaving,
+    Obstacle,
+    contributes,
+    ends,
+    hands_out,
+    keeps_back,
+    obstructs,
+    strike_by_pages,
+)
 from pm_api.core.personal.handing import Stretch, wire_form
 from pm_api.core.platform import Platform
-from pm_api.identity import api_keys, audit, members, sessions, users, workspaces
+from pm_api.identity import api_keys, audit, belongings, members, sessions, users, workspaces
+from pm_api.identity.belongings import Leaver
 from pm_api.identity.models.credentials import ApiKey, RecoveryCode, SecondFactor
 from pm_api.identity.models.people import AuditEntry, Member, RefreshToken, ScopeMember, User, UserSession, Workspace
 from pm_api.identity.models.sign_in import EmailToken, ExternalIdentity, KnownDevice, OauthAttempt, SecurityEvent
@@ -87,16 +98,27 @@ async def _close(session: AsyncSession, platform: Platform, scope: WorkspaceScop
     if place.deleted_at is None:
         await workspaces.delete(session, platform, scope, None)
         await session.flush()
-    await repository.leave_scopes(session, place.workspace_id, scope.user_id)
-    await leaving_rows.drop_member(session, place.member_id)
+    await _end_membership(session, platform, scope, place)
 
 
 async def _leave(session: AsyncSession, platform: Platform, scope: WorkspaceScope, place: Place) -> None:
     if place.deleted_at is None:
         await members.remove(session, platform, scope, place.member_id, None)
         return
+    await belongings.settle(session, platform, Leaver(SYSTEM, place.workspace_id, scope.user_id))
+    await _end_membership(session, platform, scope, place)
+
+
+async def _end_membership(session: AsyncSession, platform: Platform, scope: WorkspaceScope, place: Place) -> None:
+    """In a workspace that is deleted, where nobody can end one; written down and told as everywhere."""
+    found = await repository.member_by_id(session, place.workspace_id, place.member_id)
+    if found is None:
+        return
+    member, _ = found
     await repository.leave_scopes(session, place.workspace_id, scope.user_id)
-    await leaving_rows.drop_member(session, place.member_id)
+    await session.delete(member)
+    await session.flush()
+    await members.announce(session, platform, scope.actor, member, "removed", role=member.role)
 
 
 async def callers_of(session: AsyncSession, user_id: UUID) -> list[str]:
@@ -116,9 +138,11 @@ async def leave_what_was_joined_meanwhile(platform: Platform, leaving: Leaving) 
 
 @ends("identity.audit", order=50)
 async def strike_the_log(platform: Platform, leaving: Leaving) -> None:
-    async with platform.database.transaction() as session:
-        places = (*leaving.closed, *leaving.left)
-        await leaving_rows.strike_audit(session, places, leaving.user_id, leaving.words)
+    """In the places they were in, and of what they did and what was done to them elsewhere."""
+    places = (*leaving.closed, *leaving.left)
+    log = Base.metadata.tables[AuditEntry.__tablename__]
+    for rows in leaving_rows.audit_about(places, leaving.user_id):
+        await strike_by_pages(platform, log, "details", rows, leaving.words)
 
 
 # --- workspaces that are deleted --------------------------------------------------------------------------------

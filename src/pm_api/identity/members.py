@@ -29,7 +29,7 @@ from pm_api.identity.errors.people import (
     role_lacks,
 )
 from pm_api.identity.events import MemberChanged
-from pm_api.identity.models.people import Member, User, Workspace
+from pm_api.identity.models.people import Member, User
 from pm_api.identity.permissions import Role, allows, may_manage
 from pm_api.identity.repository import people as repository
 from pm_api.identity.schemas.people import MemberRead, MembersAnswer
@@ -87,7 +87,6 @@ async def add(
         raise NotFound("No user has this id.")
     await entitlements.ensure_seat(session, platform, workspace_id, user_id)
     member = await insert_member(session, platform, workspace_id, user_id, role)
-    touch(workspace, platform)
     await announce(session, platform, actor, member, "added", role=role)
     return member
 
@@ -103,7 +102,7 @@ async def change_role(
     """Give a member another role; raises NotFound, PreconditionFailed, RoleTooHigh, LastOwner, or PlanLimitReached
     when another owner's plan would have to hold the workspace and does not.
     """
-    workspace, caller, (member, user) = await _locked(session, scope, member_id)
+    caller, (member, user) = await _locked(session, scope, member_id)
     check_version(member.version, expected_version)
     if not allows(caller.role, "member.manage"):
         raise role_lacks(caller.role, "member.manage")
@@ -112,7 +111,6 @@ async def change_role(
     if member.role != role:
         await _keep_an_owner(session, member)
         await set_role(session, platform, scope.actor, member, role)
-        touch(workspace, platform)
     return _read(member, user)
 
 
@@ -128,18 +126,18 @@ async def remove(
     """End a membership, one's own included, and say what the person leaves behind; `reassign_to` is the membership of
     who takes over what can be. Raises NotFound, PreconditionFailed, RoleTooHigh, LastOwner or InvalidReassignment.
     """
-    workspace, caller, (member, user) = await _locked(session, scope, member_id)
+    caller, (member, user) = await _locked(session, scope, member_id)
     check_version(member.version, expected_version)
     _check_may_remove(caller, member)
     await _keep_an_owner(session, member)
     heir_id = await _heir(session, member, reassign_to)
     leaver = Leaver(scope.actor, scope.workspace_id, member.user_id)
     left = await belongings.left_by(session, platform, leaver, heir_id)
+    await belongings.settle(session, platform, leaver)
     await repository.leave_scopes(session, scope.workspace_id, member.user_id)
     await api_keys.end_of_member(session, platform, scope.actor, scope.workspace_id, member.user_id)
     await session.delete(member)
     await session.flush()
-    touch(workspace, platform)
     await announce(
         session,
         platform,
@@ -179,7 +177,7 @@ async def _heir(session: AsyncSession, leaving: Member, reassign_to: UUID | None
     if reassign_to is None:
         return None
     found = await repository.member_by_id(session, leaving.workspace_id, reassign_to)
-    if found is None or found[0].id == leaving.id or found[0].role == Role.VIEWER:
+    if found is None or found[0].id == leaving.id or found[0].role in (Role.VIEWER, Role.GUEST):
         raise InvalidReassignment
     return found[0].user_id
 
@@ -247,32 +245,27 @@ async def announce(
             version=member.version,
             actor_user_id=actor.user_id,
             actor_key_id=actor.api_key_id,
+            role=member.role,
         ),
     )
 
 
 async def _locked(
     session: AsyncSession, scope: WorkspaceScope, member_id: UUID
-) -> tuple[Workspace, Member, tuple[Member, User]]:
-    """The workspace under its lock, the caller and the member as they are now; raises NotFound."""
+) -> tuple[Member, tuple[Member, User]]:
+    """The caller and the member as they are now, under the workspace's lock; raises NotFound."""
     workspace = await repository.lock_workspace(session, scope.workspace_id)
     caller = await repository.member_by_user(session, scope.workspace_id, scope.user_id)
     person = await repository.member_by_id(session, scope.workspace_id, member_id)
     if workspace is None or workspace.deleted_at is not None or caller is None or person is None:
         raise NotFound
-    return workspace, caller, person
+    return caller, person
 
 
 async def _keep_an_owner(session: AsyncSession, leaving: Member) -> None:
     """Raises LastOwner when this owner is the only one. The workspace's lock is held."""
     if leaving.role == Role.OWNER and await repository.count_owners(session, leaving.workspace_id) == 1:
         raise LastOwner
-
-
-def touch(workspace: Workspace, platform: Platform) -> None:
-    """The workspace's body shows the reader's role, so its ETag must not survive a change of roles."""
-    workspace.version += 1
-    workspace.updated_at = platform.clock.now()
 
 
 def _read(member: Member, user: User) -> MemberRead:

@@ -10,13 +10,22 @@ class Role(StrEnum):
     ADMIN = "ADMIN"
     MEMBER = "MEMBER"
     VIEWER = "VIEWER"
+    GUEST = "GUEST"
+    """A member of single projects alone: what they may do there is told by their role in each."""
 
 
-RANK: Final = {Role.VIEWER: 0, Role.MEMBER: 1, Role.ADMIN: 2, Role.OWNER: 3}
+RANK: Final = {Role.GUEST: 0, Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 
-_VIEWER: Final = frozenset({"workspace.read", "member.read", "member.leave", "credits.read"})
-_MEMBER: Final = _VIEWER | {"credits.spend", "member.message"}
+_GUEST: Final = frozenset(
+    {"workspace.read", "member.leave", "project.read", "task.read", "message.read", "search.read"}
+)
+_VIEWER: Final = _GUEST | {"member.read", "credits.read"}
+_MEMBER: Final = _VIEWER | {
+    *("credits.spend", "member.message"),
+    *("project.create", "task.write", "message.write"),
+}
 _ADMIN: Final = _MEMBER | {
+    *("project.manage", "task.manage", "message.manage"),
     *("workspace.update", "workspace.archive", "member.manage", "audit.read"),
     *("credits.verify", "credits.manage"),
     *("billing.read", "billing.manage"),
@@ -26,6 +35,7 @@ _ADMIN: Final = _MEMBER | {
 _OWNER: Final = _ADMIN | {"workspace.delete", "workspace.restore", "workspace.transfer"}
 
 PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
+    Role.GUEST: _GUEST,
     Role.VIEWER: _VIEWER,
     Role.MEMBER: _MEMBER,
     Role.ADMIN: _ADMIN,
@@ -49,6 +59,13 @@ class KeyScope(StrEnum):
     AUDIT_READ = "audit:read"
     NOTIFICATION_READ = "notification:read"
     NOTIFICATION_WRITE = "notification:write"
+    PROJECT_READ = "project:read"
+    PROJECT_WRITE = "project:write"
+    TASK_READ = "task:read"
+    TASK_WRITE = "task:write"
+    MESSAGE_READ = "message:read"
+    MESSAGE_WRITE = "message:write"
+    SEARCH_READ = "search:read"
 
 
 FOR_PEOPLE_ALONE: Final = frozenset({"api_key.manage", "webhook.manage"})
@@ -75,9 +92,25 @@ def allows(role: Role | str, permission: str) -> bool:
     return permission in PERMISSIONS[Role(role)]
 
 
+def standing_in_scope(role: Role, *, is_open: bool, is_member: bool, own_role: str | None) -> Role | None:
+    """What a workspace's member is within a scope: administrators what they are, others what the scope says of them,
+    if it says anything. None: they do not see it.
+    """
+    if not is_member and (role is Role.GUEST or not is_open):
+        return None
+    if own_role is not None and RANK[role] < RANK[Role.ADMIN]:
+        return Role(own_role)
+    return Role.VIEWER if role is Role.GUEST else role
+
+
 def outranks(actor: Role | str, other: Role | str) -> bool:
     """Whether the first role stands strictly above the second."""
     return RANK[Role(actor)] > RANK[Role(other)]
+
+
+def roles_up_to(role: Role | None) -> frozenset[Role]:
+    """A role and those below it; all of them without one."""
+    return frozenset(one for one in Role if role is None or RANK[one] <= RANK[role])
 
 
 def may_manage(actor: Role | str, member: Role | str, new_role: Role | str | None = None) -> bool:

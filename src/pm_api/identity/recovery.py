@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.errors import TooManyRequests
+from pm_api.core.events import emit, event_id
 from pm_api.core.jobs import declare, enqueue
 from pm_api.core.platform import Platform
 from pm_api.identity import api_keys, confirmation, email_tokens, second_factor, security, sessions, users
@@ -17,6 +18,7 @@ from pm_api.identity.email_tokens import Purpose
 from pm_api.identity.enums import SecurityEventKind
 from pm_api.identity.errors.people import EmailTaken
 from pm_api.identity.errors.sign_in import EmailAlreadyVerified, InvalidLink, NoPassword, WrongPassword
+from pm_api.identity.events import UserChanged
 from pm_api.identity.models.people import User
 from pm_api.identity.models.sign_in import EmailToken
 from pm_api.identity.passwords import Passwords
@@ -27,11 +29,11 @@ RETRY_AFTER_S: Final = 3600
 
 
 class Forgotten(BaseModel):
-    """An address somebody gave. Whether there is an account is asked by the job, so that the answer's time tells
-    nothing.
+    """Whose password was forgotten; of an address without an account somebody who does not exist, so that the time of
+    the answer tells nothing. The address is read when the job runs: one that is held does not keep it.
     """
 
-    email: str
+    user_id: UUID
 
 
 FORGOT_PASSWORD: Final = declare("identity.forgot_password", Forgotten)
@@ -60,6 +62,7 @@ async def verify_email(platform: Platform, token: str, device: Device) -> User:
         if (row.previous_email or row.email) != user.email:
             raise InvalidLink
         if row.purpose == Purpose.CHANGE_EMAIL:
+            left = user.email
             if not await _moved(session, platform, user, row.email):
                 raise EmailTaken
             await email_tokens.void(session, platform, user.id, Purpose.VERIFY, Purpose.RESET)
@@ -70,14 +73,22 @@ async def verify_email(platform: Platform, token: str, device: Device) -> User:
                 user_id=user.id,
                 kind=SecurityEventKind.EMAIL_CHANGED,
                 device=device,
-                details={"newEmail": row.email},
+                details={"newEmail": row.email, "previousEmail": left},
             )
-        elif user.email_verified_at is None:
-            _mark_verified(platform, user)
-            await security.record(
-                session, platform, user_id=user.id, kind=SecurityEventKind.EMAIL_VERIFIED, device=device
-            )
+        else:
+            await prove_address(session, platform, user, device)
         return user
+
+
+async def prove_address(session: AsyncSession, platform: Platform, user: User, device: Device | None = None) -> None:
+    """Take the address of an account for proved, where it is not yet: something that was mailed there has come back.
+    The link that was to prove it is void.
+    """
+    if user.email_verified_at is not None:
+        return
+    await _mark_verified(session, platform, user)
+    await email_tokens.void(session, platform, user.id, Purpose.VERIFY)
+    await security.record(session, platform, user_id=user.id, kind=SecurityEventKind.EMAIL_VERIFIED, device=device)
 
 
 async def request_email_change(
@@ -112,14 +123,15 @@ async def request_email_change(
 async def forgot_password(platform: Platform, email: str) -> None:
     """Ask for a link. The same is done for every address: one job is put, whoever it belongs to."""
     async with platform.database.transaction() as session:
-        await enqueue(session, FORGOT_PASSWORD, Forgotten(email=email))
+        user_id = await sign_ins.holder_of(session, email, otherwise=platform.randomness.uuid())
+        await enqueue(session, FORGOT_PASSWORD, Forgotten(user_id=user_id))
 
 
-async def mail_reset_link(platform: Platform, email: str) -> None:
-    """The rest of it, by job: nothing for an address without an account."""
+async def mail_reset_link(platform: Platform, user_id: UUID) -> None:
+    """The rest of it, by job: nothing for who does not exist, or is gone since."""
     async with platform.database.transaction() as session:
-        user = await repository.user_by_email(session, email)
-        if user is not None:
+        user = await sign_ins.lock_user(session, user_id)
+        if user is not None and user.erased_at is None:
             await email_tokens.send(session, platform, user, Purpose.RESET)
 
 
@@ -141,7 +153,7 @@ async def reset_password(platform: Platform, token: str, password: str, device: 
             await second_factor.forget(session, user.id)
             actor = Actor(ActorKind.SYSTEM)
             await api_keys.end_of_user(session, platform, actor, user.id, reason="account changed hands")
-            _mark_verified(platform, user)
+            await _mark_verified(session, platform, user)
         await email_tokens.void(session, platform, user.id, *Purpose)
         await sessions.end(session, platform, user_id=user.id, reason="password reset")
         await security.record(
@@ -150,7 +162,8 @@ async def reset_password(platform: Platform, token: str, password: str, device: 
 
 
 async def change_password(platform: Platform, scope: UserScope, old: str, new: str, device: Device) -> None:
-    """Another password; all other sessions end, and links that were mailed before are void.
+    """Another password; all other sessions end, and links that were mailed before are void: whoever had the old one
+    may have asked for them, a move to their own address among them.
 
     Raises WrongPassword, NoPassword, WeakPassword.
     """
@@ -168,7 +181,7 @@ async def change_password(platform: Platform, scope: UserScope, old: str, new: s
         if user is None or user.password_hash != seen.password_hash:  # changed, or hashed anew, in the meantime
             raise WrongPassword
         user.password_hash = password_hash
-        await email_tokens.void(session, platform, user.id, Purpose.RESET)
+        await email_tokens.void(session, platform, user.id, Purpose.RESET, Purpose.CHANGE_EMAIL)
         await sessions.end_others(
             session, platform, user_id=user.id, keep=scope.actor.session_id, reason="password changed"
         )
@@ -187,7 +200,7 @@ async def _moved(session: AsyncSession, platform: Platform, user: User, email: s
     try:
         async with session.begin_nested():
             user.email = email
-            _mark_verified(platform, user)
+            await _mark_verified(session, platform, user)
             await session.flush()
     except IntegrityError:
         return False
@@ -206,10 +219,11 @@ async def _redeemed(
     return row, user
 
 
-def _mark_verified(platform: Platform, user: User) -> None:
+async def _mark_verified(session: AsyncSession, platform: Platform, user: User) -> None:
     user.email_verified_at = platform.clock.now()
-    user.updated_at = platform.clock.now()
-    user.version += 1
+    users.touch(user, platform.clock.now())
+    changed = UserChanged(id=event_id(platform.randomness), user_id=user.id, version=user.version)
+    await emit(session, changed)
 
 
 def _too_many() -> TooManyRequests:

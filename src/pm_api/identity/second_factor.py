@@ -8,7 +8,7 @@ import base64
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Final
 from uuid import UUID
@@ -19,13 +19,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import UserScope
 from pm_api.core.crypto import decode_url, digest_token
+from pm_api.core.errors import TooManyRequests
 from pm_api.core.platform import Platform
 from pm_api.core.ratelimit import Policy
+from pm_api.core.schema import written
 from pm_api.identity import audit, security
 from pm_api.identity.devices import Device
 from pm_api.identity.enums import SecurityEventKind
 from pm_api.identity.errors.credentials import (
     SecondFactorEnabled,
+    SecondFactorLocked,
     SecondFactorNotEnabled,
     SecondFactorNotSetUp,
     TotpInvalid,
@@ -36,6 +39,7 @@ from pm_api.identity.models.credentials import SecondFactor
 from pm_api.identity.models.people import User
 from pm_api.identity.repository import credentials
 from pm_api.identity.repository import people as repository
+from pm_api.identity.repository import sign_in as sign_ins
 from pm_api.identity.schemas.credentials import SecondFactorSecret
 
 SEALED_FOR: Final = "second-factor"
@@ -48,6 +52,8 @@ RECOVERY_BYTES: Final = 10  # 80 bits: nobody reverses the hash of a code by try
 RECOVERY_LENGTH: Final = 16
 GROUP: Final = 4
 GUESSES: Final = Policy("second-factor", "20/hour")
+RECOVERY_GUESSES: Final = Policy("second-factor-recovery", "20/hour")
+TOLD_ONCE_IN: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,38 @@ class SecondFactorState:
 # --- signing in ------------------------------------------------------------------------------------------------
 
 
-async def count_guess(platform: Platform, user_id: UUID, code: str | None) -> None:
-    """Count a code that is about to be checked; raises TooManyRequests. Before any transaction: the counters may be
-    over the network. Right ones count too, or the last of many guesses could be told from the others.
+async def count_guess(platform: Platform, user_id: UUID, code: str | None, device: Device) -> None:
+    """Count a code that is about to be checked; raises SecondFactorLocked, of which the person is told. Before any
+    transaction: the counters may be over the network. Right ones count too, or the last of many guesses could be told
+    from the others.
+
+    Recovery codes are too long to be guessed, and count for each address alone: who knows the password, and nothing
+    else, cannot keep the person from theirs.
     """
-    if code is not None:
-        await platform.limiter.hit(GUESSES, str(user_id))
+    if code is None:
+        return
+    is_recovery = len(plain_code(code)) == RECOVERY_LENGTH
+    identity = f"{user_id}:{device.address}" if is_recovery else str(user_id)
+    try:
+        await platform.limiter.hit(RECOVERY_GUESSES if is_recovery else GUESSES, identity)
+    except TooManyRequests as refusal:
+        await _tell_of_lock(platform, user_id, device)
+        until = platform.clock.wall() + timedelta(seconds=int(refusal.headers["Retry-After"]))
+        raise SecondFactorLocked(
+            f"Too many codes were tried for this account. Try again after {until:%H:%M} UTC.",
+            headers=refusal.headers,
+            lockedUntil=written(until),
+        ) from None
+
+
+async def _tell_of_lock(platform: Platform, user_id: UUID, device: Device) -> None:
+    """Once a lock, however many codes are tried against it."""
+    kind = SecurityEventKind.SECOND_FACTOR_LOCKED
+    async with platform.database.transaction() as session:
+        if await sign_ins.lock_user(session, user_id) is None:
+            return
+        if not await sign_ins.happened_since(session, user_id, kind, platform.clock.wall() - TOLD_ONCE_IN):
+            await security.record(session, platform, user_id=user_id, kind=kind, device=device)
 
 
 async def check(session: AsyncSession, platform: Platform, user: User, code: str | None) -> None:

@@ -44,39 +44,48 @@ class Grant:
     refresh_token: str
 
 
-async def check_password(platform: Platform, email: str, password: str) -> UUID:
-    """The user behind the credentials; raises InvalidCredentials in the same time whether the user exists or not.
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """Whose password was right, by which hash, and what that is to become where the settings have risen."""
 
-    Runs between two transactions: no connection is held while the hash is computed.
-    """
-    passwords = platform.part(Passwords)
-    async with platform.database.reading() as session:
-        user = await repository.user_by_email(session, email)
-    right, updated = await passwords.verify(password, user.password_hash if user else None)
-    if user is None or not right:
-        raise InvalidCredentials
-    if updated is not None:
-        async with platform.database.transaction() as session:
-            current = await repository.user_by_id(session, user.id)
-            if current is not None and current.password_hash == user.password_hash:
-                current.password_hash = updated
-    return user.id
+    user_id: UUID
+    password_hash: str
+    renewed_hash: str | None
 
 
 async def sign_in(
     platform: Platform, email: str, password: str, device: Device, totp_code: str | None = None
 ) -> Grant:
-    """Check the password and the second factor, then open a session; raises InvalidCredentials, TotpRequired or
-    TotpInvalid.
+    """Check the password and the second factor, then open a session; raises InvalidCredentials, TotpRequired,
+    TotpInvalid or SecondFactorLocked.
+
+    The hash is computed between two transactions. One that was changed in between lets nobody in, and ends no session
+    that is opened after it: so it is looked at again under the person's lock.
     """
-    user_id = await check_password(platform, email, password)
-    await second_factor.count_guess(platform, user_id, totp_code)
-    async with platform.database.transaction() as session:
-        user = await repository.user_by_id(session, user_id)
-        if user is None:
-            raise InvalidCredentials
-        await second_factor.check(session, platform, user, totp_code)
-        return await open_session(session, platform, user, device)
+    proven = await _prove(platform, email, password)
+    await second_factor.count_guess(platform, proven.user_id, totp_code, device)
+    for is_last in (False, True):
+        async with platform.database.transaction() as session:
+            user = await sign_ins.lock_user(session, proven.user_id)
+            if user is not None and user.password_hash == proven.password_hash:
+                user.password_hash = proven.renewed_hash or user.password_hash
+                await second_factor.check(session, platform, user, totp_code)
+                return await open_session(session, platform, user, device)
+        if not is_last:  # changed, or hashed anew by another sign-in
+            proven = await _prove(platform, email, password)
+    raise InvalidCredentials
+
+
+async def _prove(platform: Platform, email: str, password: str) -> _Proven:
+    """Raises InvalidCredentials in the same time whether the user exists or not. No connection is held while the hash
+    is computed.
+    """
+    async with platform.database.reading() as session:
+        user = await repository.user_by_email(session, email)
+    right, renewed = await platform.part(Passwords).verify(password, user.password_hash if user else None)
+    if user is None or user.password_hash is None or not right:
+        raise InvalidCredentials
+    return _Proven(user.id, user.password_hash, renewed)
 
 
 async def refresh(platform: Platform, token: str, device: Device | None = None) -> Grant:

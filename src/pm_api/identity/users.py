@@ -69,13 +69,21 @@ async def create(
 
 
 async def describe(session: AsyncSession, scope: UserScope) -> MeAnswer:
-    """A signed-in user, with what they have signed in, and their place in each workspace."""
+    """A signed-in user, with what they have signed in, and their place in each workspace; for a key of one workspace
+    that place alone.
+    """
     user_id, key = scope.user_id, scope.actor.api_key
     user = await repository.user_by_id(session, user_id)
     assert user is not None, "the guard has found their session"
-    places = await repository.workspaces_of(session, user_id, limit=MAX_LIMIT)
+    bound_to = key.workspace_id if key is not None else None
+    if bound_to is None:
+        places = await repository.workspaces_of(session, user_id, limit=MAX_LIMIT)
+    else:
+        place = await repository.membership(session, bound_to, user_id)
+        places = [place] if place is not None else []
     return MeAnswer(
-        user=UserRead.model_validate(user),
+        user_id=user_id,
+        user=UserRead.model_validate(user) if bound_to is None else None,
         api_key_id=key.id if key is not None else None,
         scopes=sorted(KeyScope(one) for one in key.scopes) if key is not None else None,
         workspaces=[

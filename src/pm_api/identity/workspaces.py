@@ -122,7 +122,7 @@ async def update(
         async with session.begin_nested():
             for name, value in changes.items():
                 setattr(workspace, name, value)
-            members.touch(workspace, platform)
+            _touch(workspace, platform)
     except IntegrityError as error:
         raise SlugTaken from error
     await _changed(session, platform, scope, workspace, "updated", fields=sorted(changes))
@@ -137,7 +137,7 @@ async def delete(
     check_version(workspace.version, expected_version)
     workspace.deleted_at = platform.clock.now()
     await api_keys.end_of_workspace(session, platform, scope.actor, workspace.id)
-    members.touch(workspace, platform)
+    _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "deleted")
 
 
@@ -149,7 +149,7 @@ async def restore(session: AsyncSession, platform: Platform, scope: WorkspaceSco
     if platform.clock.now() - workspace.deleted_at > RESTORABLE_FOR:
         raise RestoreExpired
     workspace.deleted_at = None
-    members.touch(workspace, platform)
+    _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "restored")
     return _read(workspace, member)
 
@@ -160,7 +160,7 @@ async def archive(session: AsyncSession, platform: Platform, scope: WorkspaceSco
     if workspace.archived_at is not None:
         raise InvalidTransition("The workspace is archived already.")
     workspace.archived_at = platform.clock.now()
-    members.touch(workspace, platform)
+    _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "archived")
     return _read(workspace, member)
 
@@ -171,7 +171,7 @@ async def unarchive(session: AsyncSession, platform: Platform, scope: WorkspaceS
     if workspace.archived_at is None:
         raise InvalidTransition("The workspace is not archived.")
     workspace.archived_at = None
-    members.touch(workspace, platform)
+    _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "unarchived")
     return _read(workspace, member)
 
@@ -190,7 +190,7 @@ async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceSc
         raise NotFound("This user is not a member of the workspace.")
     for member, role in ((heir, Role.OWNER), (caller, Role.ADMIN)):
         await members.set_role(session, platform, scope.actor, member, role)
-    members.touch(workspace, platform)
+    _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "transferred", to_user_id=str(user_id))
     return _read(workspace, caller)
 
@@ -211,6 +211,11 @@ async def _locked(
     if not allows(caller.role, permission):
         raise role_lacks(caller.role, permission)
     return workspace, caller
+
+
+def _touch(workspace: Workspace, platform: Platform) -> None:
+    workspace.version += 1
+    workspace.updated_at = platform.clock.now()
 
 
 async def _changed(

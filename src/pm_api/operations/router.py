@@ -107,12 +107,13 @@ async def list_held_jobs(
 
 @router.post("/admin/jobs/{job_id}/release", operation_id="releaseHeldJob", openapi_extra=raises(NotFound))
 async def release_held_job(
-    _scope: Annotated[AdminScope, Depends(operator)],
+    scope: Annotated[AdminScope, Depends(operator)],
     session: SessionDep,
+    platform: PlatformDep,
     job_id: Annotated[int, Path(description="Queue id of the held job.")],
 ) -> ReleasedJobAnswer:
     """Put a held job back into the queue, with its attempts forgotten."""
-    await service.release_held_job(session, job_id)
+    await service.release_held_job(session, platform, scope.actor, job_id)
     return ReleasedJobAnswer(job=ReleasedJob(id=job_id))
 
 

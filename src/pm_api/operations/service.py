@@ -12,8 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import business_clock, jobs
+from pm_api.core.actor import Actor
 from pm_api.core.errors import NotFound, Unprocessable
 from pm_api.core.platform import Platform
+from pm_api.identity import audit
 from pm_api.operations.schemas import ClockMove, ClockState, HeldJob, Readiness
 
 PROBE_TIMEOUT_S: Final = 3.0
@@ -80,17 +82,18 @@ async def list_held_jobs(session: AsyncSession, limit: int) -> list[HeldJob]:
     return [held_job(one) for one in await jobs.list_held(session, limit)]
 
 
-async def release_held_job(session: AsyncSession, job_id: int) -> None:
-    """Put a held job back into the queue; raises NotFound."""
-    held = None
+async def release_held_job(session: AsyncSession, platform: Platform, actor: Actor, job_id: int) -> None:
+    """Put a held job back into the queue, and write down who did; raises NotFound."""
+    name = None
     if 0 < job_id <= LARGEST_ID:
-        held = await session.scalar(
-            text("SELECT id FROM pgqueuer WHERE id = CAST(:id AS bigint) AND status = 'failed' FOR UPDATE"),
+        name = await session.scalar(
+            text("SELECT entrypoint FROM pgqueuer WHERE id = CAST(:id AS bigint) AND status = 'failed' FOR UPDATE"),
             {"id": job_id},
         )
-    if held is None:
+    if name is None:
         raise NotFound("No held job has this id.")
     await jobs.release_held(session, [job_id])
+    audit.record(session, platform, actor, "job.released", subject=("job", str(job_id)), name=name)
 
 
 async def clock_state(session: AsyncSession, platform: Platform) -> ClockState:

@@ -154,9 +154,11 @@ async def test_whoever_is_gone_is_signed_out_everywhere_and_their_address_is_fre
 
 
 async def test_an_address_they_had_before_goes_too(shop: Shop) -> None:
-    """A team's bills were addressed to it."""
+    """A team's bills were addressed to it, and an invitation that nobody has answered."""
     friend, leaver = await shop.person(), await new_leaver(shop)
     person = leaver.person
+    asked = {"emails": [person.email], "workspaceId": (await make_workspace(friend))["id"]}
+    await shop.done(friend, "POST", "/api/team/invite", 200, **asked)
     team = (await make_workspace(person))["id"]
     await shop.card(AccountType.WORKSPACE, team)
     await join(shop.till.platform, team, friend, Role.OWNER)

@@ -25,12 +25,14 @@ async def test_what_a_deleted_workspace_had_ends_with_its_thirty_days(shop: Shop
     await shop.active(owner, team)
     answer = await shop.send(owner, "POST", "/api/credits/holds", amount=3, workspaceId=team)
     assert answer.status_code == 201, answer.text
+    await shop.done(owner, "POST", "/api/webhook-endpoints", 201, url="https://example.com/", workspaceId=team)
     before = await shop.credits(team)
     assert before > 0
     [(customer_id,)] = await shop.rows("SELECT stripe_customer_id FROM stripe_customers")
     assert (await owner.client.delete(f"/api/workspaces/{team}")).status_code == 204
     await sweep(platform, CLOSE)
     assert await shop.credits(team) == before, "it can be restored"
+    assert await shop.rows("SELECT is_enabled FROM webhook_endpoints") == [(True,)]
     assert not (await stripe_customers.retrieve(shop.door, customer_id)).is_deleted
 
     await shop.till.stripe.fail(status=503, times=1000, pathPrefix="/v1/")
@@ -47,5 +49,7 @@ async def test_what_a_deleted_workspace_had_ends_with_its_thirty_days(shop: Shop
     assert await shop.rows("SELECT held, open_holds FROM credit_accounts WHERE id = :id", id=UUID(team)) == [(0, 0)]
     assert await shop.rows("SELECT id FROM subscriptions WHERE status <> 'CANCELED'") == []
     assert (await stripe_customers.retrieve(shop.door, customer_id)).is_deleted
+    told = await shop.rows("SELECT is_enabled, deleted_at IS NULL, length(sealed_secret) FROM webhook_endpoints")
+    assert told == [(False, False, 0)]
     refused = await owner.client.post(f"/api/workspaces/{team}/restore")
     assert (refused.status_code, refused.json()["code"]) == (410, "restore_expired")

@@ -17,14 +17,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
 
+from pm_api.core import sweeping
 from pm_api.core.jobs import PERIODICS, JobContext, run_sweep
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits import jobs, sweeping
+from pm_api.core.sweeping import sweep
+from pm_api.domains.ai_credits import jobs
 from pm_api.domains.ai_credits.book import Applied, LotDraft
 from pm_api.domains.ai_credits.commands import Grant, PlaceHold, Transfer
 from pm_api.domains.ai_credits.enums import LotKind
 from pm_api.domains.ai_credits.repository.ledger import DueAccount
-from pm_api.domains.ai_credits.sweeping import sweep
 from tests.conftest import open_platform
 from tests.domains.ai_credits.test_plans import DAY, MOST, START, Account, new_pool, new_wallet
 from tests.support.clock import MovableClock

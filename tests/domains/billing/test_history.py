@@ -52,7 +52,11 @@ async def test_a_teams_past_periods(shop: Shop) -> None:
     assert [one["id"] for one in past["invoices"]] == [first_bill["id"]]
     # A tenth of what was paid went back, and with it 50 of the 500 credits; 120 were spent.
     assert past["credits"] == {"granted": 500, "used": 120, "expired": 330}
-    assert {one["metric"]: one["peak"] for one in past["peaks"]} == {"USERS": 4, "AI_CREDITS": 120}
+    assert {one["metric"]: one["peak"] for one in past["peaks"]} == {
+        "USERS": 4,
+        "AI_CREDITS": 120,
+        "PROJECTS": 0,
+    }
     # The ledger says the same of all time, but for the period that runs.
     [(granted, spent, expired)] = await shop.rows(
         "SELECT granted, spent, expired FROM credit_accounts WHERE id = :id", id=UUID(team)
@@ -135,7 +139,7 @@ async def test_a_period_is_sampled_once_more_before_it_ends(shop: Shop) -> None:
     await shop.move(minutes=15)
     await jobs.sample_ending_periods(JobContext(shop.till.platform, "test"))
     found = await shop.rows("SELECT metric, used FROM usage_records WHERE account_id = :id", id=UUID(team))
-    assert sorted(found) == [("AI_CREDITS", 0), ("USERS", 1)]
+    assert sorted(found) == [("AI_CREDITS", 0), ("PROJECTS", 0), ("USERS", 1)]
 
 
 @pytest.mark.parametrize("at_a_time", [1, 200])

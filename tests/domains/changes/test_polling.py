@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from pm_api.core.platform import Platform
 from pm_api.domains.changes import service
+from pm_api.identity.permissions import Role
 from tests.domains.changes.people import Caller, end_session, new_caller, new_scope, new_workspace
 from tests.domains.changes.writing import note, write
 
@@ -72,6 +73,19 @@ async def test_a_page_of_what_others_may_see_is_empty_and_goes_on(
     second = (await poll(client, outside, workspaceId=workspace_id, cursor=first["nextCursor"])).json()
     assert ([change["version"] for change in second["changes"]], second["hasMore"]) == ([6], False)
     assert len((await poll(client, inside, workspaceId=workspace_id)).json()["changes"]) == 4
+
+
+async def test_what_only_admins_may_read_is_told_to_them_alone(client: httpx.AsyncClient, platform: Platform) -> None:
+    owner, member = await new_caller(platform), await new_caller(platform)
+    workspace_id = await new_workspace(platform, owner, member)
+    await write(platform, 1, workspace_id=workspace_id, least_role=Role.ADMIN)
+    await write(platform, 2, workspace_id=workspace_id, least_role=Role.MEMBER)
+    await write(platform, 3, workspace_id=workspace_id)
+    seen = {
+        who.id: [one["version"] for one in (await poll(client, who, workspaceId=workspace_id)).json()["changes"]]
+        for who in (owner, member)
+    }
+    assert seen == {owner.id: [1, 2, 3], member.id: [2, 3]}
 
 
 @pytest.mark.parametrize("spoil", [lambda text: text[:-2] + "AA", lambda text: "A" + text, lambda _text: "%%%"])

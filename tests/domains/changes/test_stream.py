@@ -26,6 +26,7 @@ from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
 from pm_api.domains.changes.repository import Bounds
 from pm_api.identity.events import MemberChanged
 from pm_api.identity.models.people import Member, UserSession
+from pm_api.identity.permissions import Role
 from tests.conftest import open_platform
 from tests.domains.changes.events import Events, listen
 from tests.domains.changes.people import Caller, end_session, new_caller, new_scope, new_workspace
@@ -123,6 +124,23 @@ async def test_private_circles_stay_private(server: str, platform: Platform) -> 
     async with listen(server, outside.headers, workspaceId=workspace_id, last_id="0-0") as again:
         await again.expect("ready")
         assert await again.numbers(1) == [2]
+
+
+async def test_what_only_admins_may_read_is_told_to_them_alone(server: str, platform: Platform) -> None:
+    owner, member = await new_caller(platform), await new_caller(platform)
+    workspace_id = await new_workspace(platform, owner, member)
+    async with (
+        listen(server, owner.headers, workspaceId=workspace_id) as above,
+        listen(server, member.headers, workspaceId=workspace_id) as below,
+    ):
+        for events in (above, below):
+            await events.expect("ready")
+        async with platform.database.transaction() as session:
+            note(session, platform, 1, workspace_id=workspace_id, least_role=Role.ADMIN)
+            note(session, platform, 2, workspace_id=workspace_id, least_role=Role.MEMBER)
+            note(session, platform, 3, user_ids=[member.id], least_role=Role.ADMIN)
+        assert await above.numbers(2) == [1, 2]
+        assert sorted(await below.numbers(2)) == [2, 3]
 
 
 async def test_nothing_is_lost_or_repeated_over_fifty_reconnects(server: str, platform: Platform) -> None:
@@ -433,7 +451,7 @@ async def test_nobody_shares_a_read_that_is_older_than_the_signal(
         await asyncio.wait_for(stream.woken.wait(), 5)
         late = await asyncio.wait_for(hub._read(person.id, 0), 5)
         assert late is not None
-        assert [row.position for row in late.rows] == [1]
+        assert [row.change.position for row in late.rows] == [1]
         go_on.set()
         before = await early
         assert before is not None

@@ -7,10 +7,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from pm_api.core.jobs import PERIODICS, run_sweep
-from pm_api.domains.notifications import mailings
+from pm_api.domains.notifications import jobs, mailings
 from pm_api.domains.notifications.enums import Category, Delivery
 from pm_api.domains.notifications.repository.mailings import Due
 from pm_api.identity.permissions import Role
@@ -298,12 +299,44 @@ async def test_two_workers_make_one_digest(house: House) -> None:
         assert [one.subject for one in house.arrived(person)] == ["Your day: 2 unread"]
 
 
+async def test_one_whose_mail_cannot_be_made_holds_up_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told of to the operator, and get it when what was wrong has been mended."""
+    monkeypatch.setattr(jobs, "LOOKED_AT", 2)
+    people = [await chosen(house, "UTC", DAILY) for _ in range(5)]
+    house.set("2027-01-10T12:00:00Z")
+    for person in people:
+        await told(house, person, "a")
+    people.sort(key=lambda one: one.id)  # as they are found: all are due at the same moment
+    broken = [people[0], people[1], people[3]]
+    damage = "UPDATE notification_preferences SET digest_weekday = :day WHERE user_id = :id"
+
+    async def damaged(day: str) -> None:
+        async with house.platform.database.transaction() as session:
+            for person in broken:
+                await session.execute(text(damage), {"day": day, "id": person.id})
+
+    await damaged("NODAY")
+    labels = {"job": "notifications.gather", "outcome": "account failed"}
+    before = REGISTRY.get_sample_value("pm_jobs_total", labels) or 0.0
+    house.set("2027-01-11T08:00:00Z")
+    await house.sweep()
+    assert (REGISTRY.get_sample_value("pm_jobs_total", labels) or 0.0) - before == len(broken), "each once a run"
+    for person in people:
+        assert [one.subject for one in await house.mails(person)] == (
+            [] if person in broken else ["Your day: 1 unread"]
+        )
+    await damaged("MONDAY")
+    for person in people:
+        assert await house.at("2027-01-11T08:01:00Z", person) == ["Your day: 1 unread"]
+
+
 async def test_a_worker_that_dies_before_it_commits_has_done_nothing(house: House) -> None:
     ann = await chosen(house, "UTC", DAILY)
     house.set("2027-01-10T12:00:00Z")
     await told(house, ann, "a")
     house.set("2027-01-11T08:00:00Z")
-    due = Due(ann.id, Delivery.DAILY, datetime(2027, 1, 11, 8, tzinfo=UTC))
+    moment = datetime(2027, 1, 11, 8, tzinfo=UTC)
+    due = Due(ann.id, Delivery.DAILY, moment, moment)
     async with house.platform.database.reading() as session:
         assert await mailings.gather(session, house.platform, due), "and then it dies: nothing is committed"
     assert await house.mails(ann) == []
@@ -413,6 +446,8 @@ async def test_the_link_in_a_digest_ends_that_digest_alone(house: House) -> None
         "WORKSPACE": (True, "WEEKLY"),
         "SECURITY": (True, "INSTANT"),
         "REMINDERS": (True, "INSTANT"),
+        "TASKS": (True, "INSTANT"),
+        "MESSAGES": (True, "INSTANT"),
     }
 
 

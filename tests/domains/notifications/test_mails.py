@@ -292,6 +292,8 @@ async def test_the_link_in_a_mail_stops_its_category_and_nothing_else(house: Hou
         "WORKSPACE": False,
         "SECURITY": True,
         "REMINDERS": True,
+        "TASKS": True,
+        "MESSAGES": True,
     }
     await tell(house.platform, [ann.id])
     assert len(await house.mails(ann)) == 1

@@ -39,14 +39,14 @@ async def test_a_sleeper_wakes_unread_and_is_told_again(house: House) -> None:
     shown = await asleep(house, ann, "2027-01-10T15:00:00Z", title="later")
     assert await house.at("2027-01-10T14:59:59Z", ann) == ["later"]
     assert (await titles(ann), await unread(ann)) == ([], 0)
-    assert await house.at("2027-01-10T15:00:00Z", ann) == ["later", "later"]
+    assert await house.at("2027-01-10T15:00:00Z", ann) == ["later", "Reminder: later"]
     woken = await one(ann, shown)
     assert (woken["readAt"], woken["snoozedUntil"]) == (None, None)
     assert woken["wokenAt"].startswith("2027-01-10T15:00:00")
     assert woken["version"] == shown["version"] + 1
     assert (await titles(ann), await unread(ann)) == (["later"], 1)
     assert [(each["action"], each["version"]) for each in await changes_of(ann)][-1] == ("woken", woken["version"])
-    assert await house.at("2027-01-11T15:00:00Z", ann) == ["later", "later"]
+    assert await house.at("2027-01-11T15:00:00Z", ann) == ["later", "Reminder: later"]
     assert await one(ann, shown) == woken
 
 
@@ -56,7 +56,7 @@ async def test_it_can_sleep_and_wake_again(house: House) -> None:
     shown = await asleep(house, ann, "2027-01-10T15:00:00Z", title="later")
     await house.at("2027-01-10T15:00:00Z", ann)
     await ann.client.post(path_of(shown, "/snooze"), json={"until": "2027-01-10T18:00:00Z"})
-    assert await house.at("2027-01-10T18:00:00Z", ann) == ["later"] * 3
+    assert await house.at("2027-01-10T18:00:00Z", ann) == ["later", "Reminder: later", "Reminder: later"]
 
 
 async def test_a_sleeper_that_wakes_at_night_is_mailed_in_the_morning(house: House) -> None:
@@ -66,7 +66,7 @@ async def test_a_sleeper_that_wakes_at_night_is_mailed_in_the_morning(house: Hou
     await asleep(house, ann, "2027-01-10T23:00:00Z", title="later")
     assert await house.at("2027-01-10T23:00:00Z", ann) == ["later"]
     assert await unread(ann) == 1
-    assert await house.at("2027-01-11T06:00:00Z", ann) == ["later", "later"]
+    assert await house.at("2027-01-11T06:00:00Z", ann) == ["later", "Reminder: later"]
 
 
 async def test_a_sleeper_of_a_digest_wakes_into_the_next_one(house: House) -> None:

@@ -18,6 +18,7 @@ from pm_api.domains.notifications.enums import Category
 from pm_api.domains.reminders import service
 from tests.conftest import PASSWORD, Person, open_platform
 from tests.domains.ai_credits import holding
+from tests.domains.ai_credits.test_sweeps import STRAY_LINE
 from tests.domains.notifications.house import House, choose
 from tests.domains.notifications.telling import tell, titles
 from tests.support.clock import MovableClock
@@ -87,7 +88,7 @@ async def test_one_reminder_an_absence_for_one_credit(house: House) -> None:
     days_later(house, 0.2)
     await remind(house)
     async with house.platform.database.reading() as session:
-        assert await absences.due(session, house.platform, 10) == [], "nobody looks at it again"
+        assert await absences.due(session, house.clock.now(), None, 10) == [], "nobody looks at it again"
     for _ in range(3):
         await remind(house)
         days_later(house, 20)
@@ -128,6 +129,17 @@ async def test_without_credits_nobody_is_reminded_nor_asked_again_for_this_absen
     after = [one for one in await subjects(house, ann) if one not in before]
     assert TITLE not in after
     assert await spent(house, ann) == []
+
+
+async def test_whose_books_are_damaged_keeps_nobody_else_waiting(house: House) -> None:
+    """They are looked at in the order of their ids: whoever stands first would stand in everybody's way."""
+    ann, bea = sorted([await away(house), await away(house)], key=lambda one: one.id)
+    async with house.platform.database.transaction() as session:
+        await session.execute(text(STRAY_LINE), {"id": ann.id, "now": house.clock.now()})
+    days_later(house, 14)
+    await remind(house)
+    assert TITLE in await subjects(house, bea)
+    assert TITLE not in await subjects(house, ann)
 
 
 @pytest.mark.parametrize("step", ["mail off", "switched off"])

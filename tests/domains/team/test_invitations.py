@@ -257,6 +257,7 @@ async def test_an_invitation_is_accepted(
             "inviterName": "Ann",
             "email": bob.email,
             "role": "VIEWER",
+            "projects": [],
             "expiresAt": made["expiresAt"],
         }
     }

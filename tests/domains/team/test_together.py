@@ -14,6 +14,7 @@ from pm_api.core.platform import Platform
 from pm_api.domains.team import messages
 from pm_api.identity.models.people import User
 from pm_api.identity.permissions import Role
+from pm_api.integrations.mail import Letter, render
 from tests.conftest import NewPerson, Person, open_platform, register
 from tests.domains.team.inviting import a_team, invite, invited, path_of_member, roles_of
 from tests.identity.teams import audit_of, join, make_workspace
@@ -182,7 +183,7 @@ async def test_the_team_as_a_file_that_runs_nothing(platform: Platform, new_pers
     assert [row[0] for row in rows[2:-1]] == [f"'{name}" for name in evil]
     assert rows[-1][:4] == ["", f"'{waiting['email']}", "MEMBER", "INVITED"]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows for cell in row)
-    as_json = (await exported(ann, workspace_id, format="json")).json()["members"]
+    as_json = (await exported(ann, workspace_id, format="JSON")).json()["members"]
     assert [one["name"] for one in as_json] == ["Ann, the first", *evil, None]
     owners = (await exported(ann, workspace_id, format="json", role="OWNER")).json()["members"]
     assert [one["userId"] for one in owners] == [str(ann.id)]
@@ -246,6 +247,22 @@ async def test_a_message_reaches_those_it_is_for(platform: Platform, new_person:
     assert [one["title"] for one in await told(ann)] == ["Again"]
     assert [one["title"] for one in await told(cyd)] == ["Again"]
     assert await told(dan) == []
+
+
+def test_its_mail_says_first_who_wrote_it() -> None:
+    said = Letter(
+        type="team.message",
+        title="Launch",
+        body="On Friday.",
+        reason="Ann wrote this to members of Acme.",
+        product="Acme",
+        site_url="https://site.local",
+        data={"senderName": "Ann <Archer>", "workspaceName": "Acme"},
+    )
+    written = render(said)
+    lines = [one for one in written.text.splitlines() if one]
+    assert lines[:3] == ["Launch", "Ann <Archer> wrote:", "> On Friday."]
+    assert "On Friday." in written.html.partition("Ann &lt;Archer&gt; wrote:")[2]
 
 
 async def test_who_may_write_to_whom(client: httpx.AsyncClient, platform: Platform, new_person: NewPerson) -> None:

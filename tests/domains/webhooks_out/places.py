@@ -88,7 +88,13 @@ class Place:
 async def open_place(platform: Platform, url: str, *, events: list[str] | None = None) -> Place:
     """The endpoint is told of tasks alone, unless it asks for something else."""
     owner = await new_caller(platform)
-    workspace_id = await new_workspace(platform, owner)
+    return await open_endpoint(platform, owner, await new_workspace(platform, owner), url, events=events)
+
+
+async def open_endpoint(
+    platform: Platform, owner: Caller, workspace_id: UUID, url: str, *, events: list[str] | None = None
+) -> Place:
+    """The same in a workspace that stands already."""
     scope = owner.within(workspace_id, "OWNER")
     body = {"workspaceId": workspace_id, "url": url, "events": events or ["task.*"]}
     wanted = WebhookEndpointCreate.model_validate(body)

@@ -12,10 +12,12 @@ from pm_api.core.jobs import JobContext
 from pm_api.core.platform import Platform
 from pm_api.domains.webhooks_out import delivering, flows, jobs, service
 from pm_api.domains.webhooks_out.dispatcher import WebhookDispatcher
+from pm_api.identity.permissions import Role
 from tests.conftest import open_platform
 from tests.domains.changes.people import new_caller, new_scope, new_workspace
+from tests.domains.changes.writing import write
 from tests.domains.webhooks_out.conftest import ALLOWED
-from tests.domains.webhooks_out.places import THINGS, open_place
+from tests.domains.webhooks_out.places import THINGS, open_endpoint, open_place
 from tests.support.clock import MovableClock
 from tests.support.lines import line_to
 from tests.support.receivers import Received, Receiver
@@ -58,11 +60,13 @@ async def test_a_change_is_told_and_signed(sender: Platform, receiver: Receiver)
 
 
 async def test_what_changed_before_the_endpoint_was_made_is_not_told(sender: Platform, receiver: Receiver) -> None:
-    place = await open_place(sender, receiver.url, events=["*"])
+    owner = await new_caller(sender)
+    workspace_id = await new_workspace(sender, owner)
+    await write(sender, 1, workspace_id=workspace_id)
+    place = await open_endpoint(sender, owner, workspace_id, receiver.url)
+    await place.write(2)
     await place.deliver()
-    assert [one.body["type"] for one in receiver.received] == ["webhook_endpoint.created"]
-    url = f"{sender.settings.public_url}/api/webhook-endpoints/{place.endpoint_id}"
-    assert receiver.received[0].data["url"] == url
+    assert receiver.versions == [2]
 
 
 async def test_only_what_the_filter_lets_through_is_told(sender: Platform, receiver: Receiver) -> None:
@@ -97,8 +101,17 @@ async def test_what_not_all_members_may_see_is_not_told(sender: Platform, receiv
     await second.write(1, scope_id=some)
     await second.write(2, scope_id=everybody)
     await second.write(3)
+    await second.write(4, least_role=Role.ADMIN)
     await second.deliver()
     assert receiver.versions == [2, 3]
+
+
+async def test_what_admins_alone_may_read_is_not_told(sender: Platform, receiver: Receiver) -> None:
+    place = await open_place(sender, receiver.url, events=["*"])
+    await place.change(description="Our warehouse")
+    await place.write(7)
+    await place.deliver()
+    assert [one.body["type"] for one in receiver.received] == ["task.updated"]
 
 
 async def test_down_for_two_days_and_then_all_of_it_in_order(sender: Platform, receiver: Receiver) -> None:
@@ -254,6 +267,27 @@ async def test_five_days_without_success_disable_the_endpoint(sender: Platform, 
     async with sender.database.reading() as session:
         told = await session.execute(text("SELECT count(*) FROM notifications WHERE type LIKE 'webhooks.%'"))
         assert told.scalar_one() == 1
+
+
+@pytest.mark.parametrize("status", [503, 500])
+async def test_where_little_is_sent_one_failure_after_a_long_while_disables_nothing(
+    sender: Platform, receiver: Receiver, status: int
+) -> None:
+    """Every change is tried for three days, whatever became of the one before it a month ago."""
+    place = await open_place(sender, receiver.url)
+    receiver.answer = lambda _one: status
+    await place.write(1)
+    await place.live(timedelta(days=3, hours=12), timedelta(hours=4))
+    assert await place.statuses() == [(1, "GIVEN_UP")]
+    await place.live(timedelta(days=26), timedelta(days=13))
+    await place.write(2)
+    await place.test()
+    await place.deliver()
+    assert (await place.look()).enabled
+    receiver.answer = lambda _one: 200
+    await place.live(timedelta(hours=1))
+    assert receiver.versions[-1] == 2
+    assert (await place.look()).failing_since is None
 
 
 async def test_a_receiver_that_asks_for_time_gets_it(sender: Platform, receiver: Receiver) -> None:

@@ -1,7 +1,10 @@
 """Webhook endpoints over HTTP."""
 
+import ast
 import asyncio
 import re
+from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,12 +12,17 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from pm_api.app import api_routes
+from pm_api.app import api_routes, create_app
+from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
 from pm_api.core.platform import Platform
 from pm_api.domains.webhooks_out import rules, service
+from pm_api.domains.webhooks_out.schemas import WebhookEndpointCreate
+from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.permissions import Role
-from tests.conftest import NewPerson, Person
+from tests.conftest import NewPerson, Person, open_platform, register
 from tests.identity.teams import audit_of, join, make_workspace
+from tests.support.clock import MovableClock
+from tests.support.settings import settings_for
 
 URL = "https://hooks.example.com/pm?token=abc"
 ROOT = "/api/webhook-endpoints"
@@ -173,7 +181,7 @@ async def test_a_disabled_endpoint_says_why_and_is_enabled_again(person: Person,
 
 async def test_a_secret_is_rotated(person: Person, workspace_id: str) -> None:
     made = await create(person, workspace_id)
-    turned = await person.client.post(path_of(made, "/rotate-secret"), json={}, headers={"If-Match": '"1"'})
+    turned = await person.client.post(path_of(made, "/rotate-secret"), headers={"If-Match": '"1"'})
     assert turned.status_code == 200
     assert turned.json()["secret"] not in ("", made["secret"])
     assert turned.json()["webhookEndpoint"]["previousSecretUntil"] is not None
@@ -265,6 +273,38 @@ async def test_a_workspace_has_at_most_twenty_also_when_many_are_made_at_once(
     assert (await person.client.post(ROOT, json=body)).status_code == 201
 
 
+async def test_none_is_made_in_a_workspace_that_was_deleted_since_the_guard_looked(
+    person: Person, workspace_id: str, platform: Platform
+) -> None:
+    scope = WorkspaceScope(Actor(ActorKind.USER, person.id), UUID(workspace_id), person.id, Role.OWNER)
+    wanted = WebhookEndpointCreate.model_validate({"workspaceId": workspace_id, "url": URL})
+    assert (await person.client.delete(f"/api/workspaces/{workspace_id}")).status_code == 204
+    async with platform.database.transaction() as session:
+        with pytest.raises(WorkspaceNotFound):
+            await service.create(session, platform, scope, wanted)
+
+
+async def test_tests_are_limited_and_written_down(worker_database: str) -> None:
+    """Each is a request to an address of the caller's choice."""
+    settings = settings_for(worker_database, rate_limits=True)
+    async with open_platform(settings, MovableClock()) as platform:
+        app = create_app(settings, platform)
+        person = await register(app)
+        async with aclosing(person.client):
+            workspace = (await make_workspace(person))["id"]
+            made, other = await create(person, workspace), await create(person, workspace)
+            paths = [path_of(one, "/test") for one in (made, other)] * 20
+            answers = [await person.client.post(one) for one in paths]
+            statuses = [one.status_code for one in answers]
+            assert (set(statuses[:30]), statuses[-1]) == ({201}, 429)
+            assert int(answers[-1].headers["retry-after"]) <= 60
+            assert (await person.client.get(path_of(made))).status_code == 200, "all else goes on"
+        written = [one for one in await audit_of(platform, workspace) if one.action == "webhook_endpoint.tested"]
+        assert len(written) == statuses.count(201)
+        assert {one.subject_id for one in written} == {one["webhookEndpoint"]["id"] for one in (made, other)}
+        assert {one.actor_user_id for one in written} == {person.id}
+
+
 async def test_ids_of_nothing_are_not_found(person: Person) -> None:
     for path in (f"{ROOT}/{uuid4()}", f"/api/webhook-deliveries/{uuid4()}", f"{ROOT}/nonsense"):
         assert (await person.client.get(path)).status_code == 404
@@ -273,7 +313,48 @@ async def test_ids_of_nothing_are_not_found(person: Person) -> None:
 def test_where_a_thing_is_read_is_an_address_of_ours(app: FastAPI) -> None:
     known = {re.sub(r"\{\w+\}", "{}", one.path_format) for one in api_routes(app) if "GET" in (one.methods or ())}
     for entity, path in rules.READ_AT.items():
+        if path is None:
+            continue
         assert re.sub(r"\{\w+\}", "{}", path.split("?")[0]) in known, entity
+    assert "invitation" in rules.READ_AT, "GET /api/team/invitations/{id} tells of what the feed announces"
+
+
+async def test_a_filter_names_what_there_is(person: Person, workspace_id: str) -> None:
+    for wrong in ("nope.*", "invitation.created", "webhook_endpoint.*"):
+        body = {"workspaceId": workspace_id, "url": URL, "events": ["task.*", wrong]}
+        answer = await person.client.post(ROOT, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), wrong
+        [detail] = answer.json()["details"]
+        assert detail["pointer"] == "/events"
+        assert "member, " in detail["detail"]
+        assert "task, " in detail["detail"]
+    await create(person, workspace_id, events=[f"{one}.*" for one in rules.told_kinds()])
+
+
+def test_every_kind_that_is_told_of_can_be_asked_for() -> None:
+    """Read from the sources: what a change is recorded of in a workspace's feed stands in the one list."""
+    of_one_person = {"membership", "user", "notification_preferences", "read_state", "conversation_state"}
+    found: set[str] = set()
+    for file in sorted(Path(rules.__file__).parents[1].glob("*/**/*.py")):
+        tree = ast.parse(file.read_text())
+        said = {
+            one.target.id: one.value.value
+            for one in tree.body
+            if isinstance(one, ast.AnnAssign)
+            and isinstance(one.target, ast.Name)
+            and isinstance(one.value, ast.Constant)
+            and isinstance(one.value.value, str)
+        }
+        for call in ast.walk(tree):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func).endswith(".record")):
+                continue
+            for one in call.keywords:
+                if one.arg == "entity" and isinstance(one.value, ast.Constant):
+                    found.add(str(one.value.value))
+                elif one.arg == "entity" and isinstance(one.value, ast.Name) and one.value.id in said:
+                    found.add(said[one.value.id])
+    assert {"workspace", "task", "invitation"} <= found, "the sources are read"
+    assert found - of_one_person <= set(rules.READ_AT), "enter it in webhooks_out/rules.py"
 
 
 def test_delays_grow_within_their_jitter() -> None:
@@ -284,3 +365,20 @@ def test_delays_grow_within_their_jitter() -> None:
         assert rules.pause(failures, 0.5, None) <= rules.LONGEST_PAUSE
     assert rules.pause(1, 0.5, 600).total_seconds() == 600
     assert rules.pause(1, 0.5, 86_400) == rules.LONGEST_PAUSE
+
+
+async def test_who_is_removed_leaves_endpoints_behind_of_which_the_others_are_told(
+    person: Person, workspace_id: str, new_person: NewPerson, platform: Platform
+) -> None:
+    """Whoever reads at their address would be told of changes for ever, and nobody would think of it."""
+    bob = await new_person()
+    member_id = await join(platform, workspace_id, bob, Role.ADMIN)
+    made, gone = await create(bob, workspace_id), await create(bob, workspace_id)
+    assert (await bob.client.delete(path_of(gone))).status_code == 204
+    await create(person, workspace_id)
+    seen = await person.client.get(f"/api/team/members/{member_id}/belongings")
+    removed = await person.client.delete(f"/api/team/members/{member_id}")
+    for found in (seen.json()["belongings"], removed.json()["removal"]["leftBehind"]):
+        [left] = [one for one in found if one["kind"] == "webhook_endpoints"]
+        assert (left["count"], left["canBeReassigned"]) == (1, False)
+    assert (await person.client.get(path_of(made))).json()["webhookEndpoint"]["enabled"]

@@ -15,7 +15,7 @@ A table with a `user_id` or an `account_id` that no slice speaks of is handed ou
 
 from pm_api.core.personal.going import DELETED_USER, Ending, Leaving, Obstacle, endings, ends, obstacles, obstructs
 from pm_api.core.personal.handing import ExportFile, Stretch, contributes, files, hands_out, keeps_back, wire_form
-from pm_api.core.personal.marks import Mark, erase_marked, marks_of, strike
+from pm_api.core.personal.marks import Mark, erase_marked, marks_of, strike, strike_by_pages
 
 __all__ = [
     "DELETED_USER",
@@ -36,5 +36,6 @@ __all__ = [
     "obstacles",
     "obstructs",
     "strike",
+    "strike_by_pages",
     "wire_form",
 ]

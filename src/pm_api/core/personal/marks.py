@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +27,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.db import PERSONAL, PERSONAL_BECOMES, PERSONAL_OF, Base
@@ -133,31 +132,85 @@ def _nothing(mark: Mark) -> Any:
 async def strike(
     session: AsyncSession, table: Table, columns: Collection[str], within: ColumnElement[bool], words: Sequence[str]
 ) -> int:
-    """Take words out of texts, as whole words and in any spelling of case; returns how many rows were changed."""
+    """Take words out of texts, as whole words and in any spelling of case; returns how many columns were changed. Of
+    JSON only the texts in it: somebody may be called `1`, or `null`.
+    """
     if not words:
         return 0
-    values = {name: _without(table.c[name], words) for name in columns}
-    names_them = or_(
-        *(cast(table.c[name], Text).op("~*")(one) for name in columns for one in _patterns(table, name, words))
-    )
-    result = await session.execute(update(table).where(within, names_them).values(values))
-    return _touched(result)
+    pattern = _pattern(words)
+    changed = 0
+    texts = [table.c[name] for name in columns if not isinstance(table.c[name].type, JSON)]
+    if texts:
+        result = await session.execute(
+            update(table)
+            .where(within, or_(*(one.op("~*")(pattern) for one in texts)))
+            .values({one.name: func.regexp_replace(one, pattern, DELETED_USER, "gi") for one in texts})
+        )
+        changed += _touched(result)
+    for name in columns:
+        if isinstance(table.c[name].type, JSON):
+            page: _Page | None = _Page()
+            while page is not None:
+                counted, page = await _strike_page(session, table.c[name], within, words, page)
+                changed += counted
+    return changed
 
 
-def _without(column: Column[Any], words: Sequence[str]) -> ColumnElement[Any]:
-    text: ColumnElement[Any] = cast(column, Text)
-    for pattern in _spelled(words, in_json=isinstance(column.type, JSON)):
-        text = func.regexp_replace(text, pattern, DELETED_USER, "gi")
-    return cast(text, JSONB if isinstance(column.type, JSONB) else column.type)
+async def strike_by_pages(
+    platform: Platform, table: Table, name: str, within: ColumnElement[bool], words: Sequence[str]
+) -> int:
+    """The same of one JSON column, some rows a transaction: for tables so long that nobody may wait for all of it.
+    Cut off anywhere it is run again, and goes over what is done without a change.
+    """
+    changed, page = 0, _Page() if words else None
+    while page is not None:
+        async with platform.database.transaction() as session:
+            counted, page = await _strike_page(session, table.c[name], within, words, page)
+        changed += counted
+    return changed
 
 
-def _patterns(table: Table, name: str, words: Sequence[str]) -> Iterator[str]:
-    return _spelled(words, in_json=isinstance(table.c[name].type, JSON))
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Where a stretch of a table begins: after the row of this key."""
+
+    after: tuple[Any, ...] | None = None
 
 
-def _spelled(words: Sequence[str], *, in_json: bool) -> Iterator[str]:
-    """Regular expressions of the database's kind; longer words first, for one may stand inside another."""
-    for word in sorted(words, key=len, reverse=True):
-        written = json.dumps(word, ensure_ascii=False)[1:-1] if in_json else word
-        escaped = re.sub(r"([^\w\s])", r"\\\1", written)
-        yield rf"(?<!\w){escaped}(?!\w)"
+async def _strike_page(
+    session: AsyncSession, column: Column[Any], within: ColumnElement[bool], words: Sequence[str], page: _Page
+) -> tuple[int, _Page | None]:
+    """How many were changed, and the next stretch: the database finds where a word may stand, and nobody but us knows
+    what is a text there.
+    """
+    table, changed, pattern = column.table, 0, re.compile(_pattern(words), re.IGNORECASE)
+    key = list(table.primary_key.columns)
+    written = (json.dumps(one, ensure_ascii=False)[1:-1] for one in words)
+    may_name_them = or_(*(cast(column, Text).icontains(one, autoescape=True) for one in written))
+    statement = select(*key, column).where(within, may_name_them).order_by(*key).limit(ROWS_AT_A_TIME)
+    if page.after is not None:
+        statement = statement.where(tuple_(*key) > page.after)
+    found = (await session.execute(statement.with_for_update(of=table))).all()
+    for *place, content in found:
+        struck = _struck(content, pattern)
+        if struck != content:
+            await session.execute(update(table).where(tuple_(*key) == tuple(place)).values({column.name: struck}))
+            changed += 1
+    return changed, _Page(tuple(found[-1][:-1])) if len(found) == ROWS_AT_A_TIME else None
+
+
+def _pattern(words: Sequence[str]) -> str:
+    """Longer words first, for one may stand inside another."""
+    spelled = "|".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in sorted(words, key=len, reverse=True))
+    return rf"(?<!\w)(?:{spelled})(?!\w)"
+
+
+def _struck(content: Any, pattern: re.Pattern[str]) -> Any:
+    """Names of fields are ours and stay."""
+    if isinstance(content, str):
+        return pattern.sub(DELETED_USER, content)
+    if isinstance(content, list):
+        return [_struck(one, pattern) for one in content]
+    if isinstance(content, dict):
+        return {name: _struck(one, pattern) for name, one in content.items()}
+    return content

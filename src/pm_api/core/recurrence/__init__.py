@@ -27,7 +27,7 @@ from pm_api.core.recurrence.sets import (
 )
 from pm_api.core.recurrence.splitting import Split, split
 from pm_api.core.recurrence.wording import describe
-from pm_api.core.recurrence.zones import tzdata_version, zone
+from pm_api.core.recurrence.zones import tzdata_version, zone, zone_or_utc
 
 __all__ = [
     "Bounds",
@@ -59,4 +59,5 @@ __all__ = [
     "tzdata_version",
     "upcoming",
     "zone",
+    "zone_or_utc",
 ]

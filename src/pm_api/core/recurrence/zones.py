@@ -45,6 +45,14 @@ def zone(name: str) -> ZoneInfo:
             raise ZoneUnknown(f"There is no time zone {name!r}.") from None
 
 
+def zone_or_utc(name: str) -> ZoneInfo:
+    """UTC for a zone that is not known (any more): where a time is to be shown or kept whatever happened since."""
+    try:
+        return zone(name)
+    except ZoneUnknown:
+        return zone("UTC")
+
+
 def to_utc(local: datetime, place: ZoneInfo) -> datetime:
     """The instant of a wall time, by RFC 5545 §3.3.5: one that does not exist is read with the offset before the gap,
     one that comes twice is the first, unless it says itself (`fold`) that it is the second.

@@ -24,12 +24,12 @@ from pm_api.core.actor import SystemScope
 from pm_api.core.errors import Unavailable
 from pm_api.core.personal import Leaving, ends
 from pm_api.core.platform import Platform
+from pm_api.core.sweeping import is_nobodys_fault
 from pm_api.domains.account import deletions, repository
 from pm_api.domains.account.enums import DeletionStatus
 from pm_api.domains.account.models import AccountDeletion
 from pm_api.domains.account.repository import Due
 from pm_api.domains.ai_credits import closing as ai_credits
-from pm_api.domains.ai_credits.sweeping import is_nobodys_fault
 from pm_api.domains.billing import closing as billing
 from pm_api.domains.notifications import closing as notifications
 from pm_api.entitlements.enums import AccountType

@@ -64,6 +64,11 @@ _WORDS: Final = {
     SecurityEventKind.RECOVERY_CODE_USED: Words(
         "A recovery code of your account was used", "If it was not you, change your password and renew the codes."
     ),
+    SecurityEventKind.SECOND_FACTOR_LOCKED: Words(
+        "Too many codes were tried for your account",
+        "For a while no code of the app is looked at; a recovery code still lets you in. Whoever tried knows your"
+        " password, or whatever else you sign in with: if it was not you, change it at once.",
+    ),
     SecurityEventKind.API_KEY_CREATED: Words(
         "An API key was made in your name", "If it was not you, revoke it and change your password."
     ),

@@ -18,7 +18,7 @@ from pm_api.core.errors import ApiError
 from pm_api.core.origins import origin_of
 from pm_api.core.platform import Platform
 from pm_api.domains.account import service
-from pm_api.identity import external, second_factor, sessions
+from pm_api.identity import confirmation, external, second_factor, sessions
 from pm_api.identity.devices import Device
 from pm_api.identity.errors.credentials import TotpRequired
 from pm_api.identity.errors.people import EmailTaken
@@ -31,7 +31,7 @@ from pm_api.identity.errors.sign_in import (
 from pm_api.identity.external import Began
 from pm_api.identity.models.people import User
 from pm_api.identity.repository import people as repository
-from pm_api.identity.schemas.sign_in import OauthOutcome
+from pm_api.identity.schemas.sign_in import OauthLinkStart, OauthOutcome
 from pm_api.identity.sessions import Grant
 from pm_api.integrations.openid import Identified, ProviderRefused, SignInDoor
 
@@ -131,6 +131,16 @@ async def start(
     return address
 
 
+async def start_to_link(
+    platform: Platform, scope: UserScope, provider: str, browser_token: str, wanted: OauthLinkStart
+) -> str:
+    """The same for another way into an account that is open: it outlives the password, so it takes a proof that it is
+    its person who asks. Raises ConfirmationRequired too.
+    """
+    await confirmation.confirm(platform, scope, wanted.password)
+    return await start(platform, provider, browser_token, return_to=wanted.return_to, links=scope)
+
+
 async def finish(
     platform: Platform, provider: str, returned: Returned, browser_token: str | None, device: Device
 ) -> Finished:
@@ -156,10 +166,10 @@ async def finish(
 
 
 async def finish_with_code(platform: Platform, secret: str, code: str, device: Device) -> Grant:
-    """Sign in who was sent back for the second factor; raises SignInStateInvalid, TotpInvalid, TooManyRequests."""
+    """Sign in who was sent back for the second factor; raises SignInStateInvalid, TotpInvalid, SecondFactorLocked."""
     async with platform.database.transaction() as session:
         waiting = await external.count_code(session, platform, secret)
-    await second_factor.count_guess(platform, waiting.user_id, code)
+    await second_factor.count_guess(platform, waiting.user_id, code, device)
     async with platform.database.transaction() as session:
         await external.end_waiting(session, waiting)
         user = await repository.user_by_id(session, waiting.user_id)
@@ -220,5 +230,5 @@ async def _sign_in(
 async def _enter(
     session: AsyncSession, platform: Platform, user: User, identified: Identified, device: Device
 ) -> Grant:
-    await external.link(session, platform, user, identified, device)
+    await external.enter(session, platform, user, identified, device)
     return await sessions.open_session(session, platform, user, device, method=identified.provider)

@@ -39,7 +39,8 @@ async def register(platform: Platform, wanted: Registration, device: Device) -> 
             await leads.hand_over(session, platform, wanted.lead_token, user.id)
         if wanted.invitation_token is not None:
             await invitations.accept_for(session, platform, user, wanted.invitation_token)
-        await email_tokens.send(session, platform, user, Purpose.VERIFY)
+        if user.email_verified_at is None:
+            await email_tokens.send(session, platform, user, Purpose.VERIFY)
         return await sessions.open_session(session, platform, user, device)
 
 

@@ -1,6 +1,6 @@
 """Deleted workspaces, once nobody can restore them: what they had bought ends for good, open holds are released, what
-is left in the pool is void, their customer at Stripe is deleted. Until then only the subscription has ended: a
-workspace that is restored has its credits.
+is left in the pool is void, their customer at Stripe and their webhook endpoints are deleted. Until then only the
+subscription has ended: a workspace that is restored has its credits.
 """
 
 from typing import Final
@@ -9,9 +9,10 @@ import structlog
 
 from pm_api.core.errors import Unavailable
 from pm_api.core.platform import Platform
+from pm_api.core.sweeping import is_nobodys_fault
 from pm_api.domains.ai_credits import closing as ai_credits
-from pm_api.domains.ai_credits.sweeping import is_nobodys_fault
 from pm_api.domains.billing import closing as billing
+from pm_api.domains.webhooks_out import closing as webhooks_out
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity import leaving as identity
 from pm_api.identity.repository.leaving import Closing
@@ -49,3 +50,4 @@ async def _close(platform: Platform, one: Closing) -> None:
     await billing.forget_account(platform, account)
     async with platform.database.transaction() as session:
         await identity.close_workspace(session, platform, one.workspace_id)
+        await webhooks_out.end_workspace(session, platform, one.workspace_id)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.jobs import JobContext, implements, periodic
 from pm_api.core.platform import Platform
+from pm_api.core.sweeping import sweep
 from pm_api.domains.ai_credits import alerts, gift_claims, ledger, plans, pools, topup_charges
 from pm_api.domains.ai_credits.repository import alerts as alert_rows
 from pm_api.domains.ai_credits.repository import gifts as gift_rows
@@ -17,7 +18,6 @@ from pm_api.domains.ai_credits.repository import plans as plan_rows
 from pm_api.domains.ai_credits.repository import pools as pool_rows
 from pm_api.domains.ai_credits.repository.ledger import DueAccount
 from pm_api.domains.ai_credits.store import DELIVER_ALERTS, AlertsWritten
-from pm_api.domains.ai_credits.sweeping import sweep
 
 ACCOUNTS_AT_A_TIME = 200
 ALERTS_AT_A_TIME = 100

@@ -17,11 +17,11 @@ from pm_api.core.actor import Actor, AdminScope, SystemScope
 from pm_api.core.errors import ApiError
 from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
+from pm_api.core.sweeping import is_nobodys_fault
 from pm_api.domains.ai_credits import plans as plan_credits
 from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.domains.ai_credits.errors import BalanceLimitExceeded
 from pm_api.domains.ai_credits.plans import PlanPeriod
-from pm_api.domains.ai_credits.sweeping import is_nobodys_fault
 from pm_api.domains.billing import accounts, plans, subscriptions
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import ContractStatus

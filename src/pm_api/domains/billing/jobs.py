@@ -5,7 +5,7 @@ import structlog
 from pm_api.core.errors import NotFound, Unavailable
 from pm_api.core.events import on
 from pm_api.core.jobs import JobContext, TryAgain, implements, periodic
-from pm_api.domains.ai_credits.sweeping import is_nobodys_fault, sweep
+from pm_api.core.sweeping import is_nobodys_fault, sweep
 from pm_api.domains.ai_credits.topups import LOOK_AT_TOPUP, AccountLow
 from pm_api.domains.billing import (
     auto_topup,

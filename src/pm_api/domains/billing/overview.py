@@ -27,6 +27,7 @@ from pm_api.domains.billing.schemas.overview import (
     UsageForecast,
     UsagePeriod,
 )
+from pm_api.domains.tasks import service as tasks
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType, Metric, Plan, Status
 from pm_api.entitlements.rules import Budget, Limits, Standing
@@ -160,13 +161,17 @@ async def usage(session: AsyncSession, platform: Platform, scope: AccountScope) 
     limits, month = found.limits, found.month
     users = await entitlements.users_in(session, found.budget)
     users_before = await entitlements.users_before(session, found.budget, month.start)
+    projects = await entitlements.projects_in(session, found.budget)
+    projects_before = await entitlements.projects_in(session, found.budget, before=month.start)
+    counted_tasks = await tasks.count_of(session, found.budget.workspace_ids)
+    tasks_before = await tasks.count_of(session, found.budget.workspace_ids, before=month.start)
     counted = [
         _metric(Metric.USERS, COUNT, users, limits.max_users, month, now, began_with=users_before),
         _metric(Metric.STORAGE, BYTES, NOT_COUNTED_YET, limits.max_storage_bytes, month, now),
         await _ai_credits(session, platform, scope, found),
         _metric(Metric.API_CALLS, COUNT, NOT_COUNTED_YET, limits.max_api_calls, month, now),
-        _metric(Metric.PROJECTS, COUNT, NOT_COUNTED_YET, limits.max_projects, month, now),
-        _metric(Metric.TASKS, COUNT, NOT_COUNTED_YET, None, month, now),
+        _metric(Metric.PROJECTS, COUNT, projects, limits.max_projects, month, now, began_with=projects_before),
+        _metric(Metric.TASKS, COUNT, counted_tasks, None, month, now, began_with=tasks_before),
     ]
     return UsageAnswer(limits_from=_limits_from(found.budget), usage=counted)
 

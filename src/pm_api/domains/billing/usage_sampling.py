@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import AccountScope, SystemScope, UserScope, WorkspaceScope
 from pm_api.core.jobs import JobContext
 from pm_api.core.platform import Platform
+from pm_api.core.sweeping import sweep
 from pm_api.domains.ai_credits import plans as plan_credits
-from pm_api.domains.ai_credits.sweeping import sweep
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.months import month_of
 from pm_api.domains.billing.repository import usage_records as repository
@@ -66,6 +66,7 @@ async def _rows(session: AsyncSession, platform: Platform, account: Account) -> 
     credits = await plan_credits.usage_of(session, platform, _scope(account))
     used = {
         Metric.USERS: (await entitlements.users_in(session, budget), budget.limits.max_users),
+        Metric.PROJECTS: (await entitlements.projects_in(session, budget), budget.limits.max_projects),
         Metric.AI_CREDITS: (credits.spent, own.max_ai_credits),
     }
     return [

@@ -31,6 +31,7 @@ from pm_api.domains.changes import repository
 from pm_api.domains.changes.errors import InvalidEventId, StreamsExhausted, TooManyStreams
 from pm_api.domains.changes.models import Change
 from pm_api.domains.changes.schemas import BalanceData, ChangeRead, EndData, ReadyData
+from pm_api.identity.permissions import Role, roles_up_to
 
 BALANCE_CHANNEL: Final = "pm_balance"
 LIFETIME_S: Final = 600.0
@@ -110,8 +111,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    position: int
-    scope_id: UUID | None
+    change: Change
     data: str
 
 
@@ -121,8 +121,8 @@ class _Stretch:
 
     rows: list[_Row]
     viewers: dict[UUID, set[UUID]]
-    members: set[UUID] | None
-    """Of a workspace's feed: who among the waiting were members when the rows had been read."""
+    members: dict[UUID, Role] | None
+    """Of a workspace's feed: who among the waiting were members when the rows had been read, and as what."""
     removed_from: set[UUID]
     """Of a user's feed: the workspaces it says they were removed from, and they have not come back to."""
 
@@ -133,7 +133,11 @@ class _Stretch:
         return stream.user_id not in self.members
 
     def shows(self, row: _Row, user_id: UUID) -> bool:
-        return row.scope_id is None or user_id in self.viewers[row.scope_id]
+        scope_id, least_role = row.change.scope_id, row.change.least_role
+        role = Role.OWNER if self.members is None else self.members.get(user_id, Role.GUEST)
+        if least_role is not None and least_role not in roles_up_to(role):
+            return False
+        return role is not Role.GUEST if scope_id is None else user_id in self.viewers[scope_id]
 
 
 class StreamHub:
@@ -302,7 +306,7 @@ class StreamHub:
             for row in stretch.rows:
                 if stream.is_over():
                     return
-                stream.positions[feed_id] = row.position
+                stream.positions[feed_id] = row.change.position
                 if stretch.shows(row, stream.user_id):
                     yield Message("change", row.data, stream.event_id)
             if stretch.parts(stream):
@@ -328,9 +332,10 @@ class StreamHub:
                 scope_ids = {change.scope_id for change in changes if change.scope_id is not None}
                 user_ids = {stream.user_id for stream in self._streams.get(feed_id, ())}
                 viewers = await repository.viewers(session, scope_ids, user_ids)
-                members, removed_from = None, set()
+                members: dict[UUID, Role] | None = None
+                removed_from: set[UUID] = set()
                 if is_workspace:
-                    members = await repository.members_among(session, feed_id, user_ids)
+                    members = await repository.roles_among(session, feed_id, user_ids)
                 else:
                     removed_from = await self._removed_from(session, feed_id, changes)
         except (SQLAlchemyError, OSError) as error:
@@ -338,7 +343,7 @@ class StreamHub:
             return None
         workspace_id = feed_id if is_workspace else None
         return _Stretch(
-            [_Row(change.position, change.scope_id, _json(change_read(change, workspace_id))) for change in changes],
+            [_Row(change, _json(change_read(change, workspace_id))) for change in changes],
             viewers,
             members,
             removed_from,
@@ -347,7 +352,7 @@ class StreamHub:
     async def _removed_from(self, session: AsyncSession, user_id: UUID, changes: Sequence[Change]) -> set[UUID]:
         """A removal may be an old one, replayed to somebody who has come back since."""
         said = {one.entity_id for one in changes if (one.entity, one.action) == REMOVAL}
-        return {one for one in said if not await repository.members_among(session, one, {user_id})}
+        return {one for one in said if not await repository.roles_among(session, one, {user_id})}
 
     async def _is_member(self, stream: Subscription, workspace_id: UUID) -> bool:
         """Asked of the table after the last signal of the workspace, once for all its streams; ends the stream
@@ -369,7 +374,7 @@ class StreamHub:
         try:
             async with self._gate, self._platform.database.reading() as session:
                 user_ids = {stream.user_id for stream in self._streams.get(workspace_id, ())}
-                return await repository.members_among(session, workspace_id, user_ids)
+                return set(await repository.roles_among(session, workspace_id, user_ids))
         except (SQLAlchemyError, OSError) as error:
             _log.warning("stream_read_failed", feed_id=str(workspace_id), error=repr(error))
             return None

@@ -3,10 +3,26 @@
 from pm_api.core.events import on
 from pm_api.core.jobs import JobContext, periodic
 from pm_api.domains.changes import repository, service
-from pm_api.identity.events import MemberChanged, WorkspaceChanged
+from pm_api.identity.events import MemberChanged, UserChanged, WorkspaceChanged
 
 FEEDS_A_SWEEP = 1000
 ROWS_A_FEED = 5000
+
+
+@on(UserChanged)
+async def record_user(context: JobContext, event: UserChanged) -> None:
+    async with context.platform.database.transaction() as session:
+        service.record(
+            session,
+            context.platform,
+            user_ids=[event.user_id],
+            entity="user",
+            entity_id=event.user_id,
+            action="updated",
+            version=event.version,
+            actor_user_id=event.user_id,
+            event_id=event.id,
+        )
 
 
 @on(WorkspaceChanged)

@@ -24,7 +24,8 @@ class Feed(Base):
 class Change(Base):
     """One thing that changed. `position` is commit order within the feed; it rises, but may leave gaps.
 
-    `event_id` is set when a domain event caused the change, so that its second delivery writes nothing.
+    `event_id` is set when a domain event caused the change, so that its second delivery writes nothing. `least_role`
+    is set when a workspace's members below that role may not read the thing.
     """
 
     __tablename__ = "changes"
@@ -45,6 +46,7 @@ class Change(Base):
     action: Mapped[str]
     version: Mapped[int]
     scope_id: Mapped[UUID | None]
+    least_role: Mapped[str | None]
     actor_user_id: Mapped[UUID | None]
     actor_key_id: Mapped[UUID | None]
     event_id: Mapped[UUID | None]

@@ -28,8 +28,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.changes.models import Change, Feed, StreamTicket
 from pm_api.identity.models.people import Member, Scope, User, UserSession, Workspace
+from pm_api.identity.permissions import Role, roles_up_to
 from pm_api.identity.repository.credentials import live_keys_among
-from pm_api.identity.repository.people import visible_scope
+from pm_api.identity.repository.people import is_guest, visible_scope
 
 CHANGES_CHANNEL: Final = "pm_changes"
 
@@ -42,14 +43,14 @@ _APPEND = text(
         RETURNING position - :count AS base
     ), written AS (
         INSERT INTO changes (
-            feed_id, position, entity, entity_id, action, version, scope_id, actor_user_id, actor_key_id, event_id,
-            created_at
+            feed_id, position, entity, entity_id, action, version, scope_id, least_role, actor_user_id, actor_key_id,
+            event_id, created_at
         )
         SELECT :feed_id, moved.base + item.number, item.entity, item.entity_id, item.action, item.version,
-               item.scope_id, item.actor_user_id, item.actor_key_id, item.event_id, :created_at
+               item.scope_id, item.least_role, item.actor_user_id, item.actor_key_id, item.event_id, :created_at
         FROM moved, jsonb_to_recordset(:changes) AS item(
             number bigint, entity text, entity_id uuid, action text, version bigint, scope_id uuid,
-            actor_user_id uuid, actor_key_id uuid, event_id uuid
+            least_role text, actor_user_id uuid, actor_key_id uuid, event_id uuid
         )
         ON CONFLICT (feed_id, event_id) WHERE event_id IS NOT NULL DO NOTHING
     )
@@ -96,9 +97,9 @@ async def bounds_of(session: AsyncSession, feed_ids: Collection[UUID]) -> dict[U
 
 
 async def visible_changes(
-    session: AsyncSession, feed_id: UUID, user_id: UUID, *, after: int, up_to: int, limit: int
+    session: AsyncSession, feed_id: UUID, user_id: UUID, role: Role | None, *, after: int, up_to: int, limit: int
 ) -> Sequence[Change]:
-    """What one user may see of a stretch of a feed, oldest first."""
+    """What one user may see of a stretch of a feed, oldest first; their role if it is a workspace's."""
     rows = await session.scalars(
         select(Change)
         .where(
@@ -106,6 +107,8 @@ async def visible_changes(
             Change.position > after,
             Change.position <= up_to,
             visible_scope(Change.scope_id, user_id),
+            or_(Change.least_role.is_(None), Change.least_role.in_(roles_up_to(role))),
+            or_(Change.scope_id.is_not(None), ~is_guest(feed_id, user_id)),
         )
         .order_by(Change.position)
         .limit(limit)
@@ -118,7 +121,9 @@ async def changes_for_all(
 ) -> Sequence[Change]:
     """What every member of a workspace may see of a stretch of its feed, oldest first."""
     somebody_may_not = exists().where(
-        Member.workspace_id == workspace_id, ~visible_scope(Change.scope_id, Member.user_id)
+        Member.workspace_id == workspace_id,
+        Member.role != Role.GUEST,
+        ~visible_scope(Change.scope_id, Member.user_id),
     )
     rows = await session.scalars(
         select(Change)
@@ -127,6 +132,7 @@ async def changes_for_all(
             Change.position > after,
             Change.position <= up_to,
             or_(Change.scope_id.is_(None), ~somebody_may_not),
+            Change.least_role.is_(None),
         )
         .order_by(Change.position)
         .limit(limit)
@@ -235,11 +241,11 @@ async def memberships_among(session: AsyncSession, pairs: Collection[tuple[UUID,
     return {(row[0], row[1]) for row in rows}
 
 
-async def members_among(session: AsyncSession, workspace_id: UUID, user_ids: Collection[UUID]) -> set[UUID]:
+async def roles_among(session: AsyncSession, workspace_id: UUID, user_ids: Collection[UUID]) -> dict[UUID, Role]:
     """Which of these users are members of a workspace, deleted or not: its last change tells them of the deletion."""
-    rows = await session.scalars(
-        select(Member.user_id).where(
+    rows = await session.execute(
+        select(Member.user_id, Member.role).where(
             Member.workspace_id == workspace_id, Member.user_id == any_(literal(list(user_ids), ARRAY(Uuid())))
         )
     )
-    return set(rows)
+    return {user_id: Role(role) for user_id, role in rows}

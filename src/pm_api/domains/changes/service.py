@@ -19,6 +19,7 @@ from pm_api.core.platform import Platform
 from pm_api.domains.changes import repository
 from pm_api.domains.changes.errors import CursorExpired, InvalidTicket
 from pm_api.domains.changes.models import Change, StreamTicket
+from pm_api.identity.permissions import Role
 
 LAST_OF_ALL: Final = "zz.changes"
 KEPT: Final = timedelta(days=30)
@@ -34,6 +35,7 @@ class NewChange:
     action: str
     version: int
     scope_id: UUID | None
+    least_role: Role | None
     actor_user_id: UUID | None
     actor_key_id: UUID | None
     event_id: UUID | None
@@ -59,12 +61,14 @@ def record(
     workspace_id: UUID | None = None,
     user_ids: Collection[UUID] = (),
     scope_id: UUID | None = None,
+    least_role: Role | None = None,
     actor_user_id: UUID | None = None,
     actor_key_id: UUID | None = None,
     event_id: UUID | None = None,
 ) -> None:
     """Note that something changed, in the feed of a workspace and/or of users. The API key of the request at hand is
-    named without being told; `actor_key_id` is for who works on behalf of an earlier one.
+    named without being told; `actor_key_id` is for who works on behalf of an earlier one. `least_role`: members of
+    the workspace below that role may not read the thing, and are not told of it.
 
     It is written by the last statements before COMMIT, so that positions are commit order and a feed is locked for
     the shortest time. What is rolled back, whole or to a savepoint, is not written. `event_id` makes a second
@@ -75,7 +79,7 @@ def record(
         callback = _Pending(session, platform)
         before_commit(session, LAST_OF_ALL, callback)
     key_id = actor_key_id or acting.key_id()
-    change = NewChange(entity, entity_id, action, version, scope_id, actor_user_id, key_id, event_id)
+    change = NewChange(entity, entity_id, action, version, scope_id, least_role, actor_user_id, key_id, event_id)
     feeds = dict.fromkeys(user_ids, USER)
     if workspace_id is not None:
         feeds[workspace_id] = WORKSPACE
@@ -134,7 +138,10 @@ async def read(session: AsyncSession, scope: AccountScope, *, after: int | None,
         raise CursorExpired
     # The end of the stretch is read before the rows: all of them up to there are committed and in their order.
     up_to = max(after, min(bounds.position, after + SCANNED_POSITIONS))
-    rows = await repository.visible_changes(session, feed_id, scope.user_id, after=after, up_to=up_to, limit=limit)
+    role = Role(scope.role) if isinstance(scope, WorkspaceScope) else None
+    rows = await repository.visible_changes(
+        session, feed_id, scope.user_id, role, after=after, up_to=up_to, limit=limit
+    )
     position = rows[-1].position if len(rows) == limit else up_to
     return ChangePage(rows, position, has_more=position < bounds.position)
 

@@ -30,9 +30,9 @@ class Absence:
         return f"{COUNTED} or more" if self.unread >= COUNTED else str(self.unread)
 
 
-async def due(session: AsyncSession, platform: Platform, limit: int) -> Sequence[UUID]:
-    """People to be reminded now: the reminder is on, and so is its mail."""
-    return await repository.due(session, platform.clock.now(), limit=limit)
+async def due(session: AsyncSession, now: datetime, after: UUID | None, limit: int) -> Sequence[UUID]:
+    """People to be reminded at a moment: the reminder is on, and so is its mail. A page by id, after that one."""
+    return await repository.due(session, now, after, limit=limit)
 
 
 async def claim(session: AsyncSession, platform: Platform, user_id: UUID) -> Absence | None:

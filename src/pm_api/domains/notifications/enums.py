@@ -12,6 +12,8 @@ class Category(StrEnum):
     WORKSPACE = "WORKSPACE"
     SECURITY = "SECURITY"
     REMINDERS = "REMINDERS"
+    TASKS = "TASKS"
+    MESSAGES = "MESSAGES"
 
 
 REQUIRED: Final = frozenset({Category.BILLING, Category.SECURITY})

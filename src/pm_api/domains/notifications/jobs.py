@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from pm_api.core.jobs import JobContext, periodic
+from pm_api.core.sweeping import sweep
 from pm_api.domains.notifications import mailings, mails, service
 from pm_api.domains.notifications.repository import mailings as repository
 from pm_api.domains.notifications.service import MAIL_KIND
@@ -14,7 +15,6 @@ from pm_api.outbox.service import composes
 LOOKED_AT: Final = 200
 WOKEN_AT_A_TIME: Final = 200
 FORGOTTEN_AT_A_TIME: Final = 1000
-RUNS: Final = 500
 KEPT: Final = timedelta(days=365)
 MAILINGS_KEPT: Final = timedelta(days=60)
 
@@ -24,16 +24,10 @@ composes(mailings.KIND)(mailings.compose)
 
 @periodic("notifications.gather", "* * * * *")
 async def gather(context: JobContext) -> None:
-    """Put the mails that are due into the outbox: one for each person and kind of delivery."""
-    platform = context.platform
-    for _ in range(RUNS):
-        async with platform.database.reading() as session:
-            found = await mailings.due(session, platform, LOOKED_AT)
-        for one in found:
-            async with platform.database.transaction() as session:
-                await mailings.gather(session, platform, one)
-        if len(found) < LOOKED_AT:
-            return
+    """Put the mails that are due into the outbox: one for each person and kind of delivery, each in a transaction of
+    its own. Whose cannot be made holds up nobody.
+    """
+    await sweep(context, repository.due, mailings.gather_each, at_a_time=LOOKED_AT, together=False)
 
 
 @periodic("notifications.wake", "* * * * *")

@@ -33,6 +33,8 @@ LABELS: Final = {
     Category.CREDITS: "Credits",
     Category.WORKSPACE: "Workspaces",
     Category.REMINDERS: "Reminders",
+    Category.TASKS: "Tasks",
+    Category.MESSAGES: "Messages",
 }
 PERIODS: Final = {
     Delivery.INSTANT: "While you were not to be disturbed",
@@ -51,9 +53,10 @@ REASONS: Final = {
 # --- gathering -------------------------------------------------------------------------------------------------
 
 
-async def due(session: AsyncSession, platform: Platform, limit: int) -> Sequence[Due]:
-    """Whose mails are due now."""
-    return await repository.due(session, platform.clock.now(), limit=limit)
+async def gather_each(session: AsyncSession, platform: Platform, found: Sequence[Due]) -> None:
+    """One mail for each that is due still."""
+    for one in found:
+        await gather(session, platform, one)
 
 
 async def gather(session: AsyncSession, platform: Platform, one: Due) -> bool:
@@ -157,7 +160,9 @@ def sections_of(rows: Sequence[Notification], site: str) -> tuple[Section, ...]:
         Section(
             label,
             tuple(
-                SectionItem(row.title, row.body, None if row.link is None else f"{site}{row.link}", row.created_at)
+                SectionItem(
+                    mails.title_of(row), row.body, None if row.link is None else f"{site}{row.link}", row.created_at
+                )
                 for row in rows
                 if row.category == category
             ),

@@ -55,9 +55,9 @@ def _letter(platform: Platform, row: Notification, name: str, time_zone: str, un
         link = hosted  # Stripe's page for this invoice: whoever has to pay is one step from it
     return Letter(
         type=row.type,
-        title=row.title,
+        title=title_of(row),
         body=row.body,
-        reason=row.reason,
+        reason=reason_of(row),
         product=settings.smtp.sender_name,
         site_url=site,
         name=name,
@@ -68,6 +68,15 @@ def _letter(platform: Platform, row: Notification, name: str, time_zone: str, un
         settings_url=f"{site}{SETTINGS_PATH}" if unsubscribe else None,
         unsubscribe_url=unsubscribe,
     )
+
+
+def title_of(row: Notification) -> str:
+    """What was told once already, and was put to sleep, comes again as what it is."""
+    return row.title if row.woken_at is None else f"Reminder: {row.title}"
+
+
+def reason_of(row: Notification) -> str:
+    return row.reason if row.woken_at is None else f"You asked to be reminded of this. {row.reason}"
 
 
 def unsubscribe_url(platform: Platform, user_id: UUID, of: Category | Delivery) -> str:

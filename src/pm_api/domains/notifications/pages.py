@@ -11,6 +11,8 @@ WORDS: Final[dict[Category | Delivery, str]] = {
     Category.WORKSPACE: "about your workspaces",
     Category.SECURITY: "about the security of your account",
     Category.REMINDERS: "that remind you",
+    Category.TASKS: "about tasks",
+    Category.MESSAGES: "about messages",
     Delivery.INSTANT: "that are sent at once, but for payments and the security of your account",
     Delivery.HOURLY: "that gather what is new every hour",
     Delivery.DAILY: "that gather what is new every day",

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import UserScope
 from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
+from pm_api.core.recurrence import zone_or_utc
 from pm_api.domains.changes import service as changes
 from pm_api.domains.notifications import rules
 from pm_api.domains.notifications.enums import REQUIRED, Category, Delivery, Weekday
@@ -60,7 +61,7 @@ def delivery_of(chosen: NotificationPreferences | None, category: Category) -> D
 
 
 def rhythm_of(chosen: NotificationPreferences | None, time_zone: str) -> Rhythm:
-    zone = rules.zone_of(time_zone)
+    zone = zone_or_utc(time_zone)
     if chosen is None:
         return Rhythm(zone)
     quiet = None

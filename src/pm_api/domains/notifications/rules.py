@@ -8,7 +8,7 @@ quiet both times, and a digest comes once.
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pm_api.domains.notifications.enums import DIGEST_HOUR, DIGEST_WEEKDAY, Delivery, Weekday
 
@@ -35,14 +35,6 @@ class Rhythm:
     quiet: QuietHours | None = None
     digest_hour: int = DIGEST_HOUR
     digest_weekday: Weekday = DIGEST_WEEKDAY
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """UTC for a zone that is not known (any more)."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def due_at(now: datetime, delivery: Delivery, rhythm: Rhythm) -> datetime | None:

@@ -72,6 +72,7 @@ async def notify(
     workspace_id: UUID | None = None,
     scope_id: UUID | None = None,
     actor_user_id: UUID | None = None,
+    is_mailed: bool = True,  # not where a letter of its own tells it already
 ) -> int:
     """Tell people once per dedup key, in the app and by mail, in the caller's transaction; returns how many now.
 
@@ -100,7 +101,7 @@ async def notify(
     ids = {user_id: platform.randomness.uuid() for user_id in receivers}
     is_required = category in REQUIRED
     chosen = await choices.zones_and_choices(session, receivers)
-    waits = _waits(platform, chosen, category)
+    waits = _waits(platform, chosen, category) if is_mailed else {}
     told = await repository.insert_new(
         session,
         ids,
@@ -134,10 +135,9 @@ async def notify(
                 scope_id=scope_id,
                 actor_user_id=actor_user_id,
             )
+    mailed = [one.user_id for one in told if is_mailed and one.user_id not in waits]
     await outbox.put(
-        session,
-        platform,
-        [NewMail(MAIL_KIND, ids[one.user_id], one.user_id, is_required) for one in told if one.user_id not in waits],
+        session, platform, [NewMail(MAIL_KIND, ids[user_id], user_id, is_required) for user_id in mailed]
     )
     return len(told)
 

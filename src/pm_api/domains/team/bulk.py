@@ -13,7 +13,7 @@ from pm_api.core.actor import WorkspaceScope
 from pm_api.core.errors import ApiError
 from pm_api.core.platform import Platform
 from pm_api.domains.team import reading
-from pm_api.domains.team.enums import BulkAction
+from pm_api.domains.team.enums import BulkAction, MemberStatus
 from pm_api.domains.team.errors import BulkRefused
 from pm_api.domains.team.schemas import BulkAnswer, BulkRequest, BulkResult
 from pm_api.identity import members
@@ -77,17 +77,17 @@ async def _apply_to(
         if wanted.reassign_to in wanted.member_ids:
             raise BulkRefused("Who takes over what is left behind may not be among those who are removed.")
         done = await members.remove(session, platform, scope, member_id, None, reassign_to=wanted.reassign_to)
-        member, left = done.member, done.left
+        member, left, status = done.member, done.left, MemberStatus.REMOVED
     else:
         assert wanted.role is not None, "the schema asks for it"
         member = await members.change_role(session, platform, scope, member_id, wanted.role, None)
-        left = []
+        left, status = [], MemberStatus.ACTIVE
     return BulkResult(
         member_id=member_id,
         allowed=True,
         code=None,
         detail=None,
-        member=reading.member(member),
+        member=reading.member(member, status),
         left_behind=reading.left(left),
     )
 

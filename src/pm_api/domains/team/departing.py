@@ -11,6 +11,7 @@ from pm_api.domains.team import repository
 from pm_api.domains.team.models import Invitation
 from pm_api.identity import audit
 from pm_api.identity.belongings import Belonging, Leaver, register
+from pm_api.identity.permissions import Role
 
 
 async def _count(session: AsyncSession, platform: Platform, leaver: Leaver) -> int:
@@ -38,6 +39,7 @@ async def _hand_over(session: AsyncSession, platform: Platform, leaver: Leaver, 
             entity_id=row.id,
             action="reassigned",
             version=row.version,
+            least_role=Role.ADMIN,
             actor_user_id=leaver.actor.user_id,
         )
     return len(moved)
@@ -61,9 +63,8 @@ hands_out(
 )
 
 
-@ends("team", order=30, again=True)
+@ends("team", order=30)
 async def forget_their_address(platform: Platform, leaving: Leaving) -> None:
-    """Invitations to whoever is gone lead nowhere; once more later, for an admin may have invited them again."""
-    if leaving.email:
-        async with platform.database.transaction() as session:
-            await repository.forget_address(session, leaving.email)
+    """Invitations to whoever is gone lead nowhere, also those to an address they had before."""
+    async with platform.database.transaction() as session:
+        await repository.forget_addresses(session, leaving.addresses)

@@ -25,6 +25,8 @@ class InviteOutcome(StrEnum):
 class MemberStatus(StrEnum):
     ACTIVE = "ACTIVE"
     INVITED = "INVITED"
+    REMOVED = "REMOVED"
+    """Only in the answer to a removal: nobody is listed so."""
 
 
 class BulkAction(StrEnum):
@@ -35,3 +37,8 @@ class BulkAction(StrEnum):
 class TeamFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "TeamFormat | None":
+        """Taken in any case."""
+        return next((one for one in cls if isinstance(value, str) and one.value == value.lower()), None)

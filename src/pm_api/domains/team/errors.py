@@ -21,6 +21,24 @@ class InvitationClosed(Gone):
     code = "invitation_closed"
 
 
+class InvitationProjectsGone(Gone):
+    """The projects this invitation was for are gone, or its sender manages them no more. Ask for another one."""
+
+    code = "invitation_projects_gone"
+
+
+class GuestNeedsProject(Unprocessable):
+    """A GUEST sees single projects alone, so they are invited to one at least: name it in `projects`."""
+
+    code = "guest_needs_project"
+
+
+class ProjectsNotYours(Unprocessable):
+    """You can only invite into projects that you manage; `details` names those that are not, or are not there."""
+
+    code = "projects_not_yours"
+
+
 class InvitationNotOpen(Conflict):
     """Only an invitation that waits for its answer can be sent again, changed or withdrawn. Invite once more."""
 

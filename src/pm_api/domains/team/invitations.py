@@ -5,6 +5,7 @@ of one workspace's invitations come one after the other, and so do the seats the
 """
 
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,19 +15,28 @@ from pm_api.core.platform import Platform
 from pm_api.domains.changes import service as changes
 from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
+from pm_api.domains.projects import members as projects
+from pm_api.domains.projects.enums import ProjectRole
+from pm_api.domains.projects.holding import tell as tell_of_project
 from pm_api.domains.team import reading, repository
 from pm_api.domains.team.enums import InvitationStatus
-from pm_api.domains.team.errors import EmailMismatch, InvitationClosed, InvitationExpired, InvitationNotFound
+from pm_api.domains.team.errors import (
+    EmailMismatch,
+    InvitationClosed,
+    InvitationExpired,
+    InvitationNotFound,
+    InvitationProjectsGone,
+)
 from pm_api.domains.team.models import Invitation
 from pm_api.domains.team.schemas import InvitationView
+from pm_api.domains.team.telling import TEAM_PATH
 from pm_api.entitlements.errors import PlanLimitReached
-from pm_api.identity import audit, members
+from pm_api.identity import audit, members, recovery
 from pm_api.identity.errors.people import AlreadyMember, WorkspaceNotFound
 from pm_api.identity.models.people import Member, User
 from pm_api.identity.permissions import Role
 from pm_api.identity.repository import people as identity
 
-TEAM_PATH: Final = "/dashboard/team"
 HOLDER: Final = Actor(ActorKind.SYSTEM)
 """Who declines needs no account: only the link is known of them."""
 NO_REASON_TO_FAIL: Final = (
@@ -35,6 +45,7 @@ NO_REASON_TO_FAIL: Final = (
     InvitationClosed,
     InvitationExpired,
     InvitationNotFound,
+    InvitationProjectsGone,
     PlanLimitReached,
     WorkspaceNotFound,
 )
@@ -48,12 +59,17 @@ async def view(platform: Platform, token: str) -> InvitationView:
         found = await repository.by_token(session, digest_token(token))
     if found is None or found.workspace.deleted_at is not None:
         raise InvitationNotFound
-    _check_waits(platform, found.invitation)
+    row = found.invitation
+    _check_waits(platform, row)
+    async with platform.database.reading() as session:
+        ids = [UUID(one) for one in row.project_ids]
+        into = await projects.managed_by(session, row.workspace_id, row.invited_by, ids)
     return InvitationView(
         workspace_name=found.workspace.name,
         inviter_name=found.inviter_name,
         email=found.invitation.email,
-        role=Role(found.invitation.role),
+        role=Role(row.role),
+        projects=sorted(one.name for one in into),
         expires_at=found.invitation.expires_at,
     )
 
@@ -61,7 +77,8 @@ async def view(platform: Platform, token: str) -> InvitationView:
 async def accept(session: AsyncSession, platform: Platform, actor: Actor, token: str) -> Member:
     """Take the caller in; a second time it is the same membership. A refused seat leaves the invitation open.
 
-    Raises InvitationNotFound, InvitationExpired, InvitationClosed, EmailMismatch, AlreadyMember or PlanLimitReached.
+    Raises InvitationNotFound, InvitationExpired, InvitationClosed, EmailMismatch, AlreadyMember, PlanLimitReached or
+    InvitationProjectsGone.
     """
     assert actor.user_id is not None
     user = await identity.user_by_id(session, actor.user_id)
@@ -102,9 +119,28 @@ async def _accept(session: AsyncSession, platform: Platform, actor: Actor, user:
     if row.email != user.email:
         raise EmailMismatch
     member = await members.add(session, platform, actor, row.workspace_id, user.id, Role(row.role))
+    await _put_into_projects(session, platform, actor, row, user.id)
     row.accepted_by = user.id
     await _decide(session, platform, actor, row, InvitationStatus.ACCEPTED, who=user.name)
+    # The token was in no other place than a letter to this very address.
+    await recovery.prove_address(session, platform, user)
     return member
+
+
+async def _put_into_projects(
+    session: AsyncSession, platform: Platform, actor: Actor, row: Invitation, user_id: UUID
+) -> None:
+    """Those of its projects that are there and that whoever invites still manages. Raises InvitationProjectsGone when
+    a guest would see none. The workspace's lock is held, so nobody comes or goes meanwhile.
+    """
+    project_ids = [UUID(one) for one in row.project_ids]
+    found = await projects.managed_by(session, row.workspace_id, row.invited_by, project_ids)
+    if row.role == Role.GUEST and not found:
+        raise InvitationProjectsGone
+    as_what = ProjectRole(row.project_role or ProjectRole.VIEWER)
+    for project in found:
+        await projects.enter(session, platform, actor, project, user_id, as_what)
+        await tell_of_project(session, platform, actor, project, "member_added")
 
 
 async def _locked(session: AsyncSession, token: str) -> Invitation:
@@ -157,6 +193,7 @@ async def _decide(
         entity_id=row.id,
         action=action,
         version=row.version,
+        least_role=Role.ADMIN,
         actor_user_id=actor.user_id,
     )
     workspace = await identity.workspace_by_id(session, row.workspace_id)

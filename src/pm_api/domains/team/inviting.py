@@ -14,12 +14,16 @@ from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.changes import service as changes
-from pm_api.domains.team import links, reading, repository
+from pm_api.domains.projects import members as projects
+from pm_api.domains.projects.enums import ProjectRole
+from pm_api.domains.team import links, reading, repository, telling
 from pm_api.domains.team.enums import InvitationStatus, InviteOutcome
 from pm_api.domains.team.errors import (
     AlreadyInvited,
+    GuestNeedsProject,
     InvitationNotFound,
     InvitationNotOpen,
+    ProjectsNotYours,
     TooManyInvitations,
 )
 from pm_api.domains.team.models import Invitation
@@ -46,6 +50,14 @@ class _Asked:
 
     sent: str
     email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Into:
+    """Projects to be put into, as they are stored, and as what."""
+
+    project_ids: tuple[str, ...]
+    role: ProjectRole | None
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
@@ -96,13 +108,22 @@ async def get(
 
 
 async def invite(
-    session: AsyncSession, platform: Platform, scope: WorkspaceScope, addresses: Sequence[str], role: Role
+    session: AsyncSession,
+    platform: Platform,
+    scope: WorkspaceScope,
+    addresses: Sequence[str],
+    role: Role,
+    *,
+    project_ids: Sequence[UUID] = (),
+    project_role: ProjectRole | None = None,
 ) -> list[InviteResult]:
     """Ask addresses in, each with an outcome of its own. What has expired is renewed. Seats are not counted before
-    somebody accepts. Raises WorkspaceNotFound, Forbidden, RoleTooHigh or TooManyInvitations.
+    somebody accepts. Raises WorkspaceNotFound, Forbidden, RoleTooHigh, TooManyInvitations, GuestNeedsProject or
+    ProjectsNotYours.
     """
     caller = await _locked_caller(session, scope)
     _check_rank(caller, role)
+    into = await _projects(session, scope, role, project_ids, project_role)
     now = platform.clock.now()
     asked = [_Asked(one, _parsed(one)) for one in addresses]
     emails = {one.email for one in asked if one.email is not None}
@@ -112,7 +133,7 @@ async def invite(
     fresh = emails - members - (set(waiting) - renewed)
     if fresh and await repository.count_open(session, scope.workspace_id, now) + len(fresh) > MOST_OPEN:
         raise TooManyInvitations
-    made = {email: _open(session, platform, scope, email, role, waiting.get(email)) for email in sorted(fresh)}
+    made = {email: _open(session, platform, scope, email, role, into, waiting.get(email)) for email in sorted(fresh)}
     await session.flush()
     await _send(session, platform, list(made.values()))
     inviter = await identity.user_by_id(session, scope.user_id)
@@ -176,8 +197,9 @@ async def update(
     change: InvitationUpdate,
     expected_version: int | None,
 ) -> InvitationRead:
-    """Another role, or another address, which gets a link of its own. Raises InvitationNotFound, InvitationNotOpen,
-    PreconditionFailed, Forbidden, RoleTooHigh, AlreadyMember or AlreadyInvited.
+    """Another role, other projects, or another address, which gets a link of its own. Raises InvitationNotFound,
+    InvitationNotOpen, PreconditionFailed, Forbidden, RoleTooHigh, AlreadyMember, AlreadyInvited, GuestNeedsProject or
+    ProjectsNotYours.
     """
     row, name = await _open_one(session, scope, invitation_id, new_role=change.role)
     check_version(row.version, expected_version)
@@ -186,6 +208,13 @@ async def update(
     if change.role is not None and change.role != row.role:
         row.role = change.role
         changed.append("role")
+    if change.model_fields_set & {"role", "projects", "project_role"}:
+        project_ids = [UUID(one) for one in row.project_ids] if change.projects is None else change.projects
+        as_before = ProjectRole(row.project_role) if row.project_role is not None else None
+        into = await _projects(session, scope, Role(row.role), project_ids, change.project_role or as_before)
+        if (row.project_ids, row.project_role) != (list(into.project_ids), into.role):
+            row.project_ids, row.project_role = list(into.project_ids), into.role
+            changed.append("projects")
     if is_bound_anew and change.email is not None:
         await _check_is_free(session, platform, scope, change.email)
         row.email = change.email
@@ -243,6 +272,30 @@ def _check_rank(caller: Member, *roles: Role | str | None) -> None:
         raise RoleTooHigh
 
 
+async def _projects(
+    session: AsyncSession,
+    scope: WorkspaceScope,
+    role: Role,
+    project_ids: Sequence[UUID],
+    project_role: ProjectRole | None,
+) -> _Into:
+    """Only what the caller manages; raises GuestNeedsProject or ProjectsNotYours."""
+    if not project_ids:
+        if role is Role.GUEST:
+            raise GuestNeedsProject
+        return _Into((), None)
+    managed = {one.id for one in await projects.managed_by(session, scope.workspace_id, scope.user_id, project_ids)}
+    details = [
+        {"pointer": f"/projects/{place}", "detail": "Is no project that you manage"}
+        for place, one in enumerate(project_ids)
+        if one not in managed
+    ]
+    if details:
+        raise ProjectsNotYours(details=details)
+    usual = ProjectRole.VIEWER if role is Role.VIEWER else ProjectRole.MEMBER
+    return _Into(tuple(str(one) for one in project_ids), project_role or usual)
+
+
 async def _open_one(
     session: AsyncSession, scope: WorkspaceScope, invitation_id: UUID, *, new_role: Role | None = None
 ) -> tuple[Invitation, str]:
@@ -282,6 +335,7 @@ def _open(
     scope: WorkspaceScope,
     email: str,
     role: Role,
+    into: _Into,
     expired: Invitation | None,
 ) -> Invitation:
     """A new row, or an expired one taken up again under the caller's name."""
@@ -300,6 +354,7 @@ def _open(
         )
         session.add(row)
     row.role = role
+    row.project_ids, row.project_role = list(into.project_ids), into.role
     row.invited_by = scope.user_id
     _renew(platform, row)
     _note(session, platform, scope, row, "created", role=role)
@@ -317,6 +372,7 @@ def _renew(platform: Platform, row: Invitation) -> None:
 
 async def _send(session: AsyncSession, platform: Platform, rows: Sequence[Invitation]) -> None:
     await outbox.put(session, platform, [NewMail(MAIL_KIND, row.letter_id, None, is_urgent=True) for row in rows])
+    await telling.invited(session, platform, [row.id for row in rows])
 
 
 async def _changed(
@@ -354,5 +410,6 @@ def _note(
         entity_id=row.id,
         action=action,
         version=row.version,
+        least_role=Role.ADMIN,
         actor_user_id=scope.user_id,
     )

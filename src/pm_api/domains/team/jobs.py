@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Final
 
+from pm_api.core.events import on
 from pm_api.core.jobs import JobContext, periodic
-from pm_api.domains.team import departing, mails, repository
+from pm_api.domains.team import departing, mails, repository, telling
 from pm_api.domains.team.inviting import MAIL_KIND
+from pm_api.identity.events import MemberChanged
 from pm_api.outbox.service import composes
 
 KEPT: Final = timedelta(days=30)
@@ -14,6 +16,13 @@ AT_A_TIME: Final = 1000
 assert departing, "what people leave behind is counted only when this module is loaded"
 
 composes(MAIL_KIND)(mails.compose)
+
+
+@on(MemberChanged)
+async def tell_member(context: JobContext, event: MemberChanged) -> None:
+    """Once for each event, however often this runs."""
+    async with context.platform.database.transaction() as session:
+        await telling.member_changed(session, context.platform, event)
 
 
 @periodic("team.forget_invitations", "51 * * * *")

@@ -11,8 +11,8 @@ from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.team import repository
 from pm_api.domains.team.errors import NoReceivers, TooManyReceivers
-from pm_api.domains.team.invitations import TEAM_PATH
 from pm_api.domains.team.schemas import TeamMessageRequest
+from pm_api.domains.team.telling import TEAM_PATH
 from pm_api.identity.errors.people import WorkspaceNotFound
 
 MOST_RECEIVERS = notifications.MOST_RECEIVERS

@@ -1,6 +1,7 @@
 """Tables of the team."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
@@ -13,11 +14,13 @@ from pm_api.identity.models.people import ROLE_CHECK
 class Invitation(Base, Versioned, Timestamped):
     """An address asked into a workspace. `letter_id` is new with every sending: the token is derived from it and
     from the installation's keys, so that neither this row nor the mail's holds anything that opens the door.
+    `project_ids` are the projects they are put into when they come, with the role `project_role`.
     """
 
     __tablename__ = "invitations"
     __table_args__ = (
         CheckConstraint(ROLE_CHECK, name="role_known"),
+        CheckConstraint("project_role IN ('ADMIN', 'MEMBER', 'VIEWER')", name="project_role_known"),
         CheckConstraint("status IN ('PENDING', 'ACCEPTED', 'DECLINED', 'REVOKED')", name="status_known"),
         CheckConstraint("(status = 'PENDING') = (decided_at IS NULL)", name="decided_when_not_pending"),
         CheckConstraint("status <> 'ACCEPTED' OR accepted_by IS NOT NULL", name="accepted_by_somebody"),
@@ -48,3 +51,5 @@ class Invitation(Base, Versioned, Timestamped):
     expires_at: Mapped[datetime]
     accepted_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     decided_at: Mapped[datetime | None]
+    project_ids: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
+    project_role: Mapped[str | None]

@@ -93,7 +93,9 @@ async def remove(
     """As `identity.members.remove`: the membership ends, and what is left behind is told."""
     done = await members.remove(session, platform, scope, member_id, expected_version, reassign_to=reassign_to)
     return RemovalRead(
-        member=reading.member(done.member), left_behind=reading.left(done.left), reassigned_to=done.reassigned_to
+        member=reading.member(done.member, MemberStatus.REMOVED),
+        left_behind=reading.left(done.left),
+        reassigned_to=done.reassigned_to,
     )
 
 

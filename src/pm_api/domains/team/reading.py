@@ -1,7 +1,9 @@
 """Rows of the team as the wire shows them."""
 
 from datetime import datetime
+from uuid import UUID
 
+from pm_api.domains.projects.enums import ProjectRole
 from pm_api.domains.team.enums import InvitationStatus, MemberStatus
 from pm_api.domains.team.models import Invitation
 from pm_api.domains.team.schemas import InvitationRead, LeftBehind, TeamMemberRead
@@ -22,6 +24,8 @@ def invitation(row: Invitation, inviter_name: str, now: datetime) -> InvitationR
         workspace_id=row.workspace_id,
         email=row.email,
         role=Role(row.role),
+        projects=[UUID(one) for one in row.project_ids],
+        project_role=ProjectRole(row.project_role) if row.project_role is not None else None,
         status=status_of(row, now),
         invited_by=row.invited_by,
         inviter_name=inviter_name,
@@ -33,7 +37,7 @@ def invitation(row: Invitation, inviter_name: str, now: datetime) -> InvitationR
     )
 
 
-def member(found: MemberRead) -> TeamMemberRead:
+def member(found: MemberRead, status: MemberStatus = MemberStatus.ACTIVE) -> TeamMemberRead:
     return TeamMemberRead(
         id=found.id,
         workspace_id=found.workspace_id,
@@ -41,7 +45,7 @@ def member(found: MemberRead) -> TeamMemberRead:
         name=found.name,
         email=found.email,
         role=found.role,
-        status=MemberStatus.ACTIVE,
+        status=status,
         joined_at=found.joined_at,
         invited_at=None,
         version=found.version,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from pm_api.core.actor import WorkspaceScope
 from pm_api.domains.team.enums import InvitationStatus
@@ -24,6 +25,17 @@ class Shown:
     invitation: Invitation
     workspace: Workspace
     inviter_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvitedPerson:
+    """Somebody who is here already, and what stands in what they are told."""
+
+    invitation_id: UUID
+    letter_id: UUID
+    user_id: UUID
+    inviter_name: str
+    workspace_name: str
 
 
 async def by_token(session: AsyncSession, token_hash: bytes) -> Shown | None:
@@ -135,6 +147,20 @@ async def invitations_of(
     return [(row[0], row[1]) for row in rows]
 
 
+async def invited_people(session: AsyncSession, invitation_ids: Collection[UUID]) -> list[InvitedPerson]:
+    """Of these invitations, those to whoever has an account with that address, and has proved it."""
+    inviter = aliased(User)
+    rows = await session.execute(
+        select(Invitation.id, Invitation.letter_id, User.id, inviter.name, Workspace.name)
+        .join(User, User.email == Invitation.email)
+        .join(inviter, inviter.id == Invitation.invited_by)
+        .join(Workspace, Workspace.id == Invitation.workspace_id)
+        .where(Invitation.id.in_(invitation_ids), User.email_verified_at.is_not(None))
+        .order_by(User.id)
+    )
+    return [InvitedPerson(*row) for row in rows]
+
+
 # --- what people leave behind, and what is forgotten -----------------------------------------------------------
 
 
@@ -179,8 +205,8 @@ async def forget_old(session: AsyncSession, before: datetime, *, limit: int) -> 
     return len(gone.all())
 
 
-async def forget_address(session: AsyncSession, email: str) -> int:
-    gone = await session.scalars(delete(Invitation).where(Invitation.email == email).returning(Invitation.id))
+async def forget_addresses(session: AsyncSession, emails: Collection[str]) -> int:
+    gone = await session.scalars(delete(Invitation).where(Invitation.email.in_(emails)).returning(Invitation.id))
     return len(gone.all())
 
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable
+from pm_api.core.schema import ApiModel, ApiRequest, Name, Text, Timestamp, storable
+from pm_api.domains.projects.enums import ProjectRole
 from pm_api.domains.team.enums import BulkAction, InvitationStatus, InviteOutcome, MemberStatus, TeamFormat
 from pm_api.identity.permissions import Role
 from pm_api.identity.schemas.people import Email, not_null
@@ -17,7 +18,17 @@ SUBJECT_LENGTH = 120
 MESSAGE_LENGTH = 2000
 
 _WORKSPACE = "The workspace."
-_ROLE = "OWNER > ADMIN > MEMBER > VIEWER."
+_ROLE = "OWNER > ADMIN > MEMBER > VIEWER; a GUEST sees single projects alone."
+_PROJECTS = "Projects they are put into when they come, at most 50."
+_PROJECT_ROLE = "What they are in those projects."
+MOST_PROJECTS = 50
+
+
+def _each_project_once(ids: list[UUID]) -> list[UUID]:
+    return list(dict.fromkeys(ids))
+
+
+ProjectIds = Annotated[list[UUID], Field(max_length=MOST_PROJECTS), AfterValidator(_each_project_once)]
 
 
 # --- invitations -----------------------------------------------------------------------------------------------
@@ -34,6 +45,12 @@ class InviteRequest(ApiRequest):
     role: Role = Field(
         Role.MEMBER, description=f"What they come in as, at most your own role. {_ROLE}", examples=["MEMBER"]
     )
+    projects: ProjectIds = Field([], description=f"{_PROJECTS} A GUEST needs one at least.", examples=[[]])
+    project_role: ProjectRole | None = Field(
+        None,
+        description=f"{_PROJECT_ROLE} Left out: VIEWER for a VIEWER, MEMBER for everybody else.",
+        examples=["MEMBER"],
+    )
 
 
 class InvitationUpdate(ApiRequest):
@@ -47,6 +64,12 @@ class InvitationUpdate(ApiRequest):
     role: Annotated[Role | None, BeforeValidator(not_null)] = Field(
         None, description="What they come in as, at most your own role.", examples=["VIEWER"]
     )
+    projects: Annotated[ProjectIds | None, BeforeValidator(not_null)] = Field(
+        None, description=f"{_PROJECTS} A GUEST needs one at least.", examples=[[]]
+    )
+    project_role: Annotated[ProjectRole | None, BeforeValidator(not_null)] = Field(
+        None, description=_PROJECT_ROLE, examples=["MEMBER"]
+    )
 
 
 class InvitationRead(ApiModel):
@@ -56,6 +79,10 @@ class InvitationRead(ApiModel):
     workspace_id: UUID = Field(description=_WORKSPACE)
     email: str = Field(description="The one address that may accept it.", examples=["bob@acme.dev"])
     role: Role = Field(description="What they come in as.", examples=["MEMBER"])
+    projects: list[UUID] = Field(description=_PROJECTS)
+    project_role: ProjectRole | None = Field(
+        description=f"{_PROJECT_ROLE} Null when there are none.", examples=["MEMBER"]
+    )
     status: InvitationStatus = Field(
         description="PENDING waits for an answer; EXPIRED has waited seven days, and can be sent again.",
         examples=["PENDING"],
@@ -101,6 +128,9 @@ class InvitationView(ApiModel):
     inviter_name: str = Field(description="Who invites.", examples=["Ann Archer"])
     email: str = Field(description="The address it is for, and the only one that may accept it.")
     role: Role = Field(description="What one comes in as.", examples=["MEMBER"])
+    projects: list[str] = Field(
+        description="Names of the projects one would be put into.", examples=[["Website relaunch"]]
+    )
     expires_at: Timestamp = Field(description="Until when it can be accepted.")
 
 
@@ -128,7 +158,9 @@ class TeamMemberRead(ApiModel):
     name: str | None = Field(description="The person's name; null for who is invited.", examples=["Ann Archer"])
     email: str = Field(description="The person's address.", examples=["ann@acme.dev"])
     role: Role = Field(description=_ROLE, examples=["MEMBER"])
-    status: MemberStatus = Field(description="ACTIVE, or INVITED and not here yet.", examples=["ACTIVE"])
+    status: MemberStatus = Field(
+        description="ACTIVE, or INVITED and not here yet; REMOVED in the answer to a removal.", examples=["ACTIVE"]
+    )
     joined_at: Timestamp | None = Field(description="When the person joined; null for who is invited.")
     invited_at: Timestamp | None = Field(description="When the newest link was sent; null for members.")
     version: int = Field(description="Counts changes.", examples=[1])
@@ -158,7 +190,7 @@ class LeftBehind(ApiModel):
 class RemovalRead(ApiModel):
     """A membership that has ended, and what was left behind."""
 
-    member: TeamMemberRead = Field(description="The member as they were.")
+    member: TeamMemberRead = Field(description="The member as they were, with the status REMOVED.")
     left_behind: list[LeftBehind] = Field(description="Only kinds of which there is something.")
     reassigned_to: UUID | None = Field(description="The person who has taken over what can be; null when nobody.")
 
@@ -229,11 +261,7 @@ class TeamExportRequest(ApiRequest):
     role: Role | None = Field(None, description="Only this role.")
 
 
-Subject = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=SUBJECT_LENGTH, pattern=r"^[^\r\n]*$"),
-    AfterValidator(storable),
-]
+Subject = Annotated[Name, Field(max_length=SUBJECT_LENGTH)]
 Message = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MESSAGE_LENGTH),

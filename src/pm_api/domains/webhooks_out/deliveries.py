@@ -10,6 +10,7 @@ from pm_api.core.actor import WorkspaceScope
 from pm_api.core.errors import NotFound
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
+from pm_api.core.ratelimit import Policy
 from pm_api.domains.webhooks_out import repository, service
 from pm_api.domains.webhooks_out.enums import DeliveryStatus
 from pm_api.domains.webhooks_out.models import WebhookAttempt, WebhookDelivery
@@ -24,6 +25,14 @@ from pm_api.domains.webhooks_out.schemas import (
 from pm_api.identity import audit
 
 TESTED: Final = "tested"
+TESTS: Final = Policy("webhook-test", "30/minute")
+
+
+async def count_test(platform: Platform, scope: WorkspaceScope) -> None:
+    """Count a test that is about to be sent: each is a request to an address of the caller's choice. Raises
+    TooManyRequests. Before any transaction: the counters may be over the network.
+    """
+    await platform.limiter.hit(TESTS, scope.actor.person)
 
 
 async def send_test(
@@ -55,6 +64,15 @@ async def send_test(
     )
     session.add(delivery)
     await service.soon(session, platform, row)
+    audit.record(
+        session,
+        platform,
+        scope.actor,
+        f"{service.ENTITY}.{TESTED}",
+        subject=(service.ENTITY, row.id),
+        workspace_id=scope.workspace_id,
+        delivery_id=str(delivery.id),
+    )
     return _with_tries(delivery, [])
 
 

@@ -234,7 +234,8 @@ async def settle(
     elif any(one.error is None for one in outcomes):
         await _arrived(session, row, now)
     else:
-        await _failed(session, platform, row, outcomes, now)
+        ended = any(one.status == DeliveryStatus.GIVEN_UP and one.position is not None for one in held.values())
+        await _failed(session, platform, row, outcomes, now, has_given_up=ended)
     return True
 
 
@@ -280,20 +281,27 @@ async def _arrived(session: AsyncSession, row: WebhookEndpoint, now: datetime) -
 
 
 async def _failed(
-    session: AsyncSession, platform: Platform, row: WebhookEndpoint, outcomes: Sequence[Outcome], now: datetime
+    session: AsyncSession,
+    platform: Platform,
+    row: WebhookEndpoint,
+    outcomes: Sequence[Outcome],
+    now: datetime,
+    *,
+    has_given_up: bool,
 ) -> None:
+    """It is disabled when another change is given up, and not before: where little is sent, the one that failed last
+    may be a month old, and each is promised its three days.
+    """
     row.failing_since = row.failing_since or now
-    if now - row.failing_since >= DISABLED_AFTER:
+    if all(one.is_away for one in outcomes):
+        row.failures += 1
+        asked = max(one.retry_after_s or 0 for one in outcomes)
+        row.paused_until = now + rules.pause(row.failures, platform.randomness.uniform(), asked)
+        has_given_up |= await repository.finish_pending(
+            session, row.id, now, DeliveryStatus.GIVEN_UP, outcome="the receiver was away", expired=True
+        )
+    if has_given_up and now - row.failing_since >= DISABLED_AFTER:
         await _shut(session, platform, row, DisabledReason.FAILING)
-        return
-    if not all(one.is_away for one in outcomes):
-        return
-    row.failures += 1
-    asked = max(one.retry_after_s or 0 for one in outcomes)
-    row.paused_until = now + rules.pause(row.failures, platform.randomness.uniform(), asked)
-    await repository.finish_pending(
-        session, row.id, now, DeliveryStatus.GIVEN_UP, outcome="the receiver was away", expired=True
-    )
 
 
 async def _shut(session: AsyncSession, platform: Platform, row: WebhookEndpoint, reason: DisabledReason) -> None:

@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Final
 
 from pm_api.core.jobs import JobContext, periodic
-from pm_api.domains.webhooks_out import flows, repository
+from pm_api.domains.webhooks_out import closing, flows, repository
+
+assert closing, "what people leave behind is counted only when this module is loaded"
 
 KEPT: Final = timedelta(days=30)
 FORGOTTEN_AT_A_TIME: Final = 1000

@@ -90,6 +90,33 @@ async def count_endpoints(session: AsyncSession, scope: WorkspaceScope) -> int:
     return await session.scalar(select(func.count()).select_from(_of(scope).subquery())) or 0
 
 
+async def count_made_by(session: AsyncSession, _scope: SystemScope, workspace_id: UUID, user_id: UUID) -> int:
+    """How many of a workspace's endpoints one person has made."""
+    return (
+        await session.scalar(
+            select(func.count())
+            .select_from(WebhookEndpoint)
+            .where(
+                WebhookEndpoint.workspace_id == workspace_id,
+                WebhookEndpoint.created_by_user_id == user_id,
+                WebhookEndpoint.deleted_at.is_(None),
+            )
+        )
+    ) or 0
+
+
+async def lock_all(session: AsyncSession, _scope: SystemScope, workspace_id: UUID) -> Sequence[WebhookEndpoint]:
+    """A workspace's endpoints, in the order of their ids; there are at most 20."""
+    rows = await session.scalars(
+        select(WebhookEndpoint)
+        .where(WebhookEndpoint.workspace_id == workspace_id, WebhookEndpoint.deleted_at.is_(None))
+        .order_by(WebhookEndpoint.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return rows.all()
+
+
 # --- the log -------------------------------------------------------------------------------------------------------
 
 
@@ -342,16 +369,17 @@ async def finish_pending(
     *,
     outcome: str | None = None,
     expired: bool = False,
-) -> None:
-    """Bring all that waits to an end, or only what was tried long enough."""
+) -> bool:
+    """Bring all that waits to an end, or only what was tried long enough; whether there was any."""
     statement = update(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint_id, _PENDING)
     if expired:
         statement = statement.where(WebhookDelivery.try_until <= now)
-    await session.execute(
-        statement.values(
-            status=status, finished_at=now, outcome=func.coalesce(WebhookDelivery.outcome, outcome)
-        ).execution_options(synchronize_session=False)
+    ended = await session.scalars(
+        statement.values(status=status, finished_at=now, outcome=func.coalesce(WebhookDelivery.outcome, outcome))
+        .returning(WebhookDelivery.id)
+        .execution_options(synchronize_session=False)
     )
+    return bool(ended.all())
 
 
 async def admins(session: AsyncSession, workspace_id: UUID) -> list[UUID]:

@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Body, Depends, Path, Query, Response
 
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.db import SessionDep
@@ -47,6 +47,12 @@ EndpointId = Annotated[UUID, Path(alias="webhook_endpoint_id", description="The 
 DeliveryId = Annotated[UUID, Path(alias="delivery_id", description="The delivery: the `webhook-id` that was sent.")]
 ExpectedVersion = Annotated[int | None, Depends(if_match)]
 Page = Annotated[PageRequest, Depends(page_request)]
+
+
+async def counted(scope: OfEndpoint, platform: PlatformDep) -> WorkspaceScope:
+    """The caller, whose test has been counted before anything is open."""
+    await deliveries.count_test(platform, scope)
+    return scope
 
 
 @router.post(
@@ -158,13 +164,13 @@ async def rotate_webhook_secret(
     response: Response,
     endpoint_id: EndpointId,
     expected_version: ExpectedVersion,
-    wanted: SecretRotate,
+    wanted: Annotated[SecretRotate | None, Body(description="Left out: it overlaps for 24 hours.")] = None,
 ) -> WebhookEndpointSecretAnswer:
     """A new secret, shown this once. For `overlapH` hours the one before signs beside it, so that receivers can
     follow without missing a webhook.
     """
     made, secret = await service.rotate_secret(
-        session, platform, scope, endpoint_id, wanted.overlap_h, expected_version
+        session, platform, scope, endpoint_id, (wanted or SecretRotate()).overlap_h, expected_version
     )
     return _with_secret(made, secret, response)
 
@@ -177,10 +183,14 @@ async def rotate_webhook_secret(
     openapi_extra=raises(NotFound, WebhookEndpointDisabled),
 )
 async def test_webhook_endpoint(
-    scope: OfEndpoint, session: SessionDep, platform: PlatformDep, response: Response, endpoint_id: EndpointId
+    scope: Annotated[WorkspaceScope, Depends(counted)],
+    session: SessionDep,
+    platform: PlatformDep,
+    response: Response,
+    endpoint_id: EndpointId,
 ) -> WebhookDeliveryAnswer:
     """Send a webhook of the type `webhook_endpoint.tested`, once, whatever the filter. Read the delivery after a
-    moment: it shows what came back.
+    moment: it shows what came back. At most 30 a minute.
     """
     put = await deliveries.send_test(session, platform, scope, endpoint_id)
     response.headers["Location"] = f"/api/webhook-deliveries/{put.id}"

@@ -34,14 +34,32 @@ GONE: Final = 410
 AWAY: Final = frozenset({429, 502, 503, 504})
 """Answers that speak of the receiver as a whole, and not of what was sent."""
 
-READ_AT: Final = {
+READ_AT: Final[dict[str, str | None]] = {
     "workspace": "/api/workspaces/{id}",
+    "invitation": "/api/team/invitations/{id}",
+    "project": "/api/projects/{id}",
     "credit_pool": "/api/credits/pool?workspaceId={workspace_id}",
     "credit_pool_request": "/api/credits/pool/requests/{id}",
     "notification": "/api/notifications/{id}",
     "webhook_endpoint": "/api/webhook-endpoints/{id}",
+    "conversation": "/api/conversations/{id}",
+    "message": "/api/messages/{id}",
+    "member": None,
+    "project_status": None,
+    "project_label": None,
+    "project_field": None,
+    "task": "/api/tasks/{id}",
+    "task_comment": None,
+    "checklist_item": None,
+    "task_dependency": None,
+    "time_entry": None,
+    "saved_view": "/api/saved-views/{id}",
+    "bug_report": "/api/bug-reports/{id}",
 }
-"""Where a thing is read, by its kind."""
+"""Every kind of thing that changes tell of, and where it is read; None for what is read with what it is a part of. A
+slice that tells of a new kind enters it here."""
+NOT_TOLD: Final = frozenset({"bug_report", "credit_pool_request", "invitation", "webhook_endpoint"})
+"""Kinds that not every member may read: no endpoint is told of them, except of its own test."""
 ENDED: Final = frozenset({"deleted", "removed"})
 
 
@@ -61,6 +79,11 @@ class Fact:
     @property
     def type(self) -> str:
         return f"{self.entity}.{self.action}"
+
+
+def told_kinds() -> list[str]:
+    """What an endpoint can ask for."""
+    return sorted(READ_AT.keys() - NOT_TOLD)
 
 
 def lets_through(events: Sequence[str], entity: str, action: str) -> bool:

@@ -7,12 +7,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp
 from pm_api.domains.webhooks_out.enums import DeliveryStatus, DisabledReason
-from pm_api.domains.webhooks_out.rules import EVERYTHING, FILTER
+from pm_api.domains.webhooks_out.rules import EVERYTHING, FILTER, told_kinds
 from pm_api.identity.schemas.people import not_null
 
 MOST_EVENTS: Final = 50
 LONGEST_EVENT: Final = 100
 LONGEST_OVERLAP_H: Final = 168
+
+_ENTITIES: Final = f"Entities: {', '.join(f'`{one}`' for one in told_kinds())}."
 
 
 def _filters(events: list[str]) -> list[str]:
@@ -20,6 +22,8 @@ def _filters(events: list[str]) -> list[str]:
     for one in events:
         if len(one) > LONGEST_EVENT or not FILTER.fullmatch(one):
             raise ValueError("each is *, an entity with all its actions (task.*), or one action (task.created)")
+        if one != EVERYTHING and one.partition(".")[0] not in told_kinds():
+            raise ValueError(f"there is no entity {one.partition('.')[0]}; there are {', '.join(told_kinds())}")
     return list(dict.fromkeys(events))
 
 
@@ -39,7 +43,8 @@ class WebhookEndpointCreate(ApiRequest):
     url: Url = Field(description="https:// address that takes POST requests.", examples=["https://example.com/hooks"])
     events: Events = Field(
         default=[EVERYTHING],
-        description="Which changes: `*` for all, `task.*` for all of an entity, `task.created` for one action.",
+        description="Which changes: `*` for all, `task.*` for all of an entity, `task.created` for one action."
+        f" {_ENTITIES}",
     )
     description: Description = Field("", description="What it is for.", examples=["Our warehouse"])
 
@@ -51,7 +56,7 @@ class WebhookEndpointUpdate(ApiRequest):
         None, description="New address.", examples=["https://example.com/hooks"]
     )
     events: Annotated[Events | None, BeforeValidator(not_null)] = Field(
-        None, description="Which changes from now on; what waits to be sent is sent anyway."
+        None, description=f"Which changes from now on; what waits to be sent is sent anyway. {_ENTITIES}"
     )
     description: Description | None = Field(None, description="What it is for; null clears it.")
     enabled: Annotated[StrictBool | None, BeforeValidator(not_null)] = Field(

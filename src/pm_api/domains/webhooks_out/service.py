@@ -29,6 +29,8 @@ from pm_api.domains.webhooks_out.schemas import (
     WebhookEndpointUpdate,
 )
 from pm_api.identity import audit
+from pm_api.identity.errors.people import WorkspaceNotFound
+from pm_api.identity.permissions import Role
 from pm_api.identity.repository import people as identity
 from pm_api.integrations.outgoing import OutgoingDoor, TargetRefused
 
@@ -48,10 +50,12 @@ async def create(
 ) -> tuple[WebhookEndpointRead, str]:
     """A new endpoint, told of what changes from now on, and its secret.
 
-    Raises WebhookUrlRefused and TooManyWebhookEndpoints.
+    Raises WebhookUrlRefused, TooManyWebhookEndpoints, and WorkspaceNotFound for one deleted since the guard looked.
     """
     _check(platform, wanted.url)
-    await identity.lock_workspace(session, scope.workspace_id)
+    workspace = await identity.lock_workspace(session, scope.workspace_id)
+    if workspace is None or workspace.deleted_at is not None:
+        raise WorkspaceNotFound
     if await repository.count_endpoints(session, scope) >= MOST_ENDPOINTS:
         raise TooManyWebhookEndpoints
     endpoint_id, secret = platform.randomness.uuid(), signing.new_secret(platform.randomness)
@@ -141,11 +145,7 @@ async def delete(
 ) -> None:
     """Nothing is sent there any more; its log is forgotten soon. Raises NotFound and PreconditionFailed."""
     row = await locked(session, scope, endpoint_id, expected_version)
-    if row.is_enabled:
-        disable(platform, row, DisabledReason.BY_MEMBER)
-    row.deleted_at = platform.clock.now()
-    row.sealed_secret = b""
-    row.sealed_previous_secret = row.previous_secret_until = None
+    end(platform, row)
     await _changed(session, platform, scope, row, "deleted")
 
 
@@ -202,6 +202,15 @@ def disable(platform: Platform, row: WebhookEndpoint, reason: DisabledReason) ->
     row.disabled_at = platform.clock.now()
     row.disabled_reason = reason
     row.due_at = row.paused_until = None
+
+
+def end(platform: Platform, row: WebhookEndpoint) -> None:
+    """For good: what opened its signatures is gone with it."""
+    if row.is_enabled:
+        disable(platform, row, DisabledReason.BY_MEMBER)
+    row.deleted_at = platform.clock.now()
+    row.sealed_secret = b""
+    row.sealed_previous_secret = row.previous_secret_until = None
 
 
 def touch(session: AsyncSession, platform: Platform, row: WebhookEndpoint, action: str, actor: Actor) -> None:
@@ -297,6 +306,7 @@ def _announce(session: AsyncSession, platform: Platform, row: WebhookEndpoint, a
         entity_id=row.id,
         action=action,
         version=row.version,
+        least_role=Role.ADMIN,
         actor_user_id=actor.user_id,
     )
 

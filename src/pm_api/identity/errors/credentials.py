@@ -1,6 +1,6 @@
 """Refusals around API keys and the second factor."""
 
-from pm_api.core.errors import Conflict, Forbidden, Gone, Unauthorized, Unprocessable
+from pm_api.core.errors import Conflict, Forbidden, Gone, TooManyRequests, Unauthorized, Unprocessable
 
 
 class TotpRequired(Unauthorized):
@@ -19,6 +19,17 @@ class TotpInvalid(Unauthorized):
     """
 
     code = "totp_invalid"
+
+
+class SecondFactorLocked(TooManyRequests):
+    """Too many codes were tried for this account, so none is looked at for a while.
+
+    `lockedUntil` says until when, and `Retry-After` in how many seconds. Codes of the app and recovery codes are
+    counted apart, and recovery codes from each network address for itself: with a recovery code you may get in
+    earlier. Whoever tried knows the first factor: if it was not you, change your password.
+    """
+
+    code = "second_factor_locked"
 
 
 class WrongCode(Unprocessable):

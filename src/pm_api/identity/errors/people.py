@@ -64,7 +64,7 @@ class AlreadyMember(Conflict):
 
 
 class RestoreExpired(Gone):
-    """The workspace was deleted more than 30 days ago and can no longer be restored."""
+    """This was deleted more than 30 days ago and can no longer be restored."""
 
     code = "restore_expired"
 
@@ -76,7 +76,7 @@ class WorkspaceNotFound(NotFound):
 
 
 class InvalidTransition(Conflict):
-    """The workspace's present state does not allow this step."""
+    """The present state of the thing does not allow this step."""
 
     code = "invalid_transition"
 

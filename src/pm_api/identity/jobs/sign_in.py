@@ -16,7 +16,7 @@ LINKS_KEPT: Final = max(LIVES.values()) + A_WHILE
 @implements(FORGOT_PASSWORD)
 async def forgot_password(context: JobContext, payload: Forgotten) -> None:
     """Mail the link, where there is an account. A second run replaces the first one's link."""
-    await recovery.mail_reset_link(context.platform, payload.email)
+    await recovery.mail_reset_link(context.platform, payload.user_id)
 
 
 @periodic("identity.forget_sign_ins", "27 * * * *")

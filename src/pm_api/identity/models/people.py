@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pm_api.core.db import Base, Timestamped, Versioned, personal
 
-ROLE_CHECK = "role IN ('OWNER', 'ADMIN', 'MEMBER', 'VIEWER')"
+ROLE_CHECK = "role IN ('OWNER', 'ADMIN', 'MEMBER', 'VIEWER', 'GUEST')"
 
 
 BY_IDENTITY = "erased: identity, first of all"
@@ -111,20 +111,33 @@ class Member(Base, Versioned):
 
 
 class Scope(Base):
-    """A circle smaller than the workspace: a private project, a conversation, a private event."""
+    """A circle within the workspace: a project, a conversation, a private event. One that `is_open` is seen by every
+    member but guests, whether they are in it or not: what was open becomes private by this one row.
+    """
 
     __tablename__ = "scopes"
+    __table_args__ = (Index("ix_scopes_open", "workspace_id", "id", postgresql_where=text("is_open")),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     workspace_id: Mapped[UUID] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    is_open: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
 
-class ScopeMember(Base):
+class ScopeMember(Base, Versioned):
+    """Somebody in a circle. Within it their `role` counts in place of the workspace's, unless that is ADMIN or OWNER;
+    without one the workspace's does.
+    """
+
     __tablename__ = "scope_members"
-    __table_args__ = (Index("ix_scope_members_user_id_scope_id", "user_id", "scope_id"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('ADMIN', 'MEMBER', 'VIEWER')", name="role_known"),
+        Index("ix_scope_members_user_id_scope_id", "user_id", "scope_id"),
+    )
 
     scope_id: Mapped[UUID] = mapped_column(ForeignKey("scopes.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    role: Mapped[str | None]
+    added_at: Mapped[datetime | None]
 
 
 class AuditEntry(Base):

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from pm_api.core.db import Base
 from pm_api.identity.models.people import Member, RefreshToken, Scope, ScopeMember, User, UserSession, Workspace
+from pm_api.identity.permissions import Role, standing_in_scope
 
 # --- users -----------------------------------------------------------------------------------------------------
 
@@ -157,6 +159,11 @@ async def workspace_by_id(session: AsyncSession, workspace_id: UUID) -> Workspac
     return await session.scalar(select(Workspace).where(Workspace.id == workspace_id))
 
 
+async def workspace_by_slug(session: AsyncSession, slug: str) -> Workspace | None:
+    """Deleted ones included: they keep their slug."""
+    return await session.scalar(select(Workspace).where(Workspace.slug == slug))
+
+
 async def lock_workspace(session: AsyncSession, workspace_id: UUID) -> Workspace | None:
     """First in the order of locks. FOR NO KEY UPDATE: a stronger one would wait for every foreign key on the
     workspace that another transaction is checking, such as an account's that is being opened.
@@ -226,11 +233,33 @@ async def members_of(
 def visible_scope(
     column: SQLColumnExpression[UUID | None] | SQLColumnExpression[UUID], user_id: UUID | SQLColumnExpression[UUID]
 ) -> ColumnElement[bool]:
-    """The one predicate of sight: rows without a scope are for all members, the others for the scope's own."""
+    """The one predicate of sight: rows without a scope are for all members, an open scope's for all but guests, the
+    others for the scope's own.
+    """
+    # Aliases, correlated of all that surrounds them, however deep: a query may have these tables itself.
+    inside, circle, fellow = aliased(ScopeMember), aliased(Scope), aliased(Member)
     return or_(
         column.is_(None),
-        # Of all that surrounds it, however deep: otherwise it is right one level below a query's own tables alone.
-        exists().where(ScopeMember.scope_id == column, ScopeMember.user_id == user_id).correlate_except(ScopeMember),
+        exists().where(inside.scope_id == column, inside.user_id == user_id).correlate_except(inside),
+        exists()
+        .where(circle.id == column, circle.is_open, fellow.workspace_id == circle.workspace_id)
+        .where(fellow.user_id == user_id, fellow.role != Role.GUEST)
+        .correlate_except(circle, fellow),
+    )
+
+
+def scopes_seen(workspace_id: UUID, user_id: UUID) -> Select[UUID]:
+    """The ids of a workspace's scopes that somebody sees: for lists over many rows, which ask it once."""
+    return select(Scope.id).where(Scope.workspace_id == workspace_id, visible_scope(Scope.id, user_id))
+
+
+def is_guest(workspace_id: UUID, user_id: UUID | SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+    """Whether somebody is a member of single projects alone, who sees what is in scopes of theirs alone."""
+    fellow = aliased(Member)
+    return (
+        exists()
+        .where(fellow.workspace_id == workspace_id, fellow.user_id == user_id, fellow.role == Role.GUEST)
+        .correlate_except(fellow)
     )
 
 
@@ -268,7 +297,16 @@ async def is_live_lead(session: AsyncSession, lead_id: UUID, now: datetime) -> b
     return await session.scalar(found) is not None
 
 
-async def sees_scope(session: AsyncSession, scope_id: UUID, user_id: UUID) -> bool:
-    return bool(
-        await session.scalar(select(exists().where(ScopeMember.scope_id == scope_id, ScopeMember.user_id == user_id)))
-    )
+async def role_in_scope(session: AsyncSession, scope_id: UUID, user_id: UUID, role: str) -> Role | None:
+    """What a member of the workspace is within a scope, None when they do not see it; `role` is the workspace's."""
+    row = (
+        await session.execute(
+            select(Scope.is_open, ScopeMember.user_id, ScopeMember.role)
+            .outerjoin(ScopeMember, and_(ScopeMember.scope_id == Scope.id, ScopeMember.user_id == user_id))
+            .where(Scope.id == scope_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    is_open, member, own_role = row
+    return standing_in_scope(Role(role), is_open=is_open, is_member=member is not None, own_role=own_role)

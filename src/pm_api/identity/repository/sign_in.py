@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Uuid, delete, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -31,6 +31,16 @@ async def end_other_sessions(
         statement = statement.where(UserSession.id != keep)
     rows = await session.scalars(statement.values(revoked_at=now, revoked_reason=reason).returning(UserSession.id))
     return list(rows)
+
+
+async def holder_of(session: AsyncSession, email: str, otherwise: UUID) -> UUID:
+    """The id of the account with this address, `otherwise` where there is none: one statement and one row for both,
+    so that nobody learns from the time it takes which it was.
+    """
+    found = select(User.id).where(User.email == email).scalar_subquery()
+    held: UUID | None = await session.scalar(select(func.coalesce(found, literal(otherwise, Uuid()))))
+    assert held is not None
+    return held
 
 
 # --- identities at other providers -------------------------------------------------------------------------------
@@ -185,21 +195,31 @@ async def recent_security_events(session: AsyncSession, user_id: UUID, *, limit:
     return rows.all()
 
 
+async def happened_since(session: AsyncSession, user_id: UUID, kind: str, since: datetime) -> bool:
+    found = await session.scalar(
+        select(SecurityEvent.id)
+        .where(SecurityEvent.user_id == user_id, SecurityEvent.kind == kind, SecurityEvent.created_at > since)
+        .limit(1)
+    )
+    return found is not None
+
+
 # --- devices ---------------------------------------------------------------------------------------------------
 
 
 async def known_devices(session: AsyncSession, user_id: UUID, marks: Sequence[bytes]) -> tuple[bool, bool]:
     """(one of the marks is known, any device of this person is)."""
-    row = (
-        await session.execute(
-            select(func.bool_or(KnownDevice.mark.in_(marks)), func.count()).where(KnownDevice.user_id == user_id)
-        )
-    ).one()
-    return bool(row[0]), row[1] > 0
+    theirs = exists().where(KnownDevice.user_id == user_id)
+    row = (await session.execute(select(theirs.where(KnownDevice.mark.in_(marks)), theirs))).one()
+    return row[0], row[1]
 
 
-async def remember_devices(session: AsyncSession, user_id: UUID, marks: Sequence[bytes], now: datetime) -> None:
-    """`marks` are sorted: two sign-ins at once lock them in one order."""
+async def remember_devices(
+    session: AsyncSession, user_id: UUID, marks: Sequence[bytes], now: datetime, *, most: int
+) -> None:
+    """`marks` are sorted: two sign-ins at once lock them in one order. Beyond `most`, those go that were not seen for
+    longest.
+    """
     adding = insert(KnownDevice).values(
         [{"user_id": user_id, "mark": mark, "created_at": now, "last_seen_at": now} for mark in marks]
     )
@@ -209,6 +229,10 @@ async def remember_devices(session: AsyncSession, user_id: UUID, marks: Sequence
             set_={"last_seen_at": adding.excluded.last_seen_at},
         )
     )
+    known = select(KnownDevice.mark).where(KnownDevice.user_id == user_id)
+    kept = known.order_by(KnownDevice.last_seen_at.desc(), KnownDevice.mark).limit(most)
+    surplus = known.where(KnownDevice.mark.not_in(kept)).with_for_update(skip_locked=True)
+    await session.execute(delete(KnownDevice).where(KnownDevice.user_id == user_id, KnownDevice.mark.in_(surplus)))
 
 
 # --- housekeeping ----------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ async def create_api_key(
     With it a program does what you may, within its scopes, as long as you may. What is done is recorded under your
     name and the key's id. A workspace's keys are for its admins to make; they end with their maker's membership.
     """
-    key, token = await api_keys.create(session, platform, scope, wanted, browser.device_of(request))
+    key, token = await api_keys.create(session, platform, scope, wanted, browser.caller_of(request))
     response.headers["Location"] = f"/api/api-keys/{key.id}"
     response.headers["ETag"] = entity_tag(key.version)
     return ApiKeyCreated(api_key=key, token=token)

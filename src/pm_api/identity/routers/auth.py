@@ -15,15 +15,16 @@ from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.identity import browser, sessions, users
-from pm_api.identity.errors.credentials import TotpInvalid, TotpRequired
+from pm_api.identity.errors.credentials import SecondFactorLocked, TotpInvalid, TotpRequired
 from pm_api.identity.errors.people import (
     InvalidCredentials,
     InvalidRefreshToken,
     OriginNotAllowed,
     RefreshTokenReused,
 )
-from pm_api.identity.guards import signed_in, signed_in_or_key
-from pm_api.identity.limits import limit_sign_in
+from pm_api.identity.guards import itself, signed_in
+from pm_api.identity.guards_signing_out import leaving
+from pm_api.identity.limits import limit_refresh, limit_sign_in
 from pm_api.identity.schemas.people import (
     JsonWebKey,
     JsonWebKeys,
@@ -44,7 +45,11 @@ Caller = Annotated[UserScope, Depends(signed_in)]
 SessionId = Annotated[UUID, Path(description="One of the caller's sessions.")]
 
 
-@router.post("/auth/login", operation_id="login", openapi_extra=raises(InvalidCredentials, TotpRequired, TotpInvalid))
+@router.post(
+    "/auth/login",
+    operation_id="login",
+    openapi_extra=raises(InvalidCredentials, TotpRequired, TotpInvalid, SecondFactorLocked),
+)
 async def login(request: Request, response: Response, platform: PlatformDep, credentials: SignIn) -> SignInAnswer:
     """Sign in with e-mail address and password, and `totpCode` where a second factor was enabled."""
     await limit_sign_in(platform, request, credentials.email)
@@ -65,15 +70,25 @@ async def refresh(
     body: Annotated[RefreshRequest | None, Body(description="Leave it out to use the cookie.")] = None,
 ) -> SignInAnswer:
     """Exchange a refresh token for its successor and a new access token."""
-    await limit_sign_in(platform, request)
+    await limit_refresh(platform, request)
     token = browser.presented_token(request, platform.settings, body.refresh_token if body else None)
     grant = await sessions.refresh(platform, token, browser.caller_of(request))
     return browser.sign_in_answer(platform, request, response, grant)
 
 
-@router.post("/auth/logout", operation_id="logout", status_code=204)
-async def logout(scope: Caller, session: SessionDep, platform: PlatformDep, response: Response) -> None:
-    """End this session, on every server at once."""
+@router.post("/auth/logout", operation_id="logout", status_code=204, openapi_extra=raises(OriginNotAllowed))
+async def logout(
+    scope: Annotated[UserScope, Depends(leaving)],
+    session: SessionDep,
+    platform: PlatformDep,
+    response: Response,
+    _body: Annotated[
+        RefreshRequest | None, Body(description="The refresh token, for who has no cookie and no access token.")
+    ] = None,
+) -> None:
+    """End this session, on every server at once. Without a good access token it is the session of the refresh token
+    in the cookie or the body.
+    """
     await sessions.end(
         session, platform, user_id=scope.user_id, session_id=scope.actor.session_id, reason="signed out"
     )
@@ -88,10 +103,10 @@ async def logout_all(scope: Caller, session: SessionDep, platform: PlatformDep, 
 
 
 @router.get("/auth/me", operation_id="getMe", responses={200: ETAG_HEADER})
-async def get_me(
-    scope: Annotated[UserScope, Depends(signed_in_or_key("profile"))], session: SessionDep, response: Response
-) -> MeAnswer:
-    """Who the caller is, and their workspaces with their role in each."""
+async def get_me(scope: Annotated[UserScope, Depends(itself)], session: SessionDep, response: Response) -> MeAnswer:
+    """Who the caller is, and their workspaces with their role in each. An API key of one workspace learns its id, its
+    scopes and that workspace; of its maker only who it is.
+    """
     answer = await users.describe(session, scope)
     # Of the whole answer: the user's version alone does not tell of a new workspace or role.
     response.headers["ETag"] = content_tag(answer.model_dump_json())

@@ -192,5 +192,6 @@ async def transfer_workspace(
 
 
 def _answer(workspace: WorkspaceRead, response: Response) -> WorkspaceAnswer:
-    response.headers["ETag"] = entity_tag(workspace.version)
+    # The body shows the reader's role, of which the version does not tell.
+    response.headers["ETag"] = entity_tag(workspace.version, workspace.role)
     return WorkspaceAnswer(workspace=workspace)

@@ -55,8 +55,9 @@ class PermissionRead(ApiModel):
     action: str = Field(description="The permission that was asked about.", examples=["member.manage"])
     allowed: bool = Field(description="Whether the caller may, now.", examples=[False])
     rule: PermissionRule = Field(
-        description="OWN_ACCOUNT: it is the caller's own. OWN_MEMBERSHIP: everybody may leave. ROLE: the caller's"
-        " role has the permission, or not. RANK: nobody manages somebody of their own rank or above, but an owner."
+        description="OWN_ACCOUNT: it is the caller's own. OWN_MEMBERSHIP: everybody may leave but the last owner."
+        " ROLE: the caller's role has the permission, or not. RANK: nobody manages somebody of their own rank or"
+        " above, but an owner."
         " NOT_APPLICABLE: the permission is not about such a thing."
     )
     because: str = Field(description="The same in a sentence.", examples=["VIEWER does not include member.manage."])

@@ -3,18 +3,14 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
-from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable
+from pm_api.core.schema import ApiModel, ApiRequest, Name, Text, Timestamp
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity.permissions import KeyScope
 from pm_api.identity.schemas.people import Password, not_null
 
-KeyName = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(storable),
-]
+KeyName = Annotated[Name, Field(max_length=100)]
 Code = Annotated[
     Text,
     Field(
@@ -45,7 +41,15 @@ class SecondFactorSetupAnswer(ApiModel):
     second_factor: SecondFactorSecret = Field(description="It counts once a code of it was sent to `enable`.")
 
 
-class SecondFactorEnable(ApiRequest):
+class SecondFactorSetup(ApiRequest):
+    """That it is you: whoever sets it up decides who can sign in."""
+
+    password: Password | None = Field(
+        None, description="Your password; not needed within ten minutes of signing in.", examples=["a long phrase"]
+    )
+
+
+class SecondFactorEnable(SecondFactorSetup):
     code: Annotated[
         Text, Field(min_length=6, max_length=40, description="Six digits of the app.", examples=["492039"])
     ]

@@ -6,7 +6,7 @@ from uuid import UUID
 import email_validator
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable
+from pm_api.core.schema import ApiModel, ApiRequest, Name, Text, Timestamp, storable
 from pm_api.identity.passwords import MAXIMUM_LENGTH
 from pm_api.identity.permissions import KeyScope, Role
 
@@ -36,16 +36,8 @@ Email = Annotated[
 Password = Annotated[
     Text, Field(max_length=MAXIMUM_LENGTH, description="Password.", examples=["correct horse battery staple"])
 ]
-PersonName = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(storable),
-]
-WorkspaceName = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(storable),
-]
+PersonName = Annotated[Name, Field(max_length=100)]
+WorkspaceName = Annotated[Name, Field(max_length=100)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9])*$", min_length=2, max_length=60)]
 Description = Annotated[Text, StringConstraints(max_length=2000)]
 
@@ -109,14 +101,19 @@ class MembershipRead(ApiModel):
 
 
 class MeAnswer(ApiModel):
-    user: UserRead = Field(description="The caller; for an API key, who made it.")
+    user_id: UUID = Field(description="The caller's id; for an API key, the id of who made it.")
+    user: UserRead | None = Field(
+        description="The caller; for an API key, who made it. Null for a key of one workspace, which reads nothing of"
+        " its maker's own."
+    )
     api_key_id: UUID | None = Field(description="The API key in use; null for a session.")
     scopes: list[KeyScope] | None = Field(
         description="What the API key in use may do; null for a session, which may do all its person may.",
         examples=[["profile:read"]],
     )
     workspaces: list[MembershipRead] = Field(
-        description="Newest first, at most 200; `GET /api/workspaces` lists all of them."
+        description="Newest first, at most 200; `GET /api/workspaces` lists all of them. For a key of one workspace"
+        " that one."
     )
 
 
@@ -182,7 +179,7 @@ class WorkspaceRead(ApiModel):
     deleted_at: Timestamp | None = Field(description="When it was deleted; it can be restored for 30 days.")
     created_at: Timestamp = Field(description="When it was made.")
     updated_at: Timestamp = Field(description="When it last changed.")
-    version: int = Field(description="Counts changes of the workspace and of its membership.", examples=[1])
+    version: int = Field(description="Counts changes of the workspace, not of who belongs to it.", examples=[1])
 
 
 class WorkspaceAnswer(ApiModel):

@@ -76,6 +76,9 @@ class OauthLinkStart(ApiRequest):
         description="Where to go afterwards: a path of the app, or an address of an allowed origin.",
         examples=["/settings/security"],
     )
+    password: Password | None = Field(
+        None, description="Your password; not needed within ten minutes of signing in.", examples=["a long phrase"]
+    )
 
 
 class OauthOutcome(StrEnum):

@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 from jinja2.exceptions import TemplateNotFound
 
 from pm_api.core.money import money
+from pm_api.core.recurrence import zone_or_utc
 from pm_api.integrations.mail.message import SUBJECT_LENGTH, one_line, without_turns
 
 GENERAL: Final = "general"
@@ -148,6 +148,7 @@ def render(letter: Letter) -> Rendered:
         "preview": (paragraphs or first or [letter.reason])[0],
         "host": urlsplit(letter.site_url).hostname or letter.product,
         "valid_until": _valid_until(letter),
+        "sender": _shown("senderName", letter),
         "sections": sections,
     }
     return Rendered(
@@ -168,7 +169,7 @@ def facts_of(letter: Letter) -> list[Fact]:
 
 
 def _sections_of(letter: Letter) -> list[ShownSection]:
-    zone = _zone(letter.time_zone)
+    zone = zone_or_utc(letter.time_zone)
     return [
         ShownSection(
             one_line(section.label, FACT_LENGTH),
@@ -237,14 +238,7 @@ def _local(written: str, time_zone: str) -> datetime | None:
         parsed = datetime.fromisoformat(written)
     except ValueError:
         return None
-    return parsed if parsed.tzinfo is None else parsed.astimezone(_zone(time_zone))
-
-
-def _zone(time_zone: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
+    return parsed if parsed.tzinfo is None else parsed.astimezone(zone_or_utc(time_zone))
 
 
 def _collapsed(text: str) -> str:

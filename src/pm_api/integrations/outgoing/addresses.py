@@ -83,7 +83,8 @@ class Target:
 def check_url(url: str, allowed: Sequence[Network]) -> Target:
     """The target of an address, as far as can be told without asking anybody; raises TargetRefused.
 
-    What a name leads to shows when it is resolved. http is for networks that the operator allows.
+    What a name leads to shows when it is resolved. http is for networks that the operator allows: for addresses in
+    them, and for names that nobody on the public internet has.
     """
     if len(url) > LONGEST_URL or any(ord(one) <= 32 or ord(one) == 127 for one in url) or "\\" in url:
         raise TargetRefused(f"An address has at most {LONGEST_URL} characters and no blanks.")
@@ -99,12 +100,14 @@ def check_url(url: str, allowed: Sequence[Network]) -> Target:
     if parts.fragment:
         raise TargetRefused("An address has no part after #.")
     target = Target(parts.scheme, _host(host), port or PORTS[parts.scheme], _path(parts))
-    if not target.is_encrypted and not allowed:
-        raise TargetRefused("Only https:// addresses are taken.")
     literal = _literal(target.host)
     if literal is not None:
         check_address(literal, allowed, is_encrypted=target.is_encrypted)
-    elif not allowed and (target.host == "localhost" or target.host.endswith(LOCAL_NAMES)):
+        return target
+    is_local = "." not in target.host or target.host.endswith(LOCAL_NAMES)
+    if not target.is_encrypted and not (allowed and is_local):
+        raise TargetRefused("Only https:// addresses are taken.")
+    if is_local and not allowed:
         raise TargetRefused("This host is not on the public internet.")
     return target
 

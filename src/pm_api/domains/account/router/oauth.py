@@ -15,7 +15,7 @@ from pm_api.core.schema import Text
 from pm_api.domains.account import oauth
 from pm_api.domains.account.oauth import Finished, Returned
 from pm_api.identity import browser
-from pm_api.identity.errors.credentials import TotpInvalid
+from pm_api.identity.errors.credentials import ConfirmationRequired, SecondFactorLocked, TotpInvalid
 from pm_api.identity.errors.people import EmailTaken, OriginNotAllowed
 from pm_api.identity.errors.sign_in import (
     AccountEmailUnverified,
@@ -121,7 +121,11 @@ async def prepare_oauth(
     return OauthStarted(authorization_url=address)
 
 
-@router.post("/auth/oauth/{provider}/link", operation_id="linkProvider", openapi_extra=raises(*STARTING))
+@router.post(
+    "/auth/oauth/{provider}/link",
+    operation_id="linkProvider",
+    openapi_extra=raises(*STARTING, ConfirmationRequired),
+)
 async def link_provider(
     scope: Annotated[UserScope, Depends(signed_in)],
     request: Request,
@@ -130,11 +134,11 @@ async def link_provider(
     provider: ProviderName,
     wanted: Annotated[OauthLinkStart | None, Body(description="May be left out.")] = None,
 ) -> OauthStarted:
-    """Begin to link a provider to your account (`credentials: "include"`), then lead the browser there."""
+    """Begin to link a provider to your account (`credentials: "include"`), then lead the browser there. It takes the
+    password, or a sign-in of the last minutes; once it is linked you are told by mail.
+    """
     token = browser.oauth_browser_of(request, platform)
-    address = await oauth.start(
-        platform, provider, token, return_to=wanted.return_to if wanted else None, links=scope
-    )
+    address = await oauth.start_to_link(platform, scope, provider, token, wanted or OauthLinkStart())
     _set_browser(platform, response, token)
     return OauthStarted(authorization_url=address)
 
@@ -191,7 +195,7 @@ async def finish_oauth(
 @router.post(
     "/auth/oauth/second-factor",
     operation_id="finishOauthWithCode",
-    openapi_extra=raises(SignInStateInvalid, TotpInvalid, OriginNotAllowed),
+    openapi_extra=raises(SignInStateInvalid, TotpInvalid, SecondFactorLocked, OriginNotAllowed),
 )
 async def finish_oauth_with_code(
     request: Request, response: Response, platform: PlatformDep, given: OauthSecondFactor

@@ -1,19 +1,21 @@
 """Shapes of the account's routes."""
 
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from pm_api.core.recurrence import zone
+from pm_api.core.recurrence.errors import ZoneUnknown
 from pm_api.core.schema import ApiModel, ApiRequest, Text
 from pm_api.identity.schemas.people import Email, Password, PersonName
 from pm_api.identity.users import DEFAULT_LOCALE, DEFAULT_TIME_ZONE
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("is not an IANA time zone")
-    return name
+    try:
+        return zone(name).key
+    except ZoneUnknown:
+        raise ValueError("is not an IANA time zone") from None
 
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]

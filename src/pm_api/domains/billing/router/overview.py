@@ -50,7 +50,7 @@ async def get_billing_usage(
 ) -> UsageAnswer:
     """Each metric: how much is used, its limit, its period, and what comes of it if things go on as they went.
 
-    AI credits are forecast from their own history, the others in a straight line. STORAGE, API_CALLS, PROJECTS and
-    TASKS are 0 until such things are counted.
+    AI credits are forecast from their own history, the others in a straight line. STORAGE and API_CALLS are
+    0 until such things are counted.
     """
     return await overview.usage(session, platform, scope)

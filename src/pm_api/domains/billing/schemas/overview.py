@@ -126,5 +126,5 @@ class UsageAnswer(ApiModel):
 
     limits_from: LimitsFrom = Field(description="Whose plan gives the limits.")
     usage: list[MetricUsage] = Field(
-        description="STORAGE, API_CALLS, PROJECTS and TASKS are counted once there are such things; until then 0."
+        description="STORAGE and API_CALLS are counted once there are such things; until then 0."
     )

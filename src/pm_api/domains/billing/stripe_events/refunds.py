@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits.sweeping import is_nobodys_fault
+from pm_api.core.sweeping import is_nobodys_fault
 from pm_api.domains.billing import money_back, refunds
 from pm_api.domains.billing.money_back import MoneyBack
 from pm_api.domains.billing.repository import refunds as repository

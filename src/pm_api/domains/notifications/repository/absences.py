@@ -39,11 +39,13 @@ def _absent(*columns: Any, now: datetime) -> Select[Any]:
     )
 
 
-async def due(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[UUID]:
-    """People who have been away for as long as they chose, and were not reminded since they went."""
-    found = await session.scalars(
-        _absent(NotificationPreferences.user_id, now=now).order_by(NotificationPreferences.user_id).limit(limit)
-    )
+async def due(session: AsyncSession, now: datetime, after: UUID | None, *, limit: int) -> Sequence[UUID]:
+    """People who have been away for as long as they chose, and were not reminded since they went; a page by id."""
+    person = NotificationPreferences.user_id
+    statement = _absent(person, now=now)
+    if after is not None:
+        statement = statement.where(person > after)
+    found = await session.scalars(statement.order_by(person).limit(limit))
     return found.all()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Uuid, and_, any_, delete, func, literal, select, update
+from sqlalchemy import Uuid, and_, any_, delete, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,11 +17,17 @@ from pm_api.identity.models.people import User
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is due for one person: the latest moment of one kind of delivery."""
+    """What is due for one person: the latest moment of one kind of delivery, and the earliest that waits for it."""
 
     user_id: UUID
     delivery: Delivery
     due_at: datetime
+    waits_since: datetime
+
+    @property
+    def account_id(self) -> UUID:
+        """Whose it is, as a sweep asks."""
+        return self.user_id
 
 
 async def to_mail(
@@ -41,16 +47,26 @@ async def to_mail(
 # --- mails that wait -------------------------------------------------------------------------------------------
 
 
-async def due(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[Due]:
-    """Whose mails are due, those first that have been so for longest."""
-    found = await session.execute(
-        select(Notification.user_id, Notification.delivery, func.max(Notification.mail_due_at).label("due_at"))
+async def due(session: AsyncSession, now: datetime, after: Due | None, limit: int) -> Sequence[Due]:
+    """Whose mails are due, those first that have been so for longest; the page after one of them."""
+    since = func.min(Notification.mail_due_at)
+    place = (since, Notification.user_id, Notification.delivery)
+    statement = (
+        select(
+            Notification.user_id,
+            Notification.delivery,
+            func.max(Notification.mail_due_at).label("due_at"),
+            since.label("waits_since"),
+        )
         .where(Notification.mail_due_at.is_not(None), Notification.mail_due_at <= now)
         .group_by(Notification.user_id, Notification.delivery)
-        .order_by(func.min(Notification.mail_due_at), Notification.user_id, Notification.delivery)
+        .order_by(*place)
         .limit(limit)
     )
-    return [Due(row.user_id, Delivery(row.delivery), row.due_at) for row in found]
+    if after is not None:
+        statement = statement.having(tuple_(*place) > (after.waits_since, after.user_id, after.delivery.value))
+    found = await session.execute(statement)
+    return [Due(row.user_id, Delivery(row.delivery), row.due_at, row.waits_since) for row in found]
 
 
 async def lock_due(session: AsyncSession, one: Due) -> Sequence[UUID]:

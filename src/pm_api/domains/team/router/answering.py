@@ -11,7 +11,13 @@ from pm_api.core.openapi import raises
 from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Text
 from pm_api.domains.team import invitations
-from pm_api.domains.team.errors import EmailMismatch, InvitationClosed, InvitationExpired, InvitationNotFound
+from pm_api.domains.team.errors import (
+    EmailMismatch,
+    InvitationClosed,
+    InvitationExpired,
+    InvitationNotFound,
+    InvitationProjectsGone,
+)
 from pm_api.domains.team.limits import limit_links
 from pm_api.domains.team.schemas import AcceptAnswer, InvitationViewAnswer
 from pm_api.entitlements.errors import PlanLimitReached
@@ -35,7 +41,7 @@ async def view_invitation(_limited: Limited, platform: PlatformDep, token: Token
 @router.post(
     "/invitations/{token}/accept",
     operation_id="acceptInvitation",
-    openapi_extra=raises(*HOW_IT_STANDS, EmailMismatch, AlreadyMember, PlanLimitReached),
+    openapi_extra=raises(*HOW_IT_STANDS, EmailMismatch, AlreadyMember, PlanLimitReached, InvitationProjectsGone),
 )
 async def accept_invitation(
     scope: Annotated[UserScope, Depends(signed_in)],

@@ -16,7 +16,14 @@ from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Text
 from pm_api.domains.team import inviting
 from pm_api.domains.team.enums import InvitationStatus
-from pm_api.domains.team.errors import AlreadyInvited, InvitationNotFound, InvitationNotOpen, TooManyInvitations
+from pm_api.domains.team.errors import (
+    AlreadyInvited,
+    GuestNeedsProject,
+    InvitationNotFound,
+    InvitationNotOpen,
+    ProjectsNotYours,
+    TooManyInvitations,
+)
 from pm_api.domains.team.limits import limit_inviting, limit_resending
 from pm_api.domains.team.schemas import (
     InvitationAnswer,
@@ -39,7 +46,7 @@ OfInvitation = Annotated[WorkspaceScope, Depends(require("member.manage", of="in
 @router.post(
     "/team/invite",
     operation_id="inviteMembers",
-    openapi_extra=raises(WorkspaceNotFound, RoleTooHigh, TooManyInvitations),
+    openapi_extra=raises(WorkspaceNotFound, RoleTooHigh, TooManyInvitations, GuestNeedsProject, ProjectsNotYours),
 )
 async def invite_members(
     scope: Annotated[WorkspaceScope, Depends(require("member.manage", of="workspaces", at="workspaceId"))],
@@ -50,9 +57,19 @@ async def invite_members(
 ) -> InviteAnswer:
     """Invite one or up to 100 addresses by mail; each has an outcome of its own.
 
-    A seat is taken when somebody accepts, not before.
+    A seat is taken when somebody accepts, not before. With `projects` they are put into those that you manage; a
+    GUEST sees nothing else.
     """
-    return InviteAnswer(results=await inviting.invite(session, platform, scope, wanted.emails, wanted.role))
+    results = await inviting.invite(
+        session,
+        platform,
+        scope,
+        wanted.emails,
+        wanted.role,
+        project_ids=wanted.projects,
+        project_role=wanted.project_role,
+    )
+    return InviteAnswer(results=results)
 
 
 @router.get(
@@ -114,6 +131,8 @@ async def resend_invitation(
         RoleTooHigh,
         AlreadyMember,
         AlreadyInvited,
+        GuestNeedsProject,
+        ProjectsNotYours,
         PreconditionFailed,
         InvalidIfMatch,
     ),
@@ -128,7 +147,7 @@ async def update_invitation(
     expected_version: ExpectedVersion,
     change: InvitationUpdate,
 ) -> InvitationAnswer:
-    """Bind it to another address, which gets a link of its own, or change the role."""
+    """Bind it to another address, which gets a link of its own, or change the role or the projects."""
     changed = await inviting.update(session, platform, scope, invitation_id, change, expected_version)
     return _answer(changed, response)
 

@@ -1,6 +1,6 @@
 """The members of a workspace over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
@@ -41,7 +41,7 @@ async def list_members(
     q: Annotated[Text | None, Query(max_length=200, description="Beginning of a name or an address.")] = None,
     role: Annotated[Role | None, Query(description="Only members with this role.")] = None,
     status: Annotated[
-        MemberStatus,
+        Literal[MemberStatus.ACTIVE, MemberStatus.INVITED],
         Query(description="ACTIVE members, or who is INVITED and can still come: the latter for admins only."),
     ] = MemberStatus.ACTIVE,
 ) -> TeamMembersAnswer:

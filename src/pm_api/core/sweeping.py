@@ -1,4 +1,4 @@
-"""The one loop of every sweep that serves many accounts.
+"""The one loop of every sweep that serves many accounts, a person or a workspace each.
 
 Whose books are damaged, or who cannot take what is due, fails alone: it is told to the operator and left for the next
 run, and everybody else gets theirs. What is no account's fault ends the job, which is run again.

@@ -1,0 +1,1 @@
+"""Queries of projects, by what they are about."""

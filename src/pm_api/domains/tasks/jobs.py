@@ -1,0 +1,50 @@
+"""Sweeps of tasks."""
+
+from typing import Final
+
+from pm_api.core.actor import SystemScope
+from pm_api.core.jobs import JobContext, periodic
+from pm_api.domains.tasks import recurring, removing, undoing
+from pm_api.domains.tasks.repository import recurring as recurring_rows
+
+AT_A_TIME: Final = 200
+RUNS: Final = 500
+
+
+@periodic("tasks.forget_undos", "*/15 * * * *")
+async def forget_undos(context: JobContext) -> None:
+    """Forget what can be taken back no more."""
+    platform = context.platform
+    for _ in range(RUNS):
+        async with platform.database.transaction() as session:
+            gone = await undoing.forget_expired(session, platform, AT_A_TIME)
+        if gone < AT_A_TIME:
+            return
+
+
+@periodic("tasks.forget_deleted", "23 * * * *")
+async def forget_deleted(context: JobContext) -> None:
+    """Tasks deleted over 30 days ago are gone for good."""
+    platform = context.platform
+    for _ in range(RUNS):
+        async with platform.database.transaction() as session:
+            gone = await removing.forget(session, platform, AT_A_TIME)
+        if gone < AT_A_TIME:
+            return
+
+
+@periodic("tasks.make_recurring", "* * * * *")
+async def make_recurring(context: JobContext) -> None:
+    """Make the tasks whose time has come, each in a transaction of its own. What was away for long catches up: a task
+    that was made is looked at again as the one before the next.
+    """
+    platform = context.platform
+    system = SystemScope("a recurring task is due")
+    for _ in range(RUNS):
+        async with platform.database.reading() as session:
+            found = await recurring_rows.due(session, platform.clock.now(), AT_A_TIME)
+        for task_id in found:
+            async with platform.database.transaction() as session:
+                await recurring.make_due(session, platform, system, task_id)
+        if not found:
+            return

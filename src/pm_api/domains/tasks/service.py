@@ -1,0 +1,31 @@
+"""The door of tasks: what routes, bulk edits, imports and higher slices ask of them."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pm_api.core.actor import WorkspaceScope
+from pm_api.core.errors import Forbidden
+from pm_api.domains.tasks import rules
+from pm_api.domains.tasks.models import Task
+from pm_api.domains.tasks.reading import reads
+from pm_api.domains.tasks.repository import keeping
+from pm_api.domains.tasks.writing import apply, create
+
+__all__ = ["apply", "count_of", "create", "ensure_may_edit", "reads"]
+
+NOT_YOURS: Final = "You may change tasks that you made or that are assigned to you; others only who manages tasks."
+
+
+async def count_of(session: AsyncSession, workspace_ids: Collection[UUID], *, before: datetime | None = None) -> int:
+    """Tasks of these workspaces, without the deleted; with `before` those of them made before a moment."""
+    return await keeping.count_of_workspaces(session, workspace_ids, before=before)
+
+
+def ensure_may_edit(scope: WorkspaceScope, task: Task, assignee_ids: Collection[UUID]) -> None:
+    """`scope.role` is the caller's role in the task's project; raises Forbidden."""
+    if not rules.may_edit(scope.role, scope.user_id, task.created_by_user_id, assignee_ids):
+        raise Forbidden(NOT_YOURS)
