@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 import httpx
 import pytest
@@ -30,14 +31,17 @@ from tests.architecture.world import (
     FACTORIES,
     FOREIGN_KEY,
     GUEST,
+    OTHER_TENANT,
     PEOPLE,
     ROLES,
+    SIGNED_IN,
     Cast,
     Place,
     Scene,
     platform_on_its_own,
 )
 from tests.support.server import serve
+from tests.support.soak import SOAKING
 
 MATRIX: Final = Path(__file__).parents[2] / "access_matrix.csv"
 STATIC: Final = ("method", "path", "operationId", "guard", "permission", "table")
@@ -128,6 +132,16 @@ def expected(guard: Guard | None, column: str) -> str:
     return "2xx" if guard.permission in PERMISSIONS[role_over(guard, column)] else "403"
 
 
+def telling(operation: str, guard: Guard | None) -> list[str]:
+    """Who tells most, for `make test`: nobody, another tenant, a foreign key, both sides of the line that the guard
+    draws between roles, and one more, another one for each operation. `make matrix` and soak ask everybody.
+    """
+    let_in = [column for column in ROLES if expected(guard, column) == "2xx"]
+    kept_out = [column for column in ROLES if expected(guard, column) != "2xx"]
+    chosen = {ANONYMOUS, OTHER_TENANT, FOREIGN_KEY, *let_in[:1], *kept_out[-1:]}
+    return [column for column in COLUMNS if column in chosen | {COLUMNS[crc32(operation.encode()) % len(COLUMNS)]}]
+
+
 def of_a_foreign_key(guard: Guard) -> str:
     if isinstance(guard, Itself):
         return "2xx"
@@ -152,13 +166,16 @@ async def test_every_caller_gets_what_the_guard_says(
 ) -> None:
     route = ROUTES[operation]
     guard = guard_of(route)
-    seen = {column: await theatre.status_of(route, column) for column in COLUMNS}
-    wanted = {column: expected(guard, column) for column in COLUMNS}
+    writing = request.config.getoption("write_access_matrix")
+    columns = COLUMNS if writing or SOAKING else telling(operation, guard)
+    seen = {column: await theatre.status_of(route, column) for column in columns}
+    wanted = {column: expected(guard, column) for column in columns}
     assert {column: "2xx" if 200 <= status < 300 else str(status) for column, status in seen.items()} == wanted
     row = static_row(route) | {column: str(status) for column, status in seen.items()}
     theatre.measured[operation] = row
-    if not request.config.getoption("write_access_matrix"):
-        assert committed().get(operation) == row, "access_matrix.csv is not true any more; if meant: make matrix"
+    if not writing:
+        told = {name: value for name, value in committed().get(operation, {}).items() if name in row}
+        assert told == row, "access_matrix.csv is not true any more; if meant: make matrix"
 
 
 async def test_without_a_workspace_it_is_the_callers_own_account(theatre: Theatre) -> None:
@@ -166,7 +183,7 @@ async def test_without_a_workspace_it_is_the_callers_own_account(theatre: Theatr
     routes = {name: route for name, route in ROUTES.items() if isinstance(guard_of(route), RequireAccount)}
     assert set(routes) == set(OWN_ACCOUNT)
     for name, route in routes.items():
-        for column in COLUMNS:
+        for column in COLUMNS if SOAKING else (ANONYMOUS, SIGNED_IN, ADMIN_KEY_HOLDER, FOREIGN_KEY):
             status = await theatre.status_of(route, column, OWN_ACCOUNT)
             if column == FOREIGN_KEY:
                 permission = static_row(route)["permission"]

@@ -58,6 +58,18 @@ async def test_a_body_that_is_not_json(person: Person, content: bytes, code: str
     assert_problem(await person.client.post(PATH, content=content, headers=JSON), 400, code)
 
 
+@pytest.mark.parametrize("path", ["/api/auth/logout", "/api/conversations", "/api/stream/tickets"])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+async def test_a_body_too_deep_to_be_read_is_refused_by_every_guard(
+    client: httpx.AsyncClient, person: Person, path: str, content_type: str
+) -> None:
+    """The framework leaves alone what does not call itself JSON; the guards look into it all the same."""
+    headers = {"Content-Type": content_type}
+    caller = client if path.endswith("logout") else person.client
+    answer = await caller.post(path, content=b"[" * 100_000, headers=headers)
+    assert answer.status_code in (400, 401, 415, 422), answer.text
+
+
 @pytest.mark.parametrize("headers", [{"Content-Type": "text/plain"}, {"Content-Type": "application/xml"}, {}])
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
 async def test_a_body_of_another_type(

@@ -390,7 +390,7 @@ async def named_value(request: Request, name: str) -> Any:
     try:
         # The very value the framework validates: two parsers could disagree about whose credits are meant.
         content = await request.json() if await request.body() else None
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of what is nested too deep, under another media type
         raise MalformedBody from None
     in_body = content.get(name) if isinstance(content, dict) else None
     if in_query is not None and in_body is not None and read_id(in_query, name) != read_id(in_body, name):

@@ -51,7 +51,7 @@ class Leaving(SignedIn):
 async def _token_in_body(request: Request) -> str | None:
     try:
         content = await request.json() if await request.body() else None
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of what is nested too deep
         return None
     token = content.get(IN_BODY) if isinstance(content, dict) else None
     return token if isinstance(token, str) else None

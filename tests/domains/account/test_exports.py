@@ -262,7 +262,29 @@ async def test_nobody_gets_anothers(new_person: NewPerson, client: httpx.AsyncCl
         assert (await client.get(path)).status_code == 401
         assert (await bob.client.get(path)).status_code == 404
         assert (await ann.client.get(path.replace(made["id"], str(uuid4())))).status_code == 404
-        assert (await ann.client.get(path.replace(made["id"], "no-id"))).status_code == 422
+        assert (await ann.client.get(path.replace(made["id"], "no-id"))).status_code == 404
     assert (await client.post(EXPORT)).status_code == 401
     assert (await client.get("/api/user/exports")).status_code == 401
     assert (await bob.client.get("/api/user/exports")).json()["exports"] == []
+
+
+async def test_a_task_made_private_since_is_no_more_than_a_line(
+    person: Person, new_person: NewPerson, platform: Platform
+) -> None:
+    owner = await new_person()
+    workspace = await make_workspace(owner)
+    await join(platform, workspace["id"], person, Role.MEMBER)
+    project = await owner.client.post("/api/projects", json={"workspaceId": workspace["id"], "name": "Open yet"})
+    project_id = project.json()["project"]["id"]
+    made = await person.client.post("/api/tasks", json={"projectId": project_id, "title": "Mine, then theirs"})
+    assert made.status_code == 201, made.text
+    task_id = made.json()["task"]["id"]
+    private = await owner.client.patch(f"/api/projects/{project_id}", json={"isPrivate": True})
+    assert private.status_code == 200, private.text
+    await owner.client.patch(f"/api/tasks/{task_id}", json={"title": "Not yours to know"})
+    export = await ask(person)
+    await build_export(platform, export["id"])
+    files = await unpacked(person, export["id"])
+    [line] = json.loads(files["tasks/tasks.json"])
+    assert set(line) == {"id", "workspaceId", "createdAt"}
+    assert "Not yours to know" not in "".join(files.values())

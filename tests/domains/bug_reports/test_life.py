@@ -75,6 +75,11 @@ async def test_who_left_the_workspace_sees_no_report_of_it(desk: Desk) -> None:
     assert await desk.seen(desk.member) == {general["id"]}
     assert (await desk.member.client.get(f"{PATH}/{report['id']}")).status_code == 404
     assert await found(desk.member, "breaks") == []
+    seen = await changes_seen(desk.member, report)
+    await desk.triage(desk.owner, report, severity="LOW")
+    assert await changes_seen(desk.member, report) == seen, "what becomes of it now is told to those who see it"
+    await desk.triage(desk.operator, general, severity="LOW")
+    assert (await changes_seen(desk.member, general))[-1] == "triaged"
 
 
 # --- duplicates ------------------------------------------------------------------------------------------------
@@ -231,3 +236,12 @@ async def test_a_task_is_made_where_it_may_be(desk: Desk) -> None:
     private = await project_of(desk.owner, desk.workspace_id, isPrivate=True)
     assert (await convert(desk.admin, report, private)).status_code == 404
     assert (await convert(desk.admin, report, here)).status_code == 200
+
+
+async def test_the_task_is_named_to_who_sees_it_alone(desk: Desk) -> None:
+    report = await desk.report(desk.member)
+    private = await project_of(desk.owner, desk.workspace_id, isPrivate=True)
+    task_id = (await convert(desk.owner, report, private)).json()["taskId"]
+    for person, told in ((desk.owner, task_id), (desk.admin, None), (desk.member, None)):
+        read = (await person.client.get(f"{PATH}/{report['id']}")).json()["bugReport"]
+        assert read["taskId"] == told

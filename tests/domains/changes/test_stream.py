@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from pm_api.app import create_app
 from pm_api.core import signals, telemetry
+from pm_api.core.actor import Actor, ActorKind, ApiKeyGrant, UserScope
 from pm_api.core.jobs import JobContext
 from pm_api.core.platform import Platform
 from pm_api.domains.changes import hub as hub_module
@@ -377,6 +378,50 @@ async def test_balances_reach_their_owners(server: str, platform: Platform) -> N
         }  # fmt: skip
         assert (await elsewhere.expect("credits.balance")).data["available"] == 5
         assert events.last_id == "0-0"
+
+
+async def test_a_guest_is_not_told_what_a_workspace_has_left(server: str, platform: Platform) -> None:
+    owner, guest, viewer = [await new_caller(platform) for _ in range(3)]
+    workspace_id = await new_workspace(platform, owner, guest, viewer)
+    await give_role(platform, workspace_id, guest, "GUEST")
+    await give_role(platform, workspace_id, viewer, "VIEWER")
+    async with (
+        listen(server, guest.headers, workspaceId=workspace_id) as outside,
+        listen(server, viewer.headers, workspaceId=workspace_id) as inside,
+    ):
+        await outside.expect("ready")
+        await inside.expect("ready")
+        await announce(platform, (workspace_id, 900, 12))
+        assert (await inside.expect("credits.balance")).data["available"] == 900
+        await announce(platform, (guest.id, 40, 3))
+        assert (await outside.expect("credits.balance")).data["available"] == 40, "their own alone"
+        await give_role(platform, workspace_id, guest, "MEMBER")
+        await announce(platform, (workspace_id, 800, 13))
+        assert (await outside.expect("credits.balance")).data["available"] == 800
+
+
+async def give_role(platform: Platform, workspace_id: UUID, person: Caller, role: str) -> None:
+    async with platform.database.transaction() as session:
+        await session.execute(
+            update(Member).where(Member.workspace_id == workspace_id, Member.user_id == person.id).values(role=role)
+        )
+
+
+@pytest.mark.parametrize(
+    ("scopes", "heard"), [({"workspace:read"}, False), ({"workspace:read", "credits:read"}, True)]
+)
+async def test_a_key_hears_of_balances_only_if_it_may_read_them(
+    platform: Platform, scopes: set[str], heard: bool
+) -> None:
+    person = await new_caller(platform)
+    key = ApiKeyGrant(platform.randomness.uuid(), None, frozenset(scopes))
+    hub = platform.part(StreamHub)
+    stream = await hub.open(UserScope(Actor(ActorKind.API_KEY, person.id, api_key=key), person.id), None)
+    try:
+        hub.on_balances(orjson.dumps([[str(person.id), 9, 1]]).decode())
+        assert bool(stream.balances) is heard
+    finally:
+        hub.close(stream)
 
 
 async def test_only_the_newest_balance_waits_for_a_slow_client(platform: Platform) -> None:

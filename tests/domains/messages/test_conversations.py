@@ -532,3 +532,32 @@ async def test_muting_ends_by_itself_or_by_hand(platform: Platform, person: Pers
     for wrong in ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"):
         answer = await person.client.put(path_of(group, "/mute"), json={"until": wrong})
         assert refusal(answer) == (422, "invalid_mute")
+
+
+async def test_a_key_that_only_reads_changes_nothing_in_its_makers_name(
+    platform: Platform, client: httpx.AsyncClient, new_person: NewPerson
+) -> None:
+    ann, bob = await some_people(new_person, "Ann", "Bob")
+    place = await a_place(platform, ann, bob)
+    group = await a_group(ann, place, bob)
+    said = await say(bob, group)
+    direct_with = {"workspaceId": place, "userId": str(bob.id)}
+    calls: list[tuple[str, str, Json | None]] = [
+        ("POST", "/api/conversations/direct", direct_with),
+        ("POST", path_of(group, "/read"), {"upToMessageId": said["id"]}),
+        ("PUT", path_of(group, "/mute"), {}),
+        ("DELETE", path_of(group, "/mute"), None),
+        ("POST", path_of(group, "/leave"), None),
+    ]
+    for scopes, refused in ((["message:read"], True), (["message:write"], False)):
+        made = await ann.client.post("/api/api-keys", json={"name": "Nightly", "scopes": scopes})
+        assert made.status_code == 201, made.text
+        headers = {"Authorization": f"Bearer {made.json()['token']}"}
+        assert (await client.get(path_of(group), headers=headers)).status_code == 200
+        for method, path, body in calls:
+            answer = await client.request(method, path, json=body, headers=headers)
+            if refused:
+                assert refusal(answer) == (403, "insufficient_scope"), path
+                assert answer.json()["scope"] == "message:write"
+            else:
+                assert answer.status_code < 300, answer.text

@@ -3,6 +3,7 @@
 import asyncio
 from uuid import uuid4
 
+import httpx
 from sqlalchemy import text
 
 from pm_api.core.platform import Platform
@@ -82,6 +83,22 @@ async def test_who_manages_members(site: Site) -> None:
     await site.put(made, ann, "ADMIN")
     await site.put(made, ben, "VIEWER", by=ann)
     assert (await read(ben, made))["role"] == "VIEWER"
+
+
+async def test_a_key_that_only_reads_takes_nobody_out(site: Site, client: httpx.AsyncClient) -> None:
+    made, ben = await site.project(), await site.person(Role.MEMBER)
+    await site.put(made, ben, "MEMBER")
+    of_ben = path_of(made, f"/members/{ben.id}")
+    for scope in ("project:read", "project:write"):
+        key = await site.owner.client.post("/api/api-keys", json={"name": "Nightly", "scopes": [scope]})
+        assert key.status_code == 201, key.text
+        headers = {"Authorization": f"Bearer {key.json()['token']}"}
+        assert (await client.get(of_ben, headers=headers)).status_code == 200
+        answer = await client.delete(of_ben, headers=headers)
+        if scope == "project:read":
+            assert refusal(answer) == (403, "insufficient_scope")
+            assert answer.json()["scope"] == "project:write"
+    assert answer.status_code == 204
 
 
 async def test_a_private_one_keeps_an_admin(site: Site) -> None:

@@ -11,7 +11,7 @@ from pm_api.domains.search import service
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person
 from tests.domains.search.shelf import Shelf, ask, found, search, walk
-from tests.identity.teams import join
+from tests.identity.teams import join, make_workspace
 
 # --- who may ---------------------------------------------------------------------------------------------------
 
@@ -166,6 +166,23 @@ async def test_a_task_is_found_by_its_key(shelf: Shelf, owner: Person, new_perso
     assert unseen not in await found(await new_person(), "WEB-43")
     await shelf.put("Website", kind="project", entity_id=project_id, project_id=project_id, key="SITE")
     assert await found(owner, "SITE-42") == [named]
+
+
+async def test_of_several_tasks_with_one_key_each_is_found_once(shelf: Shelf, owner: Person) -> None:
+    """Workspaces name their projects alike; a page may be shorter than there are such tasks."""
+    wanted = []
+    for place in (shelf, *[await another_shelf(shelf, owner) for _ in range(2)]):
+        project_id = uuid4()
+        await place.put("Website", kind="project", entity_id=project_id, project_id=project_id, key="TWIN")
+        wanted.append(await place.put("Something", project_id=project_id, number=42))
+    mentioning = await shelf.put("as in TWIN-42")
+    for limit in (1, 2, 3, 4):
+        shown = [UUID(one["id"]) for one in await walk(owner, "TWIN-42", limit=limit)]
+        assert shown == [*reversed(wanted), mentioning], limit
+
+
+async def another_shelf(shelf: Shelf, owner: Person) -> Shelf:
+    return Shelf(shelf.platform, UUID((await make_workspace(owner))["id"]))
 
 
 async def test_all_workspaces_of_the_caller_are_searched(

@@ -206,3 +206,29 @@ async def test_refusals_of_the_route(site: Site, client: httpx.AsyncClient, new_
     await site.archive(project)
     assert refusal(await bulk(site, [task], action="delete")) == (409, "project_archived")
     assert (await site.owner.client.get(path_of(task))).status_code == 200
+
+
+async def test_what_came_back_together_goes_together(site: Site) -> None:
+    project = await site.project()
+    above = await site.task(project, "Above")
+    below = await site.task(project, "Below", parentId=above["id"])
+    await site.owner.client.delete(path_of(above))
+    answer = await bulk(site, [above], action="restore")
+    assert answer.status_code == 200, answer.text
+    assert (await site.read(below))["deletedAt"] is None
+    undone = await site.owner.client.post("/api/tasks/undo", json={"undoToken": answer.json()["undoToken"]})
+    assert undone.status_code == 200, undone.text
+    assert await site.listed(projectId=project["id"]) == []
+
+
+async def test_partial_leaves_the_tasks_of_an_archived_project_out(site: Site) -> None:
+    open_one, archived = await site.project(), await site.project()
+    task, resting = await site.task(open_one), await site.task(archived)
+    await site.archive(archived)
+    body = {"workspaceId": site.id, "taskIds": [resting["id"], task["id"]], "action": "delete"}
+    refused = await site.owner.client.post("/api/tasks/bulk", json=body)
+    assert refusal(refused) == (409, "project_archived")
+    answer = await site.owner.client.post("/api/tasks/bulk", json={**body, "mode": "PARTIAL"})
+    assert answer.status_code == 200, answer.text
+    assert [one["outcome"] for one in answer.json()["results"]] == ["FAILED", "CHANGED"]
+    assert answer.json()["results"][0]["error"]["code"] == "project_archived"

@@ -213,3 +213,31 @@ def test_the_way_back_is_the_shortest() -> None:
     assert way_back(ways, one, four) == [one, four]
     assert way_back(ways, two, one) == [two, three, four, one]
     assert way_back(ways[:3], four, one) == []
+
+
+async def test_a_link_takes_the_right_to_write_at_both_ends(site: Site) -> None:
+    """Or who only reads a project could keep its tasks from being done."""
+    member, _, own = await of_member(site)
+    guarded = await site.project(enforceBlocked=True)
+    await site.put(guarded, member, "VIEWER")
+    theirs = await a_task(site.owner, guarded)
+    for kind in ("BLOCKS", "BLOCKED_BY", "RELATES", "DUPLICATES"):
+        body = {"otherTaskId": theirs["id"], "kind": kind}
+        assert await refused(member, "POST", path(own, "/dependencies"), body) == (403, "forbidden")
+    await send(site.owner, "PATCH", path(theirs), 200, {"status": "DONE"})
+    await site.put(guarded, member, "MEMBER")
+    await link(member, own, "BLOCKS", theirs["id"])
+
+
+async def test_the_log_names_no_task_out_of_sight(site: Site) -> None:
+    open_one, hidden = await site.project(), await site.project(name="Hidden", isPrivate=True)
+    task, secret = await site.task(open_one), await site.task(hidden, "A secret")
+    linked = await site.owner.client.post(
+        f"/api/tasks/{task['id']}/dependencies", json={"otherTaskId": secret["id"], "kind": "BLOCKED_BY"}
+    )
+    assert linked.status_code == 201, linked.text
+    mo = await site.person(Role.MEMBER)
+    for person, told in ((site.owner, secret["id"]), (mo, None)):
+        log = (await person.client.get(f"/api/tasks/{task['id']}/activity")).json()["activity"]
+        [change] = [change for one in log if one["action"] == "dependency_added" for change in one["changes"]]
+        assert (change["field"], change["old"], change["new"]) == ("blockedBy", None, told)

@@ -2,15 +2,16 @@
 
 import csv
 import io
+import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_api.domains.tasks import table
+from pm_api.domains.tasks import importing, table
 from pm_api.identity.permissions import Role
 from tests.conftest import Person
 from tests.domains.tasks.sites import Json, Site, path_of, refusal
@@ -256,3 +257,54 @@ async def test_refusals_of_the_routes(site: Site, client: httpx.AsyncClient, new
     assert (await site.owner.client.post("/api/tasks/import", content=b"title", headers=kind)).status_code == 422
     await site.archive(project)
     assert refusal(await imported(site.owner, project, "title\r\nOne\r\n")) == (409, "project_archived")
+
+
+async def test_the_longest_names_and_lists_come_in_again(site: Site) -> None:
+    project, other = await site.project(), await site.project()
+    label = await site.label(project, "L" * 60)
+    task = await site.task(project, labelIds=[label])
+    for number in range(101):
+        added = await site.owner.client.post(path_of(task, "/checklist"), json={"content": f"Item {number}"})
+        assert added.status_code == 201, added.text
+    file = (await exported(site.owner, projectId=project["id"])).content
+    answer = await imported(site.owner, other, file, createLabels=True)
+    assert answer.status_code == 200, answer.text
+    [copy] = await site.listed(projectId=other["id"])
+    assert [one["name"] for one in copy["labels"]] == ["L" * 60]
+    assert copy["counts"]["checklist"] == 101
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "L" * 61])
+async def test_a_label_that_could_not_be_made_is_refused(site: Site, name: str) -> None:
+    project = await site.project()
+    content = json.dumps({"tasks": [{"title": "Write it", "labels": [name]}]})
+    answer = await imported(site.owner, project, content, "application/json", createLabels=True)
+    assert refusal(answer) == (422, "invalid_import")
+
+
+async def test_an_empty_label_is_none(site: Site) -> None:
+    project = await site.project()
+    content = json.dumps({"tasks": [{"title": "Write it", "labels": ["", "  ", " Bug "]}]})
+    answer = await imported(site.owner, project, content, "application/json", createLabels=True)
+    assert answer.status_code == 200, answer.text
+    [task] = await site.listed(projectId=project["id"])
+    assert [one["name"] for one in task["labels"]] == ["Bug"]
+
+
+def test_a_long_chain_is_followed_once() -> None:
+    """Whether a row was met on the way up is looked up, not compared with every row of the way."""
+    compared = 0
+
+    class Counting(table.Row):
+        __slots__ = ()
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return self is other
+
+    rows = [Counting(n, {"key": str(n), "title": "t", "parent": str(n + 1)}) for n in range(1, 500)]
+    rows.append(Counting(500, {"key": "500", "title": "t"}))
+    importing._in_order(importing._File(UUID(int=1), [*rows], {str(one.number): one for one in rows}))
+    assert compared == 0

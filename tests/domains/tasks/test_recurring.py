@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from pm_api.core.jobs import PERIODICS, JobContext
 from pm_api.core.platform import Platform
@@ -65,6 +66,7 @@ def test_wall_time_is_kept_over_a_change_of_clocks(zone: str, before: datetime, 
     dates = series.dates_of_next(
         found, following, series.Dates(None, start.astimezone(UTC), None, due.astimezone(UTC))
     )
+    assert dates is not None
     assert dates.due_at is not None
     assert dates.start_at is not None
     assert dates.due_at.astimezone(place).replace(tzinfo=None) == after
@@ -196,6 +198,18 @@ async def test_an_archived_project_and_a_deleted_task_rest(
     assert len(await site.listed(projectId=rests["id"])) == 1
 
 
+async def test_a_deleted_workspace_rests(site: Site, platform: Platform, clock: MovableClock) -> None:
+    project = await site.project()
+    task = await recurring(site, project, dueOn=clock.now().date().isoformat())
+    assert (await site.owner.client.delete(f"/api/workspaces/{site.id}")).status_code == 204
+    clock.advance_business(days=10)
+    await sweep(platform)
+    assert (await site.owner.client.post(f"/api/workspaces/{site.id}/restore")).status_code == 200
+    assert await others(site, project, task) == []
+    await sweep(platform)
+    assert await others(site, project, task) != []
+
+
 async def test_it_goes_on_when_its_maker_has_left(site: Site, platform: Platform, clock: MovableClock) -> None:
     project = await site.project()
     ann = await site.person(Role.MEMBER)
@@ -251,3 +265,39 @@ async def test_refusals(site: Site, client: httpx.AsyncClient, new_person: Any) 
     assert (await client.get(f"{path}/preview")).status_code == 401
     assert (await stranger.client.get(f"{path}/preview")).status_code == 404
     assert (await viewer.client.get(f"{path}/preview", params={"rrule": "FREQ=DAILY"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        {"startOn": "2026-03-02", "dueOn": "9997-12-31"},
+        {"startAt": "2026-03-02T10:00:00Z", "dueAt": "9997-12-31T00:00:00Z"},
+    ],
+)
+async def test_a_series_ends_where_the_calendar_does(site: Site, dates: Json) -> None:
+    project = await site.project()
+    task = await recurring(site, project, anchor="start", rrule="FREQ=YEARLY;INTERVAL=5", **dates)
+    preview = await site.owner.client.get(path_of(task, "/recurrence/preview"))
+    assert (preview.status_code, preview.json()["preview"]["following"]) == (200, [])
+    await site.change(task, status="DONE")
+    assert await others(site, project, task) == []
+
+
+async def test_one_that_fails_holds_up_nobody(site: Site, platform: Platform, clock: MovableClock) -> None:
+    project = await site.project()
+    today = clock.now().date().isoformat()
+    damaged = await recurring(site, project, "Damaged", dueOn=today)
+    sound = await recurring(site, project, "Sound", dueOn=today)
+    async with platform.database.transaction() as session:
+        spoil = text("UPDATE tasks SET recurrence = '{}' WHERE id = :id")
+        await session.execute(spoil, {"id": damaged["id"]})
+    try:
+        clock.advance_business(days=2)
+        await sweep(platform)
+        made = [one["title"] for one in await site.listed(projectId=project["id"])]
+        assert made.count("Sound") > 1, sound
+        assert made.count("Damaged") == 1
+    finally:
+        async with platform.database.transaction() as session:
+            away = text("DELETE FROM task_recurrences WHERE task_id = :id")
+            await session.execute(away, {"id": damaged["id"]})

@@ -87,6 +87,25 @@ async def test_what_was_made_and_has_grown_since_stays(site: Site) -> None:
     assert refusal(await undo(site.owner, made.json()["undoToken"])) == (409, "undo_conflict")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/comments", {"body": "I have begun"}, "comments"),
+        ("/time-entries", {"workedOn": "2026-05-01", "minutes": 30}, "timeEntries"),
+    ],
+)
+async def test_what_others_have_worked_on_since_stays(site: Site, path: str, body: Json, field: str) -> None:
+    project, mo = await site.project(), await site.person(Role.MEMBER)
+    made = (await site.owner.client.post("/api/tasks", json={"projectId": project["id"], "title": "New"})).json()
+    own = await site.owner.client.post(path_of(made["task"], "/comments"), json={"body": "Mine goes with it"})
+    said = await mo.client.post(path_of(made["task"], path), json=body)
+    assert (own.status_code, said.status_code) == (201, 201), said.text
+    answer = await undo(site.owner, made["undoToken"])
+    assert refusal(answer) == (409, "undo_conflict")
+    assert [one["field"] for one in answer.json()["conflicts"]] == [field]
+    assert (await site.read(made["task"]))["title"] == "New"
+
+
 async def test_a_later_change_of_somebody_else_is_told_and_kept(site: Site) -> None:
     project = await site.project()
     ann = await site.person(Role.ADMIN, name="Ann Archer")
@@ -216,3 +235,15 @@ async def test_what_was_changed_back_by_others_is_still_changed(site: Site, fiel
     for value in (values[1], values[0]):
         await edited(site, task, None, **{field: value})
     assert refusal(await undo(site.owner, done["undoToken"])) == (409, "undo_conflict")
+
+
+async def test_a_field_that_is_gone_since_cannot_come_back(site: Site) -> None:
+    project = await site.project()
+    fields = f"/api/projects/{project['id']}/fields"
+    made = await site.owner.client.post(fields, json={"name": "Effort", "kind": "TEXT"})
+    task = await site.task(project, fields={"EFFORT": "big"})
+    done = await edited(site, task, fields={"EFFORT": None})
+    assert (await site.owner.client.delete(f"{fields}/{made.json()['field']['id']}")).status_code == 204
+    answer = await undo(site.owner, done["undoToken"])
+    assert refusal(answer) == (409, "undo_conflict")
+    assert answer.json()["conflicts"][0]["field"] == "fields"

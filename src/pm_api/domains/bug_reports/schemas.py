@@ -143,7 +143,7 @@ class BugReportRead(ApiModel):
     reporter: ReportPerson = Field(description="Who made it.")
     assignee: ReportPerson | None = Field(description="Who looks after it.")
     note: str = Field(description="What those who look after it say about it.")
-    task_id: UUID | None = Field(description="The task it became.")
+    task_id: UUID | None = Field(description="The task it became, if you see that.")
     allowed_actions: list[ReportAction] = Field(description="What you may do with it now.", examples=[["edit"]])
     version: int = Field(description="Counts changes.", examples=[1])
     created_at: Timestamp = Field(description="When it was made.")

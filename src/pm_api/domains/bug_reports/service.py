@@ -1,6 +1,6 @@
 """Rules of bug reports: who says what is broken, and what is done about it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -226,17 +226,22 @@ async def convert(
 
 
 async def reads(session: AsyncSession, scope: UserScope, reports: Sequence[BugReport]) -> list[BugReportRead]:
-    """As the caller sees them, in two queries however many."""
+    """As the caller sees them, in a few queries however many."""
     people_in = {one.reporter_user_id for one in reports} | {
         one.assignee_user_id for one in reports if one.assignee_user_id is not None
     }
     names = await repository.names(session, people_in)
     places = {one.workspace_id for one in reports if one.workspace_id is not None}
     roles = await repository.roles_of(session, scope.user_id, places)
-    return [_read(scope, one, names, roles.get(one.workspace_id) if one.workspace_id else None) for one in reports]
+    seen = await tasks.seen_among(session, scope.user_id, {one.task_id for one in reports if one.task_id is not None})
+    return [
+        _read(scope, one, names, roles.get(one.workspace_id) if one.workspace_id else None, seen) for one in reports
+    ]
 
 
-def _read(scope: UserScope, report: BugReport, names: Any, role: Role | None) -> BugReportRead:
+def _read(
+    scope: UserScope, report: BugReport, names: Any, role: Role | None, seen: Collection[UUID]
+) -> BugReportRead:
     triages = rules.may_triage(
         in_workspace=report.workspace_id is not None, role=role, is_operator=scope.actor.is_admin
     )
@@ -254,7 +259,7 @@ def _read(scope: UserScope, report: BugReport, names: Any, role: Role | None) ->
         reporter=ReportPerson(id=report.reporter_user_id, name=names[report.reporter_user_id]),
         assignee=ReportPerson(id=assignee, name=names[assignee]) if assignee is not None else None,
         note=report.note,
-        task_id=report.task_id,
+        task_id=report.task_id if report.task_id in seen else None,
         allowed_actions=rules.allowed_actions(
             ReportStatus(report.status),
             is_reporter=report.reporter_user_id == scope.user_id,

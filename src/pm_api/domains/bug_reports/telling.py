@@ -26,7 +26,10 @@ TOLD: Final = {
 
 
 async def record(session: AsyncSession, platform: Platform, scope: UserScope, report: BugReport, action: str) -> None:
-    """In the feeds of its reporter and of those in charge, at most 100."""
+    """In the feeds of its reporter, while they belong to its workspace, and of those in charge, at most 100."""
+    readers = set(await _in_charge(session, report))
+    if report.workspace_id is None or await repository.role_in(session, report.workspace_id, report.reporter_user_id):
+        readers.add(report.reporter_user_id)
     changes.record(
         session,
         platform,
@@ -34,7 +37,7 @@ async def record(session: AsyncSession, platform: Platform, scope: UserScope, re
         entity_id=report.id,
         action=action,
         version=report.version,
-        user_ids={report.reporter_user_id, *await _in_charge(session, report)},
+        user_ids=readers,
         actor_user_id=scope.user_id,
     )
 

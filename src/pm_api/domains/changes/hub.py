@@ -31,7 +31,7 @@ from pm_api.domains.changes import repository
 from pm_api.domains.changes.errors import InvalidEventId, StreamsExhausted, TooManyStreams
 from pm_api.domains.changes.models import Change
 from pm_api.domains.changes.schemas import BalanceData, ChangeRead, EndData, ReadyData
-from pm_api.identity.permissions import Role, roles_up_to
+from pm_api.identity.permissions import KeyScope, Role, allows, roles_up_to, scope_allows
 
 BALANCE_CHANNEL: Final = "pm_balance"
 LIFETIME_S: Final = 600.0
@@ -64,6 +64,7 @@ class Subscription:
     workspace_id: UUID | None
     confined: bool = False
     """An API key of a workspace opened it: nothing of its maker's own is in it."""
+    hears_balances: bool = True  # not with an API key that may not read them
     positions: dict[UUID, int] = field(default_factory=dict)
     stale: set[UUID] = field(default_factory=set)
     balances: dict[UUID, tuple[int, int]] = field(default_factory=dict)
@@ -96,7 +97,7 @@ class Subscription:
 
     def note_balance(self, account_id: UUID, available: int, seq: int) -> None:
         """Only the newest balance waits for a slow client."""
-        if self.balances.get(account_id, (0, -1))[1] < seq:
+        if self.hears_balances and self.balances.get(account_id, (0, -1))[1] < seq:
             self.balances[account_id] = (available, seq)
             self.woken.set()
 
@@ -151,7 +152,7 @@ class StreamHub:
         self._ticks = itertools.count()
         self._tick_of: dict[UUID, int] = {}
         self._reads: dict[tuple[UUID, int, int], asyncio.Task[_Stretch | None]] = {}
-        self._checks: dict[tuple[UUID, int], asyncio.Task[set[UUID] | None]] = {}
+        self._checks: dict[tuple[UUID, int], asyncio.Task[dict[UUID, Role] | None]] = {}
         self._gate = asyncio.Semaphore(PARALLEL_READS)
         self._beat: asyncio.Task[None] | None = None
         self._closed = False
@@ -197,7 +198,8 @@ class StreamHub:
         assert actor.credential_id is not None
         workspace_id = scope.workspace_id if isinstance(scope, WorkspaceScope) else None
         confined = actor.api_key is not None and actor.api_key.workspace_id is not None
-        stream = Subscription(scope.user_id, actor.credential_id, workspace_id, confined)
+        hears = actor.api_key is None or scope_allows(actor.api_key.scopes, KeyScope.CREDITS_READ)
+        stream = Subscription(scope.user_id, actor.credential_id, workspace_id, confined, hears)
         # Known to the signals before the first look at the table, so that no change falls between the two.
         self._add(stream)
         try:
@@ -286,7 +288,7 @@ class StreamHub:
             while stream.balances and not stream.is_over():
                 # Taken out before the look at the members: a balance that comes meanwhile asks again.
                 account_id, newest = stream.balances.popitem()
-                if account_id != stream.workspace_id or await self._is_member(stream, account_id):
+                if account_id != stream.workspace_id or await self._reads_balance(stream, account_id):
                     yield _balance(stream, account_id, newest)
             async for message in self._changes(stream):
                 yield message
@@ -354,9 +356,9 @@ class StreamHub:
         said = {one.entity_id for one in changes if (one.entity, one.action) == REMOVAL}
         return {one for one in said if not await repository.roles_among(session, one, {user_id})}
 
-    async def _is_member(self, stream: Subscription, workspace_id: UUID) -> bool:
-        """Asked of the table after the last signal of the workspace, once for all its streams; ends the stream
-        when not.
+    async def _reads_balance(self, stream: Subscription, workspace_id: UUID) -> bool:
+        """Whether this stream's user may see it. Asked of the table after the last signal of the workspace, once for
+        all its streams; ends the stream of who is no member.
         """
         key = (workspace_id, self._tick_of[workspace_id])
         task = self._checks.get(key)
@@ -368,13 +370,13 @@ class StreamHub:
             stream.end("unavailable")
         elif stream.user_id not in members:
             stream.end("membership_ended")
-        return not stream.is_over()
+        return not stream.is_over() and members is not None and allows(members[stream.user_id], "credits.read")
 
-    async def _members_of(self, workspace_id: UUID) -> set[UUID] | None:
+    async def _members_of(self, workspace_id: UUID) -> dict[UUID, Role] | None:
         try:
             async with self._gate, self._platform.database.reading() as session:
                 user_ids = {stream.user_id for stream in self._streams.get(workspace_id, ())}
-                return set(await repository.roles_among(session, workspace_id, user_ids))
+                return await repository.roles_among(session, workspace_id, user_ids)
         except (SQLAlchemyError, OSError) as error:
             _log.warning("stream_read_failed", feed_id=str(workspace_id), error=repr(error))
             return None

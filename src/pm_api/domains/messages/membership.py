@@ -82,7 +82,11 @@ async def add(
 async def remove(
     session: AsyncSession, platform: Platform, scope: WorkspaceScope, conversation_id: UUID, user_id: UUID
 ) -> None:
-    """Take somebody out of a group: they see nothing of it from now on. Raises NotFound and FixedConversation."""
+    """Take somebody out of a group: they see nothing of it from now on. Raises NotFound and FixedConversation.
+
+    The workspace is held first: else the group could be given to somebody who is just leaving the workspace.
+    """
+    await identity.lock_workspace(session, scope.workspace_id)
     row = await _group(session, scope, conversation_id)
     if not await circles.drop_companion(session, row.scope_id, user_id):
         raise NotFound("Nobody with this id is in the conversation.")
@@ -100,7 +104,10 @@ async def leave(session: AsyncSession, platform: Platform, scope: WorkspaceScope
 async def mend(
     session: AsyncSession, platform: Platform, _scope: SystemScope, workspace_id: UUID, *, limit: int
 ) -> int:
-    """Give groups whose last admin has left the workspace another one; how many. Safe to do twice."""
+    """Give groups whose last admin has left the workspace another one; how many. Safe to do twice. Nobody who is in
+    it leaves the workspace meanwhile: it is held.
+    """
+    await identity.lock_workspace(session, workspace_id)
     rows = await repository.groups_without_an_admin(session, workspace_id, limit=limit)
     mended = 0
     for row in rows:

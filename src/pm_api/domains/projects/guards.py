@@ -11,7 +11,7 @@ from pm_api.core.platform import get_platform
 from pm_api.identity.api_key_access import require_scope
 from pm_api.identity.errors.people import role_lacks
 from pm_api.identity.guards import Require
-from pm_api.identity.permissions import allows, scope_of_permission
+from pm_api.identity.permissions import KeyScope, allows, scope_of_permission
 from pm_api.identity.repository import people as identity
 
 SIGHT = "project.read"
@@ -32,6 +32,18 @@ class RequireInProject(Require):
             return UUID(str(request.path_params["project_id"]))
         except ValueError:
             raise NotFound from None
+
+
+class RequireInProjectToWrite(RequireInProject):
+    """Whoever sees the project; the service tells what they may do there. A key that only reads does not write."""
+
+    def __init__(self) -> None:
+        super().__init__(SIGHT)
+
+    async def __call__(self, request: Request) -> WorkspaceScope:
+        scope = await super().__call__(request)
+        require_scope(scope.actor, KeyScope.PROJECT_WRITE)
+        return scope
 
 
 class RequireOfProject(RequireInProject):

@@ -47,13 +47,14 @@ class Asked:
 
 class Place(NamedTuple):
     """Where to go on: within a window that is known, after the match with this score and position; or with the window
-    that begins at a ceiling.
+    that begins at a ceiling. Before either with what is called exactly so below a position, if there is more of it.
     """
 
     ceiling: int
     floor: int | None = None
     score: float = 0.0
     position: int = 0
+    named_below: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,11 @@ async def page_of(
         return Found([], None)
     keyed = await _keyed(session, Wanted(sights, kinds, asked.project_id), asked.text)
     wanted = Wanted(sights, kinds, asked.project_id, tuple(one.entity_id for one in keyed))
-    matches = keyed[:limit] if after is None else []
-    place = after or Place(await reading.last_position(session))
+    named = [one for one in keyed if after is None or one.position < after.named_below]
+    matches = named[:limit]
+    place = after._replace(named_below=0) if after else Place(await reading.last_position(session))
+    if len(named) > limit:
+        return Found(matches, place._replace(named_below=matches[-1].position))
     for _ in range(WINDOWS_MOST):
         window = await _window(session, wanted, question, place)
         left = [one for one in window.matches if place.floor is None or _comes_after(one, place)]

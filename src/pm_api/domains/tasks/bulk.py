@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.errors import ApiError, Forbidden
 from pm_api.core.platform import Platform
+from pm_api.domains.projects.errors import ProjectArchived
 from pm_api.domains.tasks import moving, removing, rules, sieving, undoing
 from pm_api.domains.tasks.activity import FieldChange
 from pm_api.domains.tasks.errors.bulk import BulkForbidden, BulkTasksNotFound, TooManyTasks
 from pm_api.domains.tasks.errors.tasks import TaskNotFound, TaskTreeTooLarge
 from pm_api.domains.tasks.models import Task
 from pm_api.domains.tasks.repository import bulk as repository
-from pm_api.domains.tasks.repository import reading, ties
+from pm_api.domains.tasks.repository import reading, ties, trees
 from pm_api.domains.tasks.repository import tasks as rows
 from pm_api.domains.tasks.schemas.bulk import (
     MOST,
@@ -73,8 +74,7 @@ async def run(
     """
     work = await _at_hand(session, platform, scope, wanted)
     await _check(session, work)
-    ids = {one for task_id in work.left for one in (task_id, *(row.id for row in work.trees.get(task_id, ())))}
-    before = await undoing.snapshots(session, ids)
+    before = await undoing.snapshots(session, await _touched(session, work))
     async with session.begin_nested() as attempt:
         for task_id in _in_turn(work):
             await _one(session, platform, work, task_id)
@@ -148,13 +148,30 @@ async def _check(session: AsyncSession, work: _Work) -> None:
             refused.append(task_id)
             if work.wanted.mode is BulkMode.PARTIAL:
                 work.note(task_id, Outcome.FAILED, error=error)
+        except ProjectArchived as error:
+            if work.wanted.mode is BulkMode.ATOMIC:
+                raise
+            work.note(task_id, Outcome.FAILED, error=error)
     if refused and work.wanted.mode is BulkMode.ATOMIC:
         named = [{"id": str(one), "key": work.keys[one]} for one in refused]
         raise BulkForbidden(tasks=named)
 
 
+async def _touched(session: AsyncSession, work: _Work) -> set[UUID]:
+    """All that will be written: with a task what is below it goes, and what was deleted together comes back together.
+    Raises TaskTreeTooLarge.
+    """
+    ids = {*work.left, *(row.id for task_id in work.left for row in work.trees.get(task_id, ()))}
+    if work.wanted.action is TaskBulkAction.RESTORE:
+        together = {work.held[one].deleted_with for one in work.left} - {None}
+        ids |= await trees.ids_deleted_together(session, together, MOST_DELETED + 1)
+        if len(ids) > MOST_DELETED:
+            raise TaskTreeTooLarge
+    return ids
+
+
 async def _may(session: AsyncSession, work: _Work, task: Task) -> None:
-    """Raises Forbidden, or TaskTreeTooLarge when too many would go."""
+    """Raises Forbidden, ProjectArchived, or TaskTreeTooLarge when too many would go."""
     scope = work.scopes[task.id]
     if work.wanted.action is TaskBulkAction.DELETE:
         work.trees[task.id] = await removing.tree_of(session, scope, task)

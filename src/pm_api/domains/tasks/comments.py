@@ -109,11 +109,11 @@ async def update(
     wanted: CommentUpdate,
     expected_version: int | None,
 ) -> tuple[CommentRead, list[UUID]]:
-    """Other words, by its author or who manages tasks. Who is named now and was not before is told.
+    """Other words, by its author alone. Who is named now and was not before is told.
 
     Raises TaskNotFound, ProjectArchived, CommentNotFound, Forbidden, PreconditionFailed and ValidationFailed.
     """
-    task, comment = await _to_change(session, at, comment_id, expected_version)
+    task, comment = await _to_change(session, at, comment_id, expected_version, by_managers=False)
     body = comment.body if wanted.body is None else wanted.body
     ignored: list[UUID] = []
     if wanted.body is not None or wanted.mention_ids is not None:
@@ -135,7 +135,10 @@ async def update(
 async def delete(
     session: AsyncSession, platform: Platform, at: TaskScope, comment_id: UUID, expected_version: int | None
 ) -> None:
-    """Its words go at once, its place when nobody answers it. Raises what `update` does."""
+    """By its author or who manages tasks: its words go at once, its place when nobody answers it.
+
+    Raises what `update` does.
+    """
     task, comment = await _to_change(session, at, comment_id, expected_version)
     comment.body = ""
     comment.deleted_at = comment.updated_at = platform.clock.now()
@@ -197,13 +200,19 @@ async def _reacted(
 
 
 async def _to_change(
-    session: AsyncSession, at: TaskScope, comment_id: UUID, expected_version: int | None
+    session: AsyncSession,
+    at: TaskScope,
+    comment_id: UUID,
+    expected_version: int | None,
+    *,
+    by_managers: bool = True,
 ) -> tuple[Task, TaskComment]:
     task = await touching.to_add(session, at)
     comment = await repository.lock(session, task.id, comment_id)
     if comment is None:
         raise CommentNotFound
-    if comment.author_user_id != at.scope.user_id and not allows(at.scope.role, rules.MANAGE):
+    manages = by_managers and allows(at.scope.role, rules.MANAGE)
+    if comment.author_user_id != at.scope.user_id and not manages:
         raise Forbidden(NOT_YOURS)
     check_version(comment.version, expected_version)
     return task, comment

@@ -1,11 +1,11 @@
 """What of tasks is somebody's: those they are to do, handed over or nobody's when they leave, and what they made."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.personal import hands_out, keeps_back
+from pm_api.core.personal import Stretch, contributes, hands_out, keeps_back, wire_form
 from pm_api.core.platform import Platform
 from pm_api.domains.changes import service as changes
 from pm_api.domains.tasks.announcing import ENTITY, UPDATED
@@ -15,6 +15,8 @@ from pm_api.domains.tasks.repository import tasks as rows
 from pm_api.identity.belongings import Belonging, Leaver, register
 
 AT_A_TIME: Final = 200
+INNER: Final = frozenset({"board_key", "due_by"})
+"""Columns that tell nobody anything."""
 
 
 async def _count(session: AsyncSession, _platform: Platform, leaver: Leaver) -> int:
@@ -75,7 +77,23 @@ register(
     )
 )
 
-hands_out(Task, "tasks/tasks.json", "Tasks you made.", of="created_by_user_id", without={"board_key", "due_by"})
+
+@contributes("tasks/tasks.json", "Tasks you made and still see; of the others that you made them.", Task)
+async def tasks_made(session: AsyncSession, person_id: UUID, after: Any, limit: int) -> Stretch:
+    """What was made private without them since is not theirs to read any more: others wrote on."""
+    made = await rows.made_by(session, person_id, after=after, limit=limit)
+    seen = await rows.seen_among(session, person_id, [one.id for one in made])
+    told = [
+        wire_form(
+            {column.key: getattr(one, column.key) for column in Task.__table__.columns if column.key not in INNER}
+            if one.id in seen
+            else {"id": one.id, "workspace_id": one.workspace_id, "created_at": one.created_at}
+        )
+        for one in made
+    ]
+    return Stretch(told, made[-1].id if len(made) == limit else None)
+
+
 hands_out(TaskAssignee, "tasks/assigned.json", "Tasks that are assigned to you.")
 hands_out(TaskWatcher, "tasks/watched.json", "Tasks you watch.")
 hands_out(SavedView, "tasks/saved-views.json", "Views you saved.", of="owner_user_id")

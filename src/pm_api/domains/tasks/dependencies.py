@@ -10,7 +10,7 @@ from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.projects import service as projects
 from pm_api.domains.projects.enums import StatusCategory
-from pm_api.domains.tasks import activity, touching
+from pm_api.domains.tasks import activity, rules, touching
 from pm_api.domains.tasks.activity import FieldChange
 from pm_api.domains.tasks.errors.planning import (
     DependencyCycle,
@@ -23,7 +23,7 @@ from pm_api.domains.tasks.errors.tasks import TaskNotFound
 from pm_api.domains.tasks.guards import TaskScope
 from pm_api.domains.tasks.models import Task, TaskDependency
 from pm_api.domains.tasks.repository import dependencies as repository
-from pm_api.domains.tasks.repository import tasks
+from pm_api.domains.tasks.repository import reading, tasks
 from pm_api.domains.tasks.repository.dependencies import Link
 from pm_api.domains.tasks.schemas.dependencies import (
     DependenciesAnswer,
@@ -34,6 +34,8 @@ from pm_api.domains.tasks.schemas.dependencies import (
     NewDependencyKind,
 )
 from pm_api.domains.tasks.schemas.tasks import PersonShown
+from pm_api.identity.errors.people import role_lacks
+from pm_api.identity.permissions import allows
 
 ENTITY: Final = "task_dependency"
 MOST_OF_A_TASK: Final = 100
@@ -72,6 +74,7 @@ async def create(
         raise TaskNotFound
     other = held[other_id]
     await projects.ensure_writable(session, other.project_id)
+    await _ensure_writes_there(session, at, other)
     first, second = (other, task) if wanted.kind is NewDependencyKind.BLOCKED_BY else (task, other)
     kind = DependencyKind.BLOCKS if wanted.kind is NewDependencyKind.BLOCKED_BY else DependencyKind(wanted.kind)
     await _ensure_new(session, at, first, second, kind)
@@ -121,6 +124,17 @@ async def delete(session: AsyncSession, platform: Platform, at: TaskScope, depen
         raise DependencyNotFound
     both = {task.id: task, found.task.id: found.task}
     await _told(session, platform, at, found.dependency, both, is_new=False)
+
+
+async def _ensure_writes_there(session: AsyncSession, at: TaskScope, other: Task) -> None:
+    """A link changes the other task too: it may wait from then on, and its log says so. Raises Forbidden."""
+    if other.scope_id == at.scope_id:
+        return
+    role = (await reading.roles(session, at.scope.user_id, [other.scope_id])).get(other.scope_id)
+    if role is None:
+        raise TaskNotFound
+    if not allows(role, rules.WRITE):
+        raise role_lacks(role, rules.WRITE)
 
 
 async def _ensure_new(session: AsyncSession, at: TaskScope, first: Task, second: Task, kind: DependencyKind) -> None:

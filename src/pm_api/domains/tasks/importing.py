@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import WorkspaceScope
@@ -15,6 +15,7 @@ from pm_api.core.schema import storable
 from pm_api.domains.projects import labels as project_labels
 from pm_api.domains.projects import service as projects
 from pm_api.domains.projects.models import ProjectField, ProjectLabel
+from pm_api.domains.projects.schemas.workflow import ShortName
 from pm_api.domains.tasks import dependencies, rules, table
 from pm_api.domains.tasks.errors.interchange import InvalidImport
 from pm_api.domains.tasks.guards import TaskScope
@@ -22,6 +23,7 @@ from pm_api.domains.tasks.models import ChecklistItem, Task
 from pm_api.domains.tasks.repository import dependencies as dependency_rows
 from pm_api.domains.tasks.repository import interchange as repository
 from pm_api.domains.tasks.repository import tasks as rows
+from pm_api.domains.tasks.schemas.checklists import CONTENT_LENGTH, MOST_ITEMS
 from pm_api.domains.tasks.schemas.dependencies import DependencyCreate
 from pm_api.domains.tasks.schemas.interchange import CellShown, ImportReport, ImportRow
 from pm_api.domains.tasks.schemas.tasks import MOST_ON_A_TASK, TaskCreate
@@ -29,9 +31,7 @@ from pm_api.domains.tasks.table import Row, Unreadable, Wrong
 from pm_api.domains.tasks.writing import create
 
 DEEPEST: Final = 9
-MOST_ON_A_CHECKLIST: Final = 100
-LONGEST_ITEM: Final = 500
-LONGEST_LABEL: Final = 50
+LABEL_NAME: Final = TypeAdapter[str](ShortName)
 MOST_TOLD: Final = 100
 LINKS: Final = {"blocks": "BLOCKS", "relates": "RELATES", "duplicates": "DUPLICATES"}
 WRITTEN: Final = (
@@ -168,9 +168,11 @@ def _check_people_and_labels(file: _File, row: Row, *, creates_labels: bool) -> 
         if one.casefold() not in file.people:
             row.wrong.append(Wrong("assignees", f"{one[:100]} is the address of nobody who sees the project"))
     for one in row.values.get("labels", ()):
-        if len(one) > LONGEST_LABEL or not _is_storable(one):
-            row.wrong.append(Wrong("labels", f"a label has at most {LONGEST_LABEL} characters"))
-        elif one.casefold() not in file.labels and not creates_labels:
+        if one.casefold() in file.labels:
+            continue
+        if not _is_label_name(one):
+            row.wrong.append(Wrong("labels", "a label has 1 to 60 characters on one line"))
+        elif not creates_labels:
             row.wrong.append(Wrong("labels", f"{one} is no label of the project; createLabels=true makes it"))
     for name in ("assignees", "labels"):
         if len(row.values.get(name, ())) > MOST_ON_A_TASK:
@@ -188,10 +190,10 @@ def _check_links(file: _File, row: Row) -> None:
 
 def _check_checklist(row: Row) -> None:
     sent = row.values.get("checklist", [])
-    fits = isinstance(sent, list) and len(sent) <= MOST_ON_A_CHECKLIST
+    fits = isinstance(sent, list) and len(sent) <= MOST_ITEMS
     if not fits or not all(_is_item(one) for one in sent):
         shape = '[{"content": "…", "isDone": false}]'
-        row.wrong.append(Wrong("checklist", f"is no list such as {shape} of at most {MOST_ON_A_CHECKLIST}"))
+        row.wrong.append(Wrong("checklist", f"is no list such as {shape} of at most {MOST_ITEMS}"))
 
 
 def _is_item(one: Any) -> bool:
@@ -199,10 +201,17 @@ def _is_item(one: Any) -> bool:
         isinstance(one, dict)
         and set(one) <= {"content", "isDone"}
         and isinstance(one.get("content"), str)
-        and 0 < len(one["content"]) <= LONGEST_ITEM
+        and 0 < len(one["content"].strip()) <= CONTENT_LENGTH
         and _is_storable(one["content"])
         and isinstance(one.get("isDone", False), bool)
     )
+
+
+def _is_label_name(text: str) -> bool:
+    try:
+        return LABEL_NAME.validate_python(text) == text
+    except ValidationError:
+        return False
 
 
 def _is_storable(text: str) -> bool:
@@ -219,12 +228,14 @@ def _in_order(file: _File) -> list[Row]:
     depths: dict[int, int] = {}
     for row in file.rows:
         path: list[Row] = []
+        on_path = set[int]()
         at: Row | None = row
         while at is not None and at.number not in depths:
-            if at in path:
+            if at.number in on_path:
                 row.wrong.append(Wrong("parent", "goes round in a circle"))
                 break
             path.append(at)
+            on_path.add(at.number)
             at = _parent(file, at)
         for one in reversed(path):
             above = _parent(file, one)
@@ -276,7 +287,7 @@ def _item(platform: Platform, task: Task, item: Mapping[str, Any], position: int
         workspace_id=task.workspace_id,
         scope_id=task.scope_id,
         task_id=task.id,
-        content=item["content"],
+        content=item["content"].strip(),
         is_done=item.get("isDone", False),
         position=position,
         version=1,

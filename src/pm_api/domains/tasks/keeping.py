@@ -195,4 +195,12 @@ async def _copy_dependencies(
 
 progress.register(KIND, repository.progress)
 copying.register(KIND, copy)
-contents.register(Content(KIND, erase=erase, count_in=repository.count_in_status, move_out=move_out))
+contents.register(
+    Content(
+        KIND,
+        erase=erase,
+        count_in=repository.count_in_status,
+        move_out=move_out,
+        forget_field=repository.forget_field,
+    )
+)

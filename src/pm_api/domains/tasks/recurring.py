@@ -86,7 +86,10 @@ async def preview(
     shown = []
     before = found
     for after in series.ahead(found, platform.clock.now(), count):
-        dates = series.dates_of_next(before, after, dates)
+        following = series.dates_of_next(before, after, dates)
+        if following is None:
+            break
+        dates = following
         shown.append(
             SlotShown(
                 position=after.position,
@@ -148,10 +151,11 @@ async def make_next(session: AsyncSession, platform: Platform, scope: WorkspaceS
         return None
     present = Series.of(task.recurrence)
     after = series.following(present, task.completed_at)
-    if after is None:
+    dates = series.dates_of_next(present, after, _dates(task)) if after is not None else None
+    if after is None or dates is None:
         await repository.schedule(session, task, None)
         return None
-    wanted = await _like(session, task, series.dates_of_next(present, after, _dates(task)))
+    wanted = await _like(session, task, dates)
     made = await create(
         session,
         platform,

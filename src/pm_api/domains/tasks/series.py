@@ -188,8 +188,17 @@ class Dates:
     due_at: datetime | None
 
 
-def dates_of_next(series: Series, after: Series, dates: Dates) -> Dates:
-    """The anchor stands in the next slot, the other date as far from it as it is now, by wall time."""
+def dates_of_next(series: Series, after: Series, dates: Dates) -> Dates | None:
+    """The anchor stands in the next slot, the other date as far from it as it is now, by wall time. None when that
+    lies beyond the calendar: there the series is at its end.
+    """
+    try:
+        return _dates_of_next(series, after, dates)
+    except OverflowError:
+        return None
+
+
+def _dates_of_next(series: Series, after: Series, dates: Dates) -> Dates:
     place = zone(series.time_zone)
     is_due = series.anchor is Anchor.DUE
     own_day, own_moment = (dates.due_on, dates.due_at) if is_due else (dates.start_on, dates.start_at)

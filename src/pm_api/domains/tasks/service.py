@@ -13,9 +13,10 @@ from pm_api.domains.tasks import rules
 from pm_api.domains.tasks.models import Task
 from pm_api.domains.tasks.reading import reads
 from pm_api.domains.tasks.repository import keeping
+from pm_api.domains.tasks.repository.tasks import seen_among
 from pm_api.domains.tasks.writing import apply, create
 
-__all__ = ["apply", "count_of", "create", "ensure_may_edit", "reads"]
+__all__ = ["apply", "count_of", "create", "ensure_may_edit", "reads", "seen_among"]
 
 NOT_YOURS: Final = "You may change tasks that you made or that are assigned to you; others only who manages tasks."
 

@@ -196,5 +196,7 @@ def read_json(content: bytes) -> list[Row]:
             if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
                 row.wrong.append(Wrong(name, "is no list of texts"))
                 del row.values[name]
+            else:
+                row.values[name] = [item.strip() for item in listed if item.strip()]
         found.append(row)
     return found

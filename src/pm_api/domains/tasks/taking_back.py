@@ -115,6 +115,10 @@ async def _conflicts(
         successor = held.get(UUID(entry.after[SUCCESSOR])) if entry.after.get(SUCCESSOR) else None
         if successor is not None and successor.version != 1:
             gone.append((entry, SUCCESSOR, str(successor.id)))
+    made = {entry.task_id: entry for entry in entries if entry.before is None}
+    made |= {UUID(entry.after[SUCCESSOR]): entry for entry in entries if entry.after.get(SUCCESSOR)}
+    for task_id, name, count in await repository.others_on(session, list(made), record.user_id):
+        gone.append((made[task_id], name, count))
     if not changed and not gone:
         return []
     keys = await _keys(session, [entry.task_id for entry in entries], held)
@@ -166,8 +170,12 @@ def _conflict(conflicts: list[dict[str, Any]]) -> UndoConflict:
 async def _gone(
     session: AsyncSession, entries: Sequence[Entry], held: Mapping[UUID, Task]
 ) -> list[tuple[Entry, str, Any]]:
-    """What was there before and is not any more: a status, a label, somebody who sees the project, a task above."""
-    statuses = await repository.known_statuses(session, {one.project_id for one in held.values()})
+    """What was there before and is not any more: a status, a field, a label, somebody who sees the project, a task
+    above.
+    """
+    project_ids = {one.project_id for one in held.values()}
+    statuses = await repository.known_statuses(session, project_ids)
+    fields = await repository.known_fields(session, project_ids)
     wanted = {UUID(one) for entry in entries for one in (entry.before or {}).get(LABELS, ())}
     labels = await repository.known_labels(session, wanted) if wanted else set()
     missing: list[tuple[Entry, str, Any]] = []
@@ -175,6 +183,9 @@ async def _gone(
         before, task = entry.before or {}, held[entry.task_id]
         if "status" in before and (task.project_id, before["status"]) not in statuses:
             missing.append((entry, "status", task.status))
+        cleared = before.get("fields", {}).keys() - entry.after.get("fields", {}).keys()
+        if not {(task.project_id, one) for one in cleared} <= fields:
+            missing.append((entry, "fields", entry.after["fields"]))
         if not {UUID(one) for one in before.get(LABELS, ())} <= labels:
             missing.append((entry, "labelIds", entry.after[LABELS]))
         people = {UUID(one) for one in before.get(ASSIGNEES, ())} - {

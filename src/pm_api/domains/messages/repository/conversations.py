@@ -208,7 +208,9 @@ async def is_guest_here(session: AsyncSession, workspace_id: UUID, user_id: UUID
 
 
 async def groups_without_an_admin(session: AsyncSession, workspace_id: UUID, *, limit: int) -> Sequence[Conversation]:
-    """Groups that people are in and nobody manages, locked; those that somebody else mends just now are left out."""
+    """Groups that people are in and nobody manages, locked in the order of their ids. It waits for whoever holds one:
+    most often somebody is only speaking there. Whether still nobody manages it is asked after that.
+    """
     inside, manager = aliased(ScopeMember), aliased(ScopeMember)
     rows = await session.scalars(
         select(Conversation)
@@ -220,7 +222,7 @@ async def groups_without_an_admin(session: AsyncSession, workspace_id: UUID, *, 
         )
         .order_by(Conversation.id)
         .limit(limit)
-        .with_for_update(of=Conversation, key_share=True, skip_locked=True)
+        .with_for_update(of=Conversation, key_share=True)
     )
     return rows.all()
 

@@ -24,7 +24,7 @@ from pm_api.domains.messages.errors import (
     TooManyChannels,
     TooManyMembers,
 )
-from pm_api.domains.messages.guards import MANAGE, READ, WRITE, RequireAtPath
+from pm_api.domains.messages.guards import MANAGE, READ, WRITE, RequireAtPath, RequireForOneself
 from pm_api.domains.messages.schemas.conversations import (
     ConversationAnswer,
     ConversationCreate,
@@ -51,6 +51,8 @@ router = api_router(tag="messages")
 ReadsWorkspace = Annotated[WorkspaceScope, Depends(require(READ, of="workspaces", at="workspaceId"))]
 WritesWorkspace = Annotated[WorkspaceScope, Depends(require(WRITE, of="workspaces", at="workspaceId"))]
 Reads = Annotated[WorkspaceScope, Depends(require(READ, of=TABLE))]
+OpensInWorkspace = Annotated[WorkspaceScope, Depends(RequireForOneself(READ, of="workspaces", at="workspaceId"))]
+OfOneself = Annotated[WorkspaceScope, Depends(RequireForOneself(READ, of=TABLE))]
 Manages = Annotated[WorkspaceScope, Depends(require(MANAGE, of=TABLE))]
 ManagesMember = Annotated[WorkspaceScope, Depends(RequireAtPath(MANAGE, TABLE, "conversation_id"))]
 ConversationId = Annotated[UUID, Path(alias="conversation_id", description="The conversation.")]
@@ -98,7 +100,7 @@ async def create_conversation(
     openapi_extra=raises(WorkspaceNotFound, InvalidMembers, NoSharedProject),
 )
 async def open_direct_conversation(
-    scope: ReadsWorkspace,
+    scope: OpensInWorkspace,
     session: SessionDep,
     platform: PlatformDep,
     response: Response,
@@ -280,7 +282,7 @@ async def remove_conversation_member(
     openapi_extra=raises(NotFound, FixedConversation),
 )
 async def leave_conversation(
-    scope: Reads, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId
+    scope: OfOneself, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId
 ) -> None:
     """Go out of a group. When its last admin goes, whoever has been in it for the longest time is the next."""
     await membership.leave(session, platform, scope, conversation_id)
@@ -295,7 +297,7 @@ async def leave_conversation(
     openapi_extra=raises(NotFound),
 )
 async def read_conversation(
-    scope: Reads, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId, wanted: ReadUpTo
+    scope: OfOneself, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId, wanted: ReadUpTo
 ) -> ReadStateAnswer:
     """You have read everything up to a message. It never goes back: an older message changes nothing."""
     return ReadStateAnswer(
@@ -309,7 +311,7 @@ async def read_conversation(
     openapi_extra=raises(NotFound, InvalidMute),
 )
 async def mute_conversation(
-    scope: Reads, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId, wanted: MuteWrite
+    scope: OfOneself, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId, wanted: MuteWrite
 ) -> ReadStateAnswer:
     """Be told nothing of it, for a while or until you end it. What is unread is still counted, and flagged."""
     return ReadStateAnswer(read_state=await reading.mute(session, platform, scope, conversation_id, wanted.until))
@@ -321,7 +323,7 @@ async def mute_conversation(
     openapi_extra=raises(NotFound),
 )
 async def unmute_conversation(
-    scope: Reads, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId
+    scope: OfOneself, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId
 ) -> ReadStateAnswer:
     """Be told of it again."""
     return ReadStateAnswer(read_state=await reading.unmute(session, platform, scope, conversation_id))

@@ -14,7 +14,7 @@ from pm_api.core.paging import InvalidCursor
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.projects import members
 from pm_api.domains.projects.errors import LastProjectAdmin, NotAWorkspaceMember, ProjectArchived
-from pm_api.domains.projects.router.parts import CREATED, ExpectedVersion, Manages, Page, ProjectId, Reads
+from pm_api.domains.projects.router.parts import CREATED, Enters, ExpectedVersion, Manages, Page, ProjectId, Reads
 from pm_api.domains.projects.schemas.members import (
     ProjectMemberAnswer,
     ProjectMemberRead,
@@ -85,7 +85,7 @@ async def put_project_member(
     openapi_extra=raises(NotFound, PreconditionFailed, InvalidIfMatch, LastProjectAdmin),
 )
 async def remove_project_member(
-    scope: Reads,
+    scope: Enters,
     session: SessionDep,
     platform: PlatformDep,
     project_id: ProjectId,

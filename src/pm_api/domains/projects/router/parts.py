@@ -9,12 +9,13 @@ from pm_api.core.actor import WorkspaceScope
 from pm_api.core.http import if_match, sight_tag
 from pm_api.core.openapi import answers_with
 from pm_api.core.paging import PageRequest, page_request
-from pm_api.domains.projects.guards import require_in_project
+from pm_api.domains.projects.guards import RequireInProjectToWrite, require_in_project
 from pm_api.domains.projects.schemas.projects import ProjectAnswer, ProjectRead
 
 CREATED: Final = answers_with("ETag", "Location")
 
 Reads = Annotated[WorkspaceScope, Depends(require_in_project("project.read"))]
+Enters = Annotated[WorkspaceScope, Depends(RequireInProjectToWrite())]
 Works = Annotated[WorkspaceScope, Depends(require_in_project("task.write"))]
 Manages = Annotated[WorkspaceScope, Depends(require_in_project("project.manage"))]
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, String, case, delete, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -90,6 +90,18 @@ async def restate(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> N
     """Write columns of tasks by their ids."""
     for first in range(0, len(rows), ROWS_AT_A_TIME):
         await session.execute(update(Task), rows[first : first + ROWS_AT_A_TIME])
+
+
+async def forget_field(session: AsyncSession, project_id: UUID, key: str) -> int:
+    """Take a field of the project's own out of its tasks, deleted ones too; returns how many said something in it."""
+    forgotten = await session.scalars(
+        update(Task)
+        .where(Task.project_id == project_id, Task.fields.has_key(key))
+        .values(fields=Task.fields.op("-")(literal(key, String)), version=Task.version + 1)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(forgotten.all())
 
 
 async def settle_completion(

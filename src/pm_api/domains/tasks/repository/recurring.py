@@ -4,13 +4,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.projects.models import Project, ProjectLabel
 from pm_api.domains.tasks.models import ChecklistItem, Task, TaskRecurrence
-from pm_api.identity.models.people import Member, ScopeMember
+from pm_api.identity.models.people import Member, ScopeMember, Workspace
 
 
 async def schedule(session: AsyncSession, task: Task, due_at: datetime | None) -> None:
@@ -22,14 +22,25 @@ async def schedule(session: AsyncSession, task: Task, due_at: datetime | None) -
     await session.execute(row.on_conflict_do_update(index_elements=["task_id"], set_={"due_at": due_at}))
 
 
-async def due(session: AsyncSession, now: datetime, limit: int) -> list[UUID]:
-    """Tasks whose next one is to be made, in the order in which it is due; not those at rest with their project."""
+def _is_at_work() -> ColumnElement[bool]:
+    return and_(
+        Task.deleted_at.is_(None),
+        Project.deleted_at.is_(None),
+        Project.archived_at.is_(None),
+        Workspace.deleted_at.is_(None),
+    )
+
+
+async def due(session: AsyncSession, now: datetime, limit: int, *, without: Collection[UUID] = ()) -> list[UUID]:
+    """Tasks whose next one is to be made, in the order in which it is due; not those at rest with their project or
+    workspace.
+    """
     rows = await session.scalars(
         select(TaskRecurrence.task_id)
         .join(Task, Task.id == TaskRecurrence.task_id)
         .join(Project, Project.id == Task.project_id)
-        .where(TaskRecurrence.due_at <= now)
-        .where(Task.deleted_at.is_(None), Project.deleted_at.is_(None), Project.archived_at.is_(None))
+        .join(Workspace, Workspace.id == Task.workspace_id)
+        .where(TaskRecurrence.due_at <= now, _is_at_work(), TaskRecurrence.task_id.not_in(without))
         .order_by(TaskRecurrence.due_at, TaskRecurrence.task_id)
         .limit(limit)
     )
@@ -45,8 +56,8 @@ async def still_due(session: AsyncSession, task_id: UUID, now: datetime) -> Task
         select(Task)
         .join(TaskRecurrence, TaskRecurrence.task_id == Task.id)
         .join(Project, Project.id == Task.project_id)
-        .where(Task.id == task_id, TaskRecurrence.due_at <= now)
-        .where(Task.deleted_at.is_(None), Project.deleted_at.is_(None), Project.archived_at.is_(None))
+        .join(Workspace, Workspace.id == Task.workspace_id)
+        .where(Task.id == task_id, TaskRecurrence.due_at <= now, _is_at_work())
         .execution_options(populate_existing=True)
     )
 

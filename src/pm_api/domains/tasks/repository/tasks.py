@@ -43,6 +43,24 @@ def in_sight(scope: WorkspaceScope) -> ColumnElement[bool]:
     return and_(Task.workspace_id == scope.workspace_id, Task.project_id.in_(projects_seen(scope)))
 
 
+async def made_by(session: AsyncSession, user_id: UUID, *, after: UUID | None, limit: int) -> Sequence[Task]:
+    """Tasks that somebody made anywhere, by id."""
+    statement = select(Task).where(Task.created_by_user_id == user_id).order_by(Task.id).limit(limit)
+    if after is not None:
+        statement = statement.where(Task.id > after)
+    return (await session.scalars(statement)).all()
+
+
+async def seen_among(session: AsyncSession, user_id: UUID, task_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these tasks somebody sees, deleted ones too; those of deleted projects nobody does."""
+    rows = await session.scalars(
+        select(Task.id)
+        .join(Project, Project.id == Task.project_id)
+        .where(Task.id.in_(task_ids), Project.deleted_at.is_(None), visible_scope(Task.scope_id, user_id))
+    )
+    return set(rows)
+
+
 async def task(
     session: AsyncSession, scope: WorkspaceScope, task_id: UUID, *, lock: bool = False, deleted: bool = False
 ) -> Task | None:

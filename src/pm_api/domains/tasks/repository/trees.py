@@ -76,6 +76,11 @@ async def deleted_together(session: AsyncSession, deleted_with: UUID, limit: int
     return rows.all()
 
 
+async def ids_deleted_together(session: AsyncSession, groups: Collection[UUID | None], limit: int) -> set[UUID]:
+    """Ids of what some calls deleted."""
+    return set(await session.scalars(select(Task.id).where(Task.deleted_with.in_(groups)).limit(limit)))
+
+
 async def is_deleted(session: AsyncSession, task_id: UUID) -> bool:
     found: datetime | None = await session.scalar(select(Task.deleted_at).where(Task.id == task_id))
     return found is not None

@@ -9,8 +9,8 @@ from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.domains.projects.models import ProjectLabel, ProjectStatus
-from pm_api.domains.tasks.models import Task, TaskActivity, TaskAssignee, TaskLabel, TaskUndo
+from pm_api.domains.projects.models import ProjectField, ProjectLabel, ProjectStatus
+from pm_api.domains.tasks.models import Task, TaskActivity, TaskAssignee, TaskComment, TaskLabel, TaskUndo, TimeEntry
 from pm_api.domains.tasks.repository.trees import DEEPEST
 from pm_api.identity.models.people import User
 
@@ -162,6 +162,26 @@ async def known_labels(session: AsyncSession, label_ids: Collection[UUID]) -> se
 async def known_statuses(session: AsyncSession, project_ids: Collection[UUID]) -> set[tuple[UUID, str]]:
     found = select(ProjectStatus.project_id, ProjectStatus.key).where(ProjectStatus.project_id.in_(project_ids))
     return {(row[0], row[1]) for row in await session.execute(found)}
+
+
+async def known_fields(session: AsyncSession, project_ids: Collection[UUID]) -> set[tuple[UUID, str]]:
+    found = select(ProjectField.project_id, ProjectField.key).where(ProjectField.project_id.in_(project_ids))
+    return {(row[0], row[1]) for row in await session.execute(found)}
+
+
+async def others_on(session: AsyncSession, task_ids: Collection[UUID], user_id: UUID) -> list[tuple[UUID, str, int]]:
+    """What others than this person said of tasks and worked on them: (task, what, how many)."""
+    found: list[tuple[UUID, str, int]] = []
+    for name, table, whose in (
+        ("comments", TaskComment, TaskComment.author_user_id),
+        ("timeEntries", TimeEntry, TimeEntry.user_id),
+    ):
+        statement = select(table.task_id, func.count()).where(table.task_id.in_(task_ids), whose != user_id)
+        if table is TaskComment:
+            statement = statement.where(TaskComment.deleted_at.is_(None))
+        rows = await session.execute(statement.group_by(table.task_id))
+        found += [(row[0], name, row[1]) for row in rows]
+    return found
 
 
 async def let_go(session: AsyncSession, successor: Task) -> None:
