@@ -45,7 +45,7 @@ CHECKS: Final = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-COVERED: Final = rounds(3, 1)
+COVERED: Final = rounds(6, 1)
 """Of so many operations one gets the systematic cases too, beside the random ones; in soak every one."""
 DOCUMENT: Final[Json] = cli.document()
 ROUTES: Final = {
@@ -145,8 +145,10 @@ def no_request_gets_an_answer_that_is_not_told(
     operation: str = case.operation.definition.raw["operationId"]
     stand = stand_of(operation)
     callers = stand.callers if SOAKING else {name: stand.callers[name] for name in (ANONYMOUS, entitled(operation))}
+    # Of a query parameter that is sent several times the last one counts, as everywhere on the web.
+    repeated = isinstance(case.query, dict) and any(isinstance(value, list) for value in case.query.values())
     for headers in callers.values():
-        case.call_and_validate(service.address, headers=headers, checks=CHECKS)
+        case.call_and_validate(service.address, headers=headers, checks=CHECKS[:-1] if repeated else CHECKS)
     if stand.put_real_ids_into(case):  # which may put right what was meant to be wrong
         for headers in [headers for headers in callers.values() if headers]:
             case.call_and_validate(service.address, headers=headers, checks=CHECKS[:-1])

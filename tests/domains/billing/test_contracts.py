@@ -135,7 +135,7 @@ async def test_what_does_not_exist_has_no_contract(installation: Installation, p
     assert (await installation.operate("GET", f"WORKSPACE/{uuid4()}")).status_code == 404
     body["plan"] = "INDIVIDUAL_PRO"
     assert (await installation.operate("PUT", f"USER/{uuid4()}", **body)).status_code == 404
-    assert (await installation.operate("PUT", "LEAD/1", **body)).status_code == 422
+    assert (await installation.operate("PUT", "LEAD/1", **body)).status_code == 404
     workspace_id = await installation.workspace_of(person)
     assert (await person.client.delete(f"/api/workspaces/{workspace_id}")).status_code == 204
     answer = await installation.operate("PUT", f"WORKSPACE/{workspace_id}", **now_and_a_year(installation))
