@@ -45,7 +45,7 @@ async def test_a_change_is_told_and_signed(sender: Platform, receiver: Receiver)
         "action": "updated",
         "version": 3,
         "actorUserId": str(place.owner.id),
-        "url": None,
+        "url": f"{sender.settings.public_url}/api/tasks/{THINGS[0]}",
     }
     assert (logged.status, logged.attempts, logged.outcome, logged.due_at) == ("DELIVERED", 1, None, None)
     [attempt] = logged.tries
