@@ -2,7 +2,8 @@
 
 import pytest
 
-from pm_api.domains.messages.rules import COUNTED, EXAMINED, is_emoji, shown_count
+from pm_api.core.emoji import is_emoji
+from pm_api.domains.messages.rules import COUNTED, EXAMINED, shown_count
 
 ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 PICTURES = ("👍", "👍🏽", "❤️", "❤", "🇩🇪", "👩‍💻", "🏳️‍🌈", "1️⃣", "#⃣", "‼️", "➡️", "©️", ENGLAND)

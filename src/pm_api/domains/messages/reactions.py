@@ -6,8 +6,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import WorkspaceScope
+from pm_api.core.emoji import is_emoji
 from pm_api.core.platform import Platform
-from pm_api.domains.messages import rules, service
+from pm_api.domains.messages import service
 from pm_api.domains.messages.errors import InvalidEmoji, TooManyReactions
 from pm_api.domains.messages.repository import messages as repository
 from pm_api.domains.messages.schemas.messages import MessageRead
@@ -21,7 +22,7 @@ async def put(
     """Give it; a second time changes nothing. Raises NotFound, InvalidEmoji, TooManyReactions, MessageDeleted,
     ConversationArchived and ProjectArchived.
     """
-    if not rules.is_emoji(emoji):
+    if not is_emoji(emoji):
         raise InvalidEmoji
     message, row = await service.found(session, scope, message_id, lock=True)
     await service.ensure_living(session, message, row)
@@ -38,7 +39,7 @@ async def drop(
     session: AsyncSession, platform: Platform, scope: WorkspaceScope, message_id: UUID, emoji: str
 ) -> MessageRead:
     """Take it back; a second time changes nothing. Raises as `put`, but for the last two of an emoji."""
-    if not rules.is_emoji(emoji):
+    if not is_emoji(emoji):
         raise InvalidEmoji
     message, row = await service.found(session, scope, message_id, lock=True)
     await service.ensure_living(session, message, row)

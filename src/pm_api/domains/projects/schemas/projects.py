@@ -94,7 +94,7 @@ class ProjectCopy(ApiRequest):
     name: ProjectName = Field(description="What the copy is called.", examples=["Website relaunch 2027"])
     key: ProjectKey | None = Field(None, description=f"{_KEY} Left out: made from the name.", examples=["WEB27"])
     include_tasks: StrictBool = Field(
-        False, description="Take its tasks along: open again, nobody's, with numbers from 1.", examples=[True]
+        False, description="Take its tasks along: as they stand, nobody's, with numbers from 1.", examples=[True]
     )
     is_template: StrictBool = Field(False, description="Whether the copy is a template itself.", examples=[False])
     is_private: StrictBool | None = Field(
