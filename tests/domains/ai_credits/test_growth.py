@@ -32,7 +32,7 @@ from tests.conftest import TEMPLATE, database_url, open_platform, register, serv
 from tests.support.clock import MovableClock
 from tests.support.settings import settings_for
 from tests.support.soak import rounds
-from tests.support.volume import add_past, tidy
+from tests.support.volume import add_past, leave_alone, tidy
 
 pytestmark = pytest.mark.xdist_group("growth")
 
@@ -134,6 +134,7 @@ async def grown(worker_database: str) -> AsyncIterator[Grown]:
                 await add_past(database, person.id, spends, now=platform.clock.now())
                 scopes.append(scope)
             await tidy(database)
+            await leave_alone(database)
             yield Grown(platform, watcher, *scopes)
     finally:
         await watcher.close()
