@@ -85,15 +85,3 @@ async def tidy(database_url: str) -> None:
         await connection.execute("VACUUM (ANALYZE)")
     finally:
         await connection.close()
-
-
-async def leave_alone(database_url: str) -> None:
-    """Let the server's own housekeeping pass by these tables: the blocks it touches would be counted with ours."""
-    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = await asyncpg.connect(url)
-    try:
-        tables = await connection.fetch("SELECT quote_ident(relname) FROM pg_stat_user_tables ORDER BY relname")
-        for (table,) in tables:
-            await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-    finally:
-        await connection.close()
