@@ -92,28 +92,42 @@ class Relay:
     deaf: bool = False
     lost_answers: int = 0
     _server: asyncio.Server | None = None
+    _carried: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def start(self) -> str:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
+        for carried in self._carried:
+            carried.cancel()
+        await asyncio.gather(*self._carried, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """The loop itself holds on to no task: one that nobody keeps may be gone in the middle."""
+        carried = asyncio.create_task(self._carry(reader, writer))
+        self._carried.add(carried)
+        carried.add_done_callback(self._carried.discard)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
-            there = asyncio.create_task(pour(reader, far_writer))
-            while chunk := await far_reader.read(65_536):
-                if self.deaf:
-                    self.lost_answers += 1
-                else:
-                    writer.write(chunk)
-            there.cancel()
-            await asyncio.gather(there, return_exceptions=True)
-            far_writer.close()
-        writer.close()
+        try:
+            with suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+                there = asyncio.create_task(pour(reader, far_writer))
+                try:
+                    while chunk := await far_reader.read(65_536):
+                        if self.deaf:
+                            self.lost_answers += 1
+                        else:
+                            writer.write(chunk)
+                finally:
+                    there.cancel()
+                    await asyncio.gather(there, return_exceptions=True)
+                    far_writer.close()
+        finally:
+            writer.close()
 
 
 async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
