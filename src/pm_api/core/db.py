@@ -27,6 +27,11 @@ PERSONAL_OF: Final = "personal_of"
 PERSONAL_BECOMES: Final = "personal_becomes"
 PERSONAL_ENDS: Final = ("deleted", "erased", "struck", "kept")
 
+PREPARED_STATEMENTS: Final = 500
+"""Kept by each connection. The service has more of them than the hundred a driver keeps by default, and what is not
+kept is sent and planned again each time.
+"""
+
 UNREACHABLE_ERRORS: Final = (
     OperationalError,
     PoolTimeout,
@@ -119,7 +124,10 @@ class Database:
             hide_parameters=True,  # an error's text goes into the log, and a statement's values are people's data
             json_serializer=as_json,
             json_deserializer=orjson.loads,
-            connect_args={"server_settings": {"application_name": "pm_api", "timezone": "UTC"}},
+            connect_args={
+                "prepared_statement_cache_size": PREPARED_STATEMENTS,
+                "server_settings": {"application_name": "pm_api", "timezone": "UTC"},
+            },
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
 
