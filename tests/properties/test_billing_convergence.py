@@ -183,7 +183,7 @@ def test_any_stream_ends_in_what_the_perfect_one_ends_in(
 
     @seed(number)
     @settings(
-        max_examples=rounds(short=15, long=5000) // SHARES,
+        max_examples=rounds(short=50, long=5000) // SHARES,
         deadline=None,
         database=None,
         print_blob=True,

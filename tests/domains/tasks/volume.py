@@ -17,7 +17,7 @@ SELECT (lpad(to_hex(:milliseconds + n), 12, '0') || '7' || substr(md5(:project |
         || substr(md5(n || :project), 1, 15))::uuid,
        :workspace, :scope, CAST(:project AS uuid), :last + n, 'Task ' || n, repeat('What is to be done. ', 5),
        (ARRAY['TODO', 'TODO', 'IN_PROGRESS', 'DONE'])[1 + n % 4], n % 5, keys.key,
-       CASE WHEN n % 3 > 0 THEN date '2026-01-01' + CAST(n % 300 AS int) END, 0, '{}', :creator, 1,
+       CASE WHEN n % 3 > 0 THEN date '2026-01-01' + CAST(n % 299 AS int) END, 0, '{}', :creator, 1,
        CAST(:now AS timestamptz) - (:count - n) * interval '1 second',
        CAST(:now AS timestamptz) - (:count - n) * interval '1 second', NULL
 FROM unnest(CAST(:keys AS text[])) WITH ORDINALITY AS keys (key, n)
