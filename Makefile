@@ -9,7 +9,7 @@ RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 BROWSER := $(VENV)/.ready-browser
 
-.PHONY: help run test test-pg15 test-pg16 test-redis test-browser soak lint format bench bench-large openapi matrix lock clean
+.PHONY: help run test test-pg15 test-pg16 test-redis test-browser test-icaljs soak lint format bench bench-large openapi matrix lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,12 @@ test-browser: $(BROWSER) ## Buying, renewing and leaving in a real Chromium (ins
 	command -v chromium chromium-browser google-chrome >/dev/null || apt-get install -y chromium || true
 	PM_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
+test-icaljs: $(DEV) ## Feeds read by ical.js from npm, where there is node
+	@command -v npm >/dev/null && command -v node >/dev/null || { echo "Skipped: node and npm are not here."; exit 0; }; \
+	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix .data/icaljs ical.js@2 \
+	|| { echo "Skipped: ical.js cannot be fetched."; exit 0; }; \
+	PM_ICALJS="$(CURDIR)/.data/icaljs/node_modules/ical.js/dist/ical.js" $(BIN)/python -m pytest -q tests/domains/calendar/test_icaljs.py
+
 soak: $(DEV) ## The long versions of races, kills, fuzzing and volume (about an hour)
 	PM_SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
@@ -71,6 +77,7 @@ bench: $(DEV) ## Ratios within one run: spends against a no-op, an ORM transacti
 	$(BIN)/python -m benchmarks.webhooks
 	$(BIN)/python -m benchmarks.logins
 	$(BIN)/python -m benchmarks.messages
+	$(BIN)/python -m benchmarks.calendar
 
 bench-large: $(DEV) ## Wall times of accounts of 10,000 to 10 million entries (half an hour, 15 GB)
 	$(BIN)/python -m benchmarks.large

@@ -28,6 +28,7 @@ from pm_api.domains.ai_credits import statement_check
 from pm_api.domains.billing import reconciling, setup
 from pm_api.domains.billing.errors import TooManyPrices
 from pm_api.domains.billing.setup import Setup
+from pm_api.domains.calendar import retiming
 from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeRefused
 from pm_api.operations.schemas import HeldJob
 from pm_api.operations.service import held_job, release_held_job
@@ -43,6 +44,8 @@ credits_app = typer.Typer(no_args_is_help=True, help="The credit ledger.")
 app.add_typer(credits_app, name="credits")
 billing_app = typer.Typer(no_args_is_help=True, help="Plans, prices and the Stripe account.")
 app.add_typer(billing_app, name="billing")
+calendar_app = typer.Typer(no_args_is_help=True, help="Events and the time zones they are in.")
+app.add_typer(calendar_app, name="calendar")
 console = Console()
 
 
@@ -291,6 +294,33 @@ def reconcile(
             raise typer.Exit(1) from None
     for line in lines:
         typer.echo(line)
+
+
+@calendar_app.command(name="retime")
+def retime(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would move; change nothing.")] = False,
+) -> None:
+    """After an update of the time zones: work out once more when events take place. Wall times stay.
+
+    Lists each event of which something takes place at another moment, and tells those who come. Safe to stop, to run
+    again, and to run while people work.
+    """
+    settings = settings_or_exit()
+
+    async def work_through(ready: Settings) -> tuple[int, int]:
+        moved = refused = 0
+        async with running(build_platform(ready)) as platform:
+            async for one in retiming.retime(platform, dry_run=dry_run):
+                typer.echo(one.told())
+                moved, refused = moved + (one.refusal is None), refused + (one.refusal is not None)
+        return moved, refused
+
+    with development.database_for(settings) as ready:
+        moved, refused = asyncio.run(work_through(ready))
+    verb = "would move" if dry_run else "moved"
+    typer.echo(f"{moved} {'event' if moved == 1 else 'events'} {verb}; {refused} could not be worked out.")
+    if refused:
+        raise typer.Exit(1)
 
 
 def told_of_setup(done: Setup) -> list[str]:

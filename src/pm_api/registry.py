@@ -13,6 +13,8 @@ from pm_api.domains.billing.flows import checkouts as checkout_flows
 from pm_api.domains.billing.flows import payment_methods as payment_method_flows
 from pm_api.domains.billing.flows import portal as portal_flows
 from pm_api.domains.bug_reports import models as bug_reports_models
+from pm_api.domains.calendar import jobs as calendar_jobs
+from pm_api.domains.calendar import models as calendar_models
 from pm_api.domains.changes import jobs as changes_jobs
 from pm_api.domains.changes import models as changes_models
 from pm_api.domains.messages import belongings as messages_belongings
@@ -56,6 +58,8 @@ MODULES = (
     portal_flows,
     payment_method_flows,
     bug_reports_models,
+    calendar_jobs,
+    calendar_models,
     changes_jobs,
     changes_models,
     messages_belongings,

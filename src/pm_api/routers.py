@@ -8,6 +8,8 @@ from pm_api.domains.account import router as account
 from pm_api.domains.ai_credits import router as ai_credits
 from pm_api.domains.billing import router as billing
 from pm_api.domains.bug_reports import router as bug_reports
+from pm_api.domains.calendar import router as calendar
+from pm_api.domains.calendar.importing import MOST_BYTES as MOST_CALENDAR_BYTES
 from pm_api.domains.changes import router as changes
 from pm_api.domains.messages import router as messages
 from pm_api.domains.notifications import router as notifications
@@ -35,6 +37,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
     *team.ROUTERS,
     *tasks.ROUTERS,
+    *calendar.ROUTERS,
     *ai_credits.ROUTERS,
     *billing.ROUTERS,
     *projects.ROUTERS,
@@ -50,7 +53,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
 """Mounted outside production only."""
 
-FILE_BYTES: Final = {"/api/tasks/import": MOST_BYTES}
+FILE_BYTES: Final = {"/api/tasks/import": MOST_BYTES, "/api/calendar/events/import": MOST_CALENDAR_BYTES}
 """Addresses that take a file in their body, each with the most of it: more than other bodies may have."""
 
 PUBLIC: Final = frozenset(
@@ -82,6 +85,9 @@ PUBLIC: Final = frozenset(
         "viewInvitation",
         "declineInvitation",
         "unsubscribe",
+        "viewEventInvitation",
+        "getCalendarFeedFile",
+        "answerEventInvitation",
     }
 )
 """Operations without a guard: everybody may call them."""
@@ -100,6 +106,7 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "finishOauthWithCode": "public: a code works once",
     "unsubscribe": "public: a second call changes nothing",
     "declineInvitation": "public: a second call changes nothing",
+    "answerEventInvitation": "public: a second answer takes the place of the first",
     "exportTeam": "a file as it is written: it changes nothing but the audit log",
     "moveClock": "development only",
     "receiveStripeEvent": "signed by Stripe; the inbox is its record",
@@ -130,6 +137,7 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "resumeSubscription": "the flow's own record",
     "previewSubscriptionChange": "writes nothing",
     "createPaymentRefund": "the flow's own record",
+    "previewRecurrence": "writes nothing",
     "syncPrices": "takes over what Stripe says: the second time there is nothing left to take over",
 }
 """POST operations whose Idempotency-Key is not kept by the route class, and why."""

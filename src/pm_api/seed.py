@@ -1,4 +1,4 @@
-"""Demo data: people, a workspace, projects, credits, and at the sandbox Stripe one paid and one open purchase.
+"""Demo data: people, a workspace, projects, events, credits, and at the sandbox Stripe a paid and an open purchase.
 
 Safe to run again: everything has a fixed name, credits have fixed keys, and what stands already is left as people
 have made it since.
@@ -6,6 +6,7 @@ have made it since.
 
 import contextlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,10 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope, WorkspaceScope
 from pm_api.core.errors import ApiError
 from pm_api.core.platform import Platform
+from pm_api.core.recurrence import zone
 from pm_api.domains.account import service as account
 from pm_api.domains.ai_credits import catalogue
 from pm_api.domains.billing import contracts
 from pm_api.domains.billing.schemas.contracts import ContractWrite
+from pm_api.domains.calendar import places, writing
+from pm_api.domains.calendar.enums import Scope as Reach
+from pm_api.domains.calendar.guards import EventScope
+from pm_api.domains.calendar.repository import events as calendar
+from pm_api.domains.calendar.schemas.events import EventCreate, EventUpdate
+from pm_api.domains.calendar.schemas.resources import ResourceCreate
 from pm_api.domains.payments import checkouts
 from pm_api.domains.projects import changing, making
 from pm_api.domains.projects import members as project_members
@@ -48,6 +56,8 @@ PROJECTS: Final = (
     {"key": "TPL", "name": "Launch checklist", "color": "#a855f7", "icon": "✅", "isTemplate": True},
 )
 STARTED: Final = "WEB"
+OFFICE_ZONE: Final = "Europe/Berlin"
+ROOM: Final = {"name": "Room 4", "capacity": 8, "location": "Second floor", "timeZone": OFFICE_ZONE}
 XL_PRICE_MINOR: Final = 2999
 
 
@@ -75,6 +85,7 @@ async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
     async with platform.database.transaction() as session:
         unbought_id, _ = await _workspace(session, platform, actor, UNBOUGHT)
     await _projects(platform, WorkspaceScope(actor, workspace_id, demo_id, Role.OWNER))
+    await _calendar(platform, WorkspaceScope(actor, workspace_id, demo_id, Role.OWNER))
     async with platform.database.transaction() as session:
         if (await catalogue.standing_offers(session))["XL"].price_minor is None:  # else Stripe's price stands
             await catalogue.set_pack_price(session, platform, "XL", XL_PRICE_MINOR)
@@ -133,6 +144,72 @@ async def _projects(platform: Platform, scope: WorkspaceScope) -> None:
                 if body.key == STARTED:
                     await changing.step(session, platform, scope, made.id, ProjectState.ACTIVE, None)
                     await _into(session, platform, scope, made.id)
+
+
+async def _calendar(platform: Platform, scope: WorkspaceScope) -> None:
+    """From next Monday on a stand-up in a room, one of them on another day, a planning and a day off. All at once,
+    where there never was an event.
+    """
+    with contextlib.suppress(ApiError):
+        async with platform.database.transaction() as session:
+            if await calendar.has_home(session, scope.workspace_id):
+                return
+            now = (
+                platform.clock.now().astimezone(zone(OFFICE_ZONE)).replace(hour=0, minute=0, second=0, microsecond=0)
+            )
+            monday = now + timedelta(days=7 - now.weekday())
+            asked = {"workspaceId": scope.workspace_id, "timeZone": OFFICE_ZONE}
+            room = await places.create(
+                session, platform, scope, ResourceCreate.model_validate({**ROOM, "workspaceId": scope.workspace_id})
+            )
+            standup = {
+                **asked,
+                **_at(monday, "09:30", 15),
+                "title": "Stand-up",
+                "type": "MEETING",
+                "rrule": "FREQ=WEEKLY;BYDAY=MO",
+                "attendeeIds": await _team_there(session, scope),
+                "resourceIds": [room.id],
+                "reminders": [{"minutesBefore": 10}],
+            }
+            series, _ = await writing.create(session, platform, scope, EventCreate.model_validate(standup))
+            second = monday + timedelta(days=7)
+            original = second.replace(hour=9, minute=30)
+            at = EventScope(scope, series.id, original)
+            moved = EventUpdate.model_validate(
+                {**_at(second + timedelta(days=1), "10:00", 15), "title": "Stand-up, a day late"}
+            )
+            await writing.change(session, platform, scope, at, moved, Reach.THIS, None)
+            planning = {**asked, **_at(monday + timedelta(days=2), "14:00", 60), "title": "Planning", "type": "CALL"}
+            await writing.create(session, platform, scope, EventCreate.model_validate(planning))
+            friday = monday + timedelta(days=4)
+            day_off = {
+                **asked,
+                "title": "Dana is off",
+                "type": "REMINDER",
+                "allDay": True,
+                "startTime": f"{friday:%Y-%m-%d}",
+                "endTime": f"{friday + timedelta(days=1):%Y-%m-%d}",
+                "showAs": "OOO",
+            }
+            await writing.create(session, platform, scope, EventCreate.model_validate(day_off))
+
+
+def _at(day: datetime, clock: str, minutes: int) -> dict[str, str]:
+    """By the clock on the wall, whatever that does to the offset in between."""
+    hour, minute = map(int, clock.split(":"))
+    start = day.replace(hour=hour, minute=minute)
+    return {"startTime": start.isoformat(), "endTime": (start + timedelta(minutes=minutes)).isoformat()}
+
+
+async def _team_there(session: AsyncSession, scope: WorkspaceScope) -> list[UUID]:
+    """Those of the team who are in the workspace still."""
+    found = []
+    for email, _, _ in TEAM:
+        person = await repository.user_by_email(session, email)
+        if person is not None and await repository.role_in(session, scope.workspace_id, person.id) is not None:
+            found.append(person.id)
+    return found
 
 
 async def _into(session: AsyncSession, platform: Platform, scope: WorkspaceScope, project_id: UUID) -> None:

@@ -32,6 +32,7 @@ from pm_api.sandbox.stripe import sign_payload
 from tests.architecture import (
     collaborating,
     credentials,
+    dating,
     leaving,
     powering,
     signing_in,
@@ -50,6 +51,8 @@ from tests.architecture.world import (
     card_of_the_place,
     conversation_row,
     entry_row,
+    event_with_me,
+    feed_of_the_caller,
     gift_of_the_pool,
     invite_into,
     maker_of,
@@ -113,8 +116,13 @@ PATH_TABLES: Final = {
     "item_id": "task_checklist_items",
     "dependency_id": "task_dependencies",
     "time_entry_id": "time_entries",
+    "resource_id": "calendar_resources",
+    "feed_id": "calendar_feeds",
 }
 """Which table a path parameter's id is from."""
+
+PATH_TABLES_OF_CALENDAR: Final = {"event_id": "calendar_events"}
+"""The same below /api/calendar, where an event is another thing than in the inbox."""
 
 PATH_VALUES: Final = {
     "code": "not_found",
@@ -148,8 +156,25 @@ async def of_the_workspace(scene: Scene) -> Call:
     return Call(query={"workspaceId": str(scene.place.workspace_id)})
 
 
+async def agenda_of_the_workspace(scene: Scene) -> Call:
+    in_march = {"start": "2026-03-01", "end": "2026-04-01"}
+    return Call(query={"workspaceId": str(scene.place.workspace_id), **in_march})
+
+
 async def a_task_in_the_project(scene: Scene) -> Call:
     return Call(json={"projectId": str(await project_row(scene)), "title": "Write the release notes"})
+
+
+async def an_event(scene: Scene) -> Call:
+    return Call(json={**dating.A_MEETING, "workspaceId": str(scene.place.workspace_id)})
+
+
+async def an_event_anew(scene: Scene) -> Call:
+    """Where it was: elsewhere they may have no say."""
+    project_id = await project_row(scene)
+    event_id = await dating.event_of(scene.platform, maker_of(scene), project_id)
+    body = {**dating.A_MEETING, "projectId": str(project_id)}
+    return Call(path=f"/api/calendar/events/{event_id}", json=body)
 
 
 async def of_the_project(scene: Scene) -> Call:
@@ -203,6 +228,13 @@ async def a_view_of_the_workspace(scene: Scene) -> Call:
 async def many_tasks(scene: Scene) -> Call:
     place = {"workspaceId": str(scene.place.workspace_id), "taskIds": [str(await task_row(scene))]}
     return Call(json={**place, "action": "update", "change": {"priority": "HIGH"}})
+
+
+async def many_events(scene: Scene) -> Call:
+    workspace_id = str(scene.place.workspace_id)
+    hour = {"startTime": "2026-03-02T09:00:00Z", "endTime": "2026-03-02T10:00:00Z", "type": "MEETING"}
+    item = {"action": "create", "event": {"workspaceId": workspace_id, "title": "Standup", **hour}}
+    return Call(json={"workspaceId": workspace_id, "items": [item]})
 
 
 async def a_file_of_tasks(scene: Scene) -> Call:
@@ -649,6 +681,61 @@ async def to_somebody(scene: Scene) -> Call:
     return Call(json={"workspaceId": str(scene.place.workspace_id), "userId": target})
 
 
+async def answering_an_event(scene: Scene) -> Call:
+    event_id, _, _ = await event_with_me(scene)
+    return Call(path=f"/api/calendar/events/{event_id}/respond", json={"response": "ACCEPTED"})
+
+
+async def an_invitation_to_an_event(scene: Scene) -> Call:
+    """One's own: everybody may stay away."""
+    event_id, attendee_id, _ = await event_with_me(scene)
+    return Call(path=f"/api/calendar/events/{event_id}/attendees/{attendee_id}")
+
+
+async def a_link_from_a_mail(scene: Scene) -> Call:
+    _, _, token = await event_with_me(scene)
+    return Call(path=f"/api/calendar/invitations/{token}")
+
+
+async def answering_by_a_link(scene: Scene) -> Call:
+    _, _, token = await event_with_me(scene)
+    return Call(
+        path=f"/api/calendar/invitations/{token}",
+        content=b"response=ACCEPTED",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+
+
+async def a_calendar_file(scene: Scene) -> Call:
+    event = "UID:4711@example.org\r\nDTSTART:20300304T090000Z\r\nSUMMARY:Sprint planning"
+    return Call(
+        query={"workspaceId": str(scene.place.workspace_id)},
+        content=f"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{event}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n".encode(),
+        headers={"Content-Type": "text/calendar"},
+    )
+
+
+async def a_secret_address(scene: Scene) -> Call:
+    _, token = await feed_of_the_caller(scene)
+    return Call(path=f"/api/calendar/feeds/{token}.ics")
+
+
+async def a_time_for_oneself(scene: Scene) -> Call:
+    """Everybody may be told of their own time."""
+    return await for_the_place(
+        attendees=[{"userId": str(scene.scope().user_id)}],
+        durationMinutes=30,
+        start="2030-03-04T00:00:00Z",
+        end="2030-03-05T00:00:00Z",
+    )(scene)
+
+
+async def ones_own_time(scene: Scene) -> Call:
+    return await for_the_place(
+        userIds=[str(scene.scope().user_id)], start="2030-03-04T00:00:00Z", end="2030-03-05T00:00:00Z"
+    )(scene)
+
+
 async def somebody_in(scene: Scene) -> Call:
     return Call(json={"userIds": [str(scene.cast.user_ids[TARGET])]})
 
@@ -928,6 +1015,19 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getProjectField": nothing,
     "updateProjectField": fixed(name="Hours"),
     "deleteProjectField": nothing,
+    "getEvents": of_the_workspace,
+    "createEvent": an_event,
+    "getEvent": nothing,
+    "updateEvent": fixed(title="Sprint review"),
+    "replaceEvent": an_event_anew,
+    "deleteEvent": nothing,
+    "respondToEvent": answering_an_event,
+    "addEventAttendee": fixed(email="guest@example.org"),
+    "removeEventAttendee": an_invitation_to_an_event,
+    "putEventReminders": fixed(reminders=[{"minutesBefore": 10, "channel": "IN_APP"}]),
+    "snoozeEvent": fixed(minutes=10),
+    "viewEventInvitation": a_link_from_a_mail,
+    "answerEventInvitation": answering_by_a_link,
     "createTask": a_task_in_the_project,
     "undoTaskChange": an_undo_token,
     "createSavedView": a_view_of_the_workspace,
@@ -997,6 +1097,27 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listWebhookDeliveries": nothing,
     "getWebhookDelivery": nothing,
     "replayWebhookDelivery": nothing,
+    "getFreeBusy": ones_own_time,
+    "findTime": a_time_for_oneself,
+    "getWorkingHours": nothing,
+    "putWorkingHours": fixed(days={"monday": [{"start": "09:00", "end": "17:00"}]}),
+    "previewRecurrence": fixed(dtstart="2026-03-02T09:00:00", tzid="America/New_York", rrule="FREQ=DAILY;COUNT=3"),
+    "getAgenda": agenda_of_the_workspace,
+    "getEventChanges": of_the_workspace,
+    "importEvents": a_calendar_file,
+    "exportEvents": of_the_workspace,
+    "getEventFile": nothing,
+    "createCalendarFeed": for_the_place(name="Work"),
+    "listCalendarFeeds": of_the_workspace,
+    "getCalendarFeed": nothing,
+    "getCalendarFeedFile": a_secret_address,
+    "deleteCalendarFeed": nothing,
+    "bulkEditEvents": many_events,
+    "createCalendarResource": for_the_place(name="Room 4"),
+    "listCalendarResources": of_the_workspace,
+    "getCalendarResource": nothing,
+    "updateCalendarResource": fixed(name="Room 5"),
+    "deleteCalendarResource": nothing,
     "createConversation": for_the_place(kind="GROUP", name="Launch"),
     "openDirectConversation": to_somebody,
     "listConversations": of_the_workspace,
@@ -1095,9 +1216,11 @@ async def example_of(route: APIRoute, scene: Scene, examples: dict[str, Example]
 async def path_ids(route: APIRoute, scene: Scene) -> dict[str, UUID | int | str]:
     """Real values for the route's path parameters."""
     names = list(route.param_convertors)
+    tables = PATH_TABLES
+    if route.path_format.startswith("/api/calendar/"):
+        tables = {**PATH_TABLES, **PATH_TABLES_OF_CALENDAR}
     return {
-        name: PATH_VALUES[name] if name in PATH_VALUES else await FACTORIES[PATH_TABLES[name]](scene)
-        for name in names
+        name: PATH_VALUES[name] if name in PATH_VALUES else await FACTORIES[tables[name]](scene) for name in names
     }
 
 

@@ -29,6 +29,7 @@ WITHOUT_A_SESSION: Final = {
     "exportCreditHistory": "each stretch is read on a short session of its own, while the client takes its time",
     "exportAuditEntries": "the same",
     "exportTasks": "the same",
+    "exportEvents": "the same",
     "exportTeam": "the same; that it was taken is written before",
     "spendCreditsBatch": "the ledger's writer commits",
     "placeHold": "the ledger's writer commits",
@@ -62,6 +63,7 @@ WITHOUT_A_SESSION: Final = {
     "cancelSubscription": "a flow: committed before and after Stripe is asked",
     "resumeSubscription": "a flow: committed before and after Stripe is asked",
     "syncPrices": "asks Stripe first, then a transaction of its own, which a dry run rolls back",
+    "previewRecurrence": "reads and writes nothing",
     "previewSubscriptionChange": "reads, then asks Stripe, and writes nothing",
 }
 """Guarded operations that work without the request's session, and who commits instead."""

@@ -36,6 +36,7 @@ LISTED: Final = {
     "products": "catalogue, as Stripe has it",
     "reconciliation_runs": "the operator's: over all accounts",
     "prices": "catalogue, as Stripe has it",
+    "calendar_zone_tables": "what clocks do by a release of the zone tables: of the installation",
     "search_hidden_projects": "a project, which carries its workspace; asked beside documents that carry it",
 }
 """Tables without an owner's column, each with the reason."""

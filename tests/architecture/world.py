@@ -52,7 +52,7 @@ from pm_api.integrations.stripe import StripeDoor, portal
 from pm_api.integrations.stripe import customers as stripe_customers
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.integrations.stripe import refunds as stripe_refunds
-from tests.architecture import collaborating, credentials, leaving, powering, talking, tasking, working
+from tests.architecture import collaborating, credentials, dating, leaving, powering, talking, tasking, working
 from tests.conftest import PASSWORD, TEMPLATE, database_url, open_platform, server_command
 from tests.support.clock import MovableClock
 from tests.support.plans import have_room
@@ -534,6 +534,33 @@ async def task_undo_row(scene: Scene) -> UUID:
     return await powering.undo_of(scene.platform, maker_of(scene), await task_row(scene))
 
 
+async def calendar_event_row(scene: Scene) -> UUID:
+    """The caller's own in the project, where they may have one: members change and delete what they made."""
+    return await dating.event_of(scene.platform, maker_of(scene), await project_row(scene))
+
+
+async def event_with_me(scene: Scene) -> tuple[UUID, UUID, str]:
+    """An event in the project that the caller is invited to, beside somebody outside; their invitation, and the link
+    of the other. Who is not in the workspace finds the owner's.
+    """
+    invited = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    return await dating.event_with_guests(scene.platform, maker_of(scene), await project_row(scene), invited.user_id)
+
+
+async def feed_of_the_caller(scene: Scene) -> tuple[UUID, str]:
+    """A feed and the secret of its address; who is not in the workspace finds the owner's."""
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    return await dating.feed_of(scene.platform, scope)
+
+
+async def calendar_feed_row(scene: Scene) -> UUID:
+    return (await feed_of_the_caller(scene))[0]
+
+
+async def calendar_resource_row(scene: Scene) -> UUID:
+    return await dating.room_of(scene.platform, scene.owner_scope())
+
+
 async def held_job_row(scene: Scene) -> int:
     async with scene.platform.database.transaction() as session:
         made: int = (
@@ -624,6 +651,9 @@ async def bug_report_row(scene: Scene) -> UUID:
 
 FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "workspaces": workspace_row,
+    "calendar_events": calendar_event_row,
+    "calendar_resources": calendar_resource_row,
+    "calendar_feeds": calendar_feed_row,
     "workspace_members": member_row,
     "invitations": invitation_row,
     "sessions": session_row,

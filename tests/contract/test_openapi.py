@@ -28,6 +28,8 @@ def model_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+VERSIONS_IN_BODY: Final = {"bulkEditEvents"}
+"""They write many things at once, and say of each by its own `version` what they go by."""
 COMMITTED: Final = Path(__file__).parents[2] / "openapi.json"
 DOCUMENT: Final[dict[str, Any]] = cli.document()
 OPERATIONS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
@@ -314,7 +316,7 @@ def test_headers_of_requests_and_answers_are_told(name: str) -> None:
     if method == "get":
         has_tag = "ETag" in responses["200"].get("headers", {})
         assert has_tag == ("304" in responses) == ("If-None-Match" in sent)
-    if "412" in responses:
+    if "412" in responses and name not in VERSIONS_IN_BODY:
         assert "If-Match" in sent
 
 

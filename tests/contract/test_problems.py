@@ -13,7 +13,6 @@ from pm_api import cli
 from pm_api.core.errors import ApiError
 from pm_api.core.openapi import CODES_KEY
 from pm_api.core.problem import MEDIA_TYPE, problem_response
-from pm_api.core.recurrence.errors import ADMISSION, EXPANSION, OccurrenceUnknown
 
 for module in pkgutil.walk_packages(pm_api.__path__, "pm_api."):
     if not module.name.startswith(("pm_api.migrations.", "pm_api.sandbox")):
@@ -27,8 +26,7 @@ NOT_OF_ONE_OPERATION: Final = {
     "conflict": "a kind",
     "payment_required": "a kind",
     "unprocessable": "a kind",
-    **{kind.code: "of `core.recurrence`, which has no operations of its own" for kind in {*EXPANSION} - {*ADMISSION}},
-    OccurrenceUnknown.code: "of `core.recurrence`, which has no operations of its own",
+    "person_not_found": "said of one person in the answer of `getFreeBusy`, which tells of the others",
 }
 """Codes that no operation documents as its own, each with the reason."""
 

@@ -1,11 +1,17 @@
 """Demo data are put in once: what people make of them stays."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
 from pm_api.core.platform import Platform
+from pm_api.core.recurrence import Window, zone
+from pm_api.core.recurrence.zones import to_local
+from pm_api.domains.calendar.expanding import placed
+from pm_api.domains.calendar.repository import events
 from pm_api.identity import members
 from pm_api.identity.models.people import Member, User
 from pm_api.identity.permissions import Role
@@ -73,3 +79,24 @@ async def test_a_workspace_that_was_deleted_is_not_made_again(fresh_platform: Pl
         assert row is not None
         row.deleted_at = fresh_platform.clock.now()
     assert (await seed(fresh_platform, None)).workspace_id == made.workspace_id
+
+
+async def test_the_calendar_is_put_in_once(fresh_platform: Platform) -> None:
+    """A weekly stand-up of which one was moved, in a room; and whatever people delete stays deleted."""
+    made = await seed(fresh_platform, None)
+    scope = WorkspaceScope(Actor(ActorKind.USER, made.user_id), made.workspace_id, made.user_id, Role.OWNER)
+    now = fresh_platform.clock.now()
+    month = Window(now, now + timedelta(days=30))
+    async with fresh_platform.database.reading() as session:
+        found = placed(await events.meeting(session, scope, month), month, "Europe/Berlin")
+    titles = [one.value("title") for one in found]
+    assert {"Stand-up", "Stand-up, a day late", "Planning", "Dana is off"} == set(titles)
+    standups = [one for one in found if one.value("title").startswith("Stand-up")]
+    starts = [to_local(one.start, zone("Europe/Berlin")) for one in standups]
+    assert [f"{one:%A %H:%M}" for one in starts][:3] == ["Monday 09:30", "Tuesday 10:00", "Monday 09:30"]
+    async with fresh_platform.database.transaction() as session:
+        await session.execute(text("DELETE FROM calendar_events WHERE title = 'Planning'"))
+    await seed(fresh_platform, None)
+    async with fresh_platform.database.reading() as session:
+        left = placed(await events.meeting(session, scope, month), month, "Europe/Berlin")
+    assert [one.id for one in left] == [one.id for one in found if one.value("title") != "Planning"]

@@ -12,7 +12,9 @@ from pm_api.outbox.letters import letter
 from tests.support.letters import GALLERY, LONG, NOW, SITE
 from tests.support.mail import SENDER, Post, post_office
 
-TRANSACTIONAL = ("invitation", "verify", "reset", "change_email", "security", "receipt", "export", "deletion")
+TRANSACTIONAL = (
+    *("invitation", "event", "verify", "reset", "change_email", "security", "receipt", "export", "deletion"),
+)
 WITH_A_LINK = ("invitation", "verify", "reset", "change_email", "export")
 
 

@@ -47,6 +47,20 @@ GALLERY: Final[dict[str, Letter]] = {
         link=f"{SITE}/invitations/{TOKEN}",
         data={"workspaceName": "Rocket Works", "linkExpiresAt": _until(7 * 24)},
     ),
+    "event": _letter(
+        "calendar.letter",
+        "Invitation: Sprint planning",
+        "Ann Example invites you to a meeting.\nWhat comes next.",
+        "Ann Example entered this address to invite you, in the workspace Rocket Works.",
+        link=f"{SITE}/api/calendar/invitations/{TOKEN}",
+        action="Answer the invitation",
+        data={
+            "eventWhen": "Monday, 4 March 2030, 09:00–10:00 (America/Argentina/Buenos_Aires)",
+            "eventRecurs": "Every week on Monday at 09:00, 10 times",
+            "eventWhere": "Room 4",
+            "eventOrganizer": "Ann Example",
+        },
+    ),
     "verify": _letter(
         "identity.verify",
         "Confirm your e-mail address",

@@ -80,7 +80,7 @@ def build_openapi(app: FastAPI, additions: Mapping[str, Addition]) -> dict[str, 
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _inlined_problem()
-    for unused in ("HTTPValidationError", "ValidationError"):
+    for unused in ("HTTPValidationError", "ValidationError", "ProblemDetail"):
         schemas.pop(unused, None)
     for schema in schemas.values():
         for shown in schema.get("properties", {}).values():

@@ -3,7 +3,8 @@
 import math
 import re
 import unicodedata
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -14,10 +15,13 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     StringConstraints,
+    TypeAdapter,
 )
 from pydantic.alias_generators import to_camel
 
+BARE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 TURNING: Final = frozenset("\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -80,6 +84,20 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _written_as_date(value: object) -> object:
+    """Refuse what pydantic would take for one: a number of seconds, a midnight without an offset."""
+    if type(value) is date or (isinstance(value, str) and BARE_DATE.fullmatch(value)):
+        return value
+    raise ValueError("must be a date such as 2026-03-02")
+
+
+def _near(day: date) -> date:
+    """As for times: the midnight of any day has to be a moment, wherever that is."""
+    if not 1 < day.year < 9999:
+        raise ValueError("must lie in the years 2 to 9998")
+    return day
+
+
 def on_one_line(text: str) -> str:
     """Refuse what a name could break a line with, turn its surroundings around with, or not be seen by."""
     if any(unicodedata.category(one) in ("Cc", "Zl", "Zp") for one in text):
@@ -106,6 +124,35 @@ Timestamp = Annotated[
     PlainSerializer(written, return_type=str, when_used="json"),
     Field(description="RFC 3339; any offset is accepted, UTC with Z is returned."),
 ]
+BareDate = Annotated[date, BeforeValidator(_written_as_date), AfterValidator(_near)]
+
+_TIME: Final[TypeAdapter[datetime]] = TypeAdapter(Timestamp)
+_DATE: Final[TypeAdapter[date]] = TypeAdapter(BareDate)
+
+
+def _date_or_time(value: object) -> date:
+    """Which of the two it is shows by how it is written; so one sentence says what is wrong with it."""
+    if type(value) is date or (isinstance(value, str) and BARE_DATE.fullmatch(value)):
+        return _DATE.validate_python(value)
+    if isinstance(value, datetime) or (isinstance(value, str) and RFC_3339.fullmatch(value)):
+        return _TIME.validate_python(value)
+    raise ValueError("must be a date such as 2026-03-02, or an RFC 3339 time with its offset")
+
+
+Moment = Annotated[datetime | date, PlainValidator(_date_or_time, json_schema_input_type=Timestamp | BareDate)]
+"""A time, or a bare date. Only for requests."""
+
+
+def either(one: Any, other: Any, *, is_one: Callable[[object], bool]) -> PlainValidator:
+    """One of two shapes, told apart by how a value is written: what is wrong is said of that shape, in one sentence,
+    and under the name the caller knows.
+    """
+    first, second = TypeAdapter[Any](one), TypeAdapter[Any](other)
+
+    def read(value: object) -> Any:
+        return (first if is_one(value) else second).validate_python(value)
+
+    return PlainValidator(read, json_schema_input_type=one | other)
 
 
 class ApiModel(BaseModel):

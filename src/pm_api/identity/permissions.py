@@ -17,15 +17,15 @@ class Role(StrEnum):
 RANK: Final = {Role.GUEST: 0, Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 
 _GUEST: Final = frozenset(
-    {"workspace.read", "member.leave", "project.read", "task.read", "message.read", "search.read"}
+    {"workspace.read", "member.leave", "project.read", "task.read", "message.read", "calendar.read", "search.read"}
 )
 _VIEWER: Final = _GUEST | {"member.read", "credits.read"}
 _MEMBER: Final = _VIEWER | {
     *("credits.spend", "member.message"),
-    *("project.create", "task.write", "message.write"),
+    *("project.create", "task.write", "message.write", "calendar.write"),
 }
 _ADMIN: Final = _MEMBER | {
-    *("project.manage", "task.manage", "message.manage"),
+    *("project.manage", "task.manage", "message.manage", "calendar.manage"),
     *("workspace.update", "workspace.archive", "member.manage", "audit.read"),
     *("credits.verify", "credits.manage"),
     *("billing.read", "billing.manage"),
@@ -65,6 +65,8 @@ class KeyScope(StrEnum):
     TASK_WRITE = "task:write"
     MESSAGE_READ = "message:read"
     MESSAGE_WRITE = "message:write"
+    CALENDAR_READ = "calendar:read"
+    CALENDAR_WRITE = "calendar:write"
     SEARCH_READ = "search:read"
 
 

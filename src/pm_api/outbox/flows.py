@@ -67,6 +67,7 @@ async def _attempt(platform: Platform, claimed: Claim) -> Outcome:
                 message_id=message_id_of(claimed.mail_id, door.sender.email),
                 sent_at=platform.clock.wall(),
                 unsubscribe_url=composed.unsubscribe_url,
+                attachment=composed.attachment,
             )
         )
     except MailRefused as error:

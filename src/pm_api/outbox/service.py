@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.jobs import declare, enqueue
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.integrations.mail import Letter, Recipient
+from pm_api.integrations.mail import Attachment, Letter, Recipient
 from pm_api.outbox import repository
 from pm_api.outbox.enums import MailStatus
 from pm_api.outbox.models import OutgoingMail
@@ -70,6 +70,7 @@ class Composed:
     to: Recipient
     letter: Letter
     unsubscribe_url: str | None = None
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What somebody sees before saving: the next occurrences, the rule in words and what may surprise."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -70,6 +71,36 @@ def test_changes_of_clocks_are_warned_of() -> None:
 def test_nothing_is_warned_of_where_nothing_happens(start: str, rrule: str, zone: str) -> None:
     gaps = [one for one in warned(series(start, rrule, zone=zone)) if one[0] is Surprise.GAP]
     assert gaps == []
+
+
+@pytest.mark.parametrize(
+    ("start", "zone", "shown"),
+    [
+        ("2026-03-08 02:30", "America/New_York", "03:30"),
+        ("2026-03-29 02:30", "Europe/Berlin", "03:30"),
+        ("2026-10-04 02:30", "Australia/Sydney", "03:30"),
+        ("2026-10-04 02:15", "Australia/Lord_Howe", "02:45"),
+        ("2026-04-24 00:30", "Africa/Cairo", "01:30"),
+    ],
+)
+@pytest.mark.parametrize("rrule", ["FREQ=DAILY;COUNT=3", None])
+def test_the_first_occurrence_may_itself_be_skipped_by_clocks(
+    start: str, zone: str, shown: str, rrule: str | None
+) -> None:
+    of = series(start, rrule, zone=zone)
+    [(kind, text, days)] = warned(of)
+    assert kind is Surprise.GAP
+    assert text.endswith(f"skip {start[-5:]}: it takes place at {shown}.")
+    assert days == (date.fromisoformat(start[:10]),)
+    later = preview(of, most=1, after=utc("2026-12-01"))
+    assert later.warnings == ()
+
+
+def test_the_second_pass_of_an_hour_that_was_chosen_is_not_told_to_be_the_first() -> None:
+    of = series("2026-11-01 01:30", None)
+    assert [one[0] for one in warned(of)] == [Surprise.OVERLAP]
+    second = replace(of, placement=of.placement.at(of.placement.start.replace(fold=1)))
+    assert warned(second) == []
 
 
 def test_an_excluded_day_is_not_warned_of() -> None:

@@ -448,6 +448,7 @@ async def test_the_link_in_a_digest_ends_that_digest_alone(house: House) -> None
         "REMINDERS": (True, "INSTANT"),
         "TASKS": (True, "INSTANT"),
         "MESSAGES": (True, "INSTANT"),
+        "CALENDAR": (True, "INSTANT"),
     }
 
 

@@ -334,6 +334,7 @@ async def test_a_filter_names_what_there_is(person: Person, workspace_id: str) -
 def test_every_kind_that_is_told_of_can_be_asked_for() -> None:
     """Read from the sources: what a change is recorded of in a workspace's feed stands in the one list."""
     of_one_person = {"membership", "user", "notification_preferences", "read_state", "conversation_state"}
+    of_one_person |= {"working_hours"}
     found: set[str] = set()
     for file in sorted(Path(rules.__file__).parents[1].glob("*/**/*.py")):
         tree = ast.parse(file.read_text())

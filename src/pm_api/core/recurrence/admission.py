@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pm_api.core.recurrence.budget import Budget
-from pm_api.core.recurrence.errors import RuleEmpty, RuleTooDense
+from pm_api.core.recurrence.errors import RuleEmpty, RuleTooComplex, RuleTooDense, naming
 from pm_api.core.recurrence.expansion import has_instance
 from pm_api.core.recurrence.parsing import parse_dates, parse_rule
 from pm_api.core.recurrence.placement import Placement
@@ -31,17 +31,26 @@ def admit(
     budget = budget or Budget(STEPS)
     place = placement.place
     rule = parse_rule(rrule, place=place) if rrule is not None else None
-    if rule is not None:
-        check_rule(rule, placement, budget)
-    series = RecurrenceSet(
-        placement=placement,
-        rule=rule,
-        rdates=parse_dates(rdate, place=place),
-        exdates=parse_dates(exdate, place=place),
-    ).counted(budget)
-    if first_live(series, budget) is None:
-        raise RuleEmpty("No occurrence is left: every one is excluded.")
-    return series
+    rdates = parse_dates(rdate, place=place)
+    with naming(rdate="exdate"):
+        exdates = parse_dates(exdate, place=place)
+    return checked(RecurrenceSet(placement=placement, rule=rule, rdates=rdates, exdates=exdates), budget)
+
+
+def checked(series: RecurrenceSet, budget: Budget) -> RecurrenceSet:
+    """The same checks of parts that are read already. Raises RuleTooDense, RuleEmpty, RuleTooComplex."""
+    try:
+        if series.rule is not None:
+            check_rule(series.rule, series.placement, budget)
+        counted = series.counted(budget)
+        if first_live(counted, budget) is None:
+            raise RuleEmpty(
+                "No occurrence is left: every one is excluded.", field="exdate" if series.exdates else None
+            )
+    except RuleTooComplex as refusal:  # of a rule that is sent; where one is read there is no such field
+        refusal.point_to("rrule")
+        raise
+    return counted
 
 
 def check_rule(rule: Rule, placement: Placement, budget: Budget) -> None:

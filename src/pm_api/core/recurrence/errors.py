@@ -3,13 +3,38 @@
 Routes list them with `raises(*ADMISSION)` where a series is written, `raises(*EXPANSION)` where a range is read.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
 
 from pm_api.core.errors import NotFound, Unprocessable
 
 
 class RecurrenceRefused(Unprocessable):
     """The repetition cannot be used as it was sent."""
+
+    field: ClassVar[str | None] = "rrule"
+    """What it is about, as an event calls it; `naming` gives it the name that it has in another request."""
+
+    def __init__(self, detail: str | None = None, *, field: str | None = None, **arguments: Any) -> None:
+        super().__init__(detail, **arguments)
+        self.point_to(field or self.field)
+
+    def point_to(self, field: str | None) -> None:
+        if field is not None:
+            self.details = [{"pointer": f"/{field}", "detail": self.detail}]
+
+
+@contextmanager
+def naming(**names: str) -> Iterator[None]:
+    """Refusals in it point to the fields as this request calls them: `naming(timeZone="tz")`."""
+    try:
+        yield
+    except RecurrenceRefused as refusal:
+        for one in refusal.details or ():
+            name = one["pointer"].removeprefix("/")
+            one["pointer"] = f"/{names.get(name, name)}"
+        raise
 
 
 class RuleMalformed(RecurrenceRefused):
@@ -77,6 +102,7 @@ class RuleTooComplex(RecurrenceRefused):
     """The rule repeats so seldom, or so intricately, that its dates cannot be worked out in reasonable time."""
 
     code = "recurrence_rule_too_complex"
+    field = None
 
 
 class RuleEmpty(RecurrenceRefused):
@@ -92,34 +118,43 @@ class DatesMalformed(RecurrenceRefused):
     """An extra or an excluded date cannot be read, or there are more than 1000 of them."""
 
     code = "recurrence_dates_malformed"
+    field = "rdate"
 
 
 class StartOutOfRange(RecurrenceRefused):
     """What repeats starts between 1900 and 2999, and each occurrence ends after it starts, within 100 years."""
 
     code = "recurrence_start_out_of_range"
+    field = "startTime"
 
 
 class ZoneUnknown(RecurrenceRefused):
     """The time zone is not one of the IANA database, such as `Europe/Berlin`."""
 
     code = "time_zone_unknown"
+    field = "timeZone"
 
 
 class WindowRefused(RecurrenceRefused):
     """A range of time ends after it starts and spans 400 days at most; ask for several ranges instead."""
 
     code = "time_range_refused"
+    field = "end"
 
 
 class TooManyOccurrences(RecurrenceRefused):
     """One series has more than 1000 occurrences in the range; ask for a shorter range."""
 
     code = "too_many_occurrences"
+    field = "end"
 
 
 class OccurrenceUnknown(NotFound):
-    """The series has no such occurrence."""
+    """The series has no such occurrence.
+
+    It may have been taken out, and then PUT brings it back. When the series was split, later occurrences are of the
+    series that names this one in `previousSeriesId`.
+    """
 
     code = "occurrence_not_found"
 

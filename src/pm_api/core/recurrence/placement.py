@@ -79,7 +79,7 @@ class Placement:
         if self.start.tzinfo is not None or self.start.microsecond or not 1900 <= self.start.year < 3000:
             raise StartOutOfRange
         if not 0 <= self.span.days < MAX_SPAN.days or not _NOTHING <= self.span.exact <= MAX_SPAN:
-            raise StartOutOfRange("An occurrence ends after it starts, and lasts 100 years at most.")
+            raise StartOutOfRange("An occurrence ends after it starts, and lasts 100 years at most.", field="endTime")
         if self.all_day and (self.start.time() != time() or self.span.exact or not self.span.days):
             raise StartOutOfRange("What is all-day starts at midnight and lasts whole days.")
 

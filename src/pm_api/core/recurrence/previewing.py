@@ -23,7 +23,7 @@ from pm_api.core.recurrence.wording import (
     written_day,
     written_time,
 )
-from pm_api.core.recurrence.zones import Change, changes, to_local, to_utc
+from pm_api.core.recurrence.zones import LARGEST_CHANGE, Change, changes, to_local, to_utc
 
 LOOK_AHEAD: Final = timedelta(days=731)
 """Changes of clocks are warned of two years ahead: further on, governments decide."""
@@ -72,7 +72,7 @@ def preview(
 def try_out(
     placement: Placement,
     *,
-    rrule: str,
+    rrule: str | None,
     rdate: tuple[str, ...] = (),
     exdate: tuple[str, ...] = (),
     most: int,
@@ -85,7 +85,9 @@ def try_out(
     try:
         series = admit(placement, rrule=rrule, rdate=rdate, exdate=exdate)
     except RuleEmpty as refusal:
-        return Preview(rrule.strip(), "Never", (), (Warned(Surprise.EMPTY, refusal.detail),))
+        return Preview(
+            rrule.strip() if rrule is not None else None, "Never", (), (Warned(Surprise.EMPTY, refusal.detail),)
+        )
     return preview(series, most=most, after=after, viewer=viewer)
 
 
@@ -113,13 +115,18 @@ def warnings(series: RecurrenceSet, after: datetime, budget: Budget) -> Iterator
     place = placement.place
     if place is not None:
         begin = max(after, to_utc(placement.start, place))
-        for change in changes(place, begin, begin + LOOK_AHEAD):
-            yield from _at_change(series, change, place, budget)
+        # A time that is skipped is read as one after the change, so the change may lie before what it is about.
+        for change in changes(place, begin - LARGEST_CHANGE, begin + LOOK_AHEAD):
+            yield from _at_change(series, change, place, after, budget)
 
 
-def _at_change(series: RecurrenceSet, change: Change, place: ZoneInfo, budget: Budget) -> Iterator[Warned]:
+def _at_change(
+    series: RecurrenceSet, change: Change, place: ZoneInfo, after: datetime, budget: Budget
+) -> Iterator[Warned]:
     first, end = change.unusual
     for wall in originals(series, first, end - timedelta(seconds=1), budget):
+        if wall.fold or to_utc(wall, place) < after:  # the second pass was chosen, or it is over
+            continue
         on, at = written_day(wall), written_time(wall.time())
         if change.forward:
             then = to_local(to_utc(wall, place), place)

@@ -136,6 +136,8 @@ def occurrence_at(
 ) -> Occurrence | None:
     """The occurrence with this original start, wherever it was moved to; None without one, or when cancelled."""
     place, budget, key = zone(viewer), budget or Budget(), key.astimezone(UTC)
+    if not EARLIEST.year <= key.year <= HORIZON.year:  # nothing begins there, and not every zone reaches so far
+        return None
     wall = series.placement.wall(key)
     if all(series.placement.key(one) != key for one in originals(series, wall - LARGEST_CHANGE, wall, budget)):
         return None

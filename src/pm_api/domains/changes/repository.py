@@ -97,9 +97,19 @@ async def bounds_of(session: AsyncSession, feed_ids: Collection[UUID]) -> dict[U
 
 
 async def visible_changes(
-    session: AsyncSession, feed_id: UUID, user_id: UUID, role: Role | None, *, after: int, up_to: int, limit: int
+    session: AsyncSession,
+    feed_id: UUID,
+    user_id: UUID,
+    role: Role | None,
+    *,
+    after: int,
+    up_to: int,
+    limit: int,
+    entity: str | None = None,
 ) -> Sequence[Change]:
-    """What one user may see of a stretch of a feed, oldest first; their role if it is a workspace's."""
+    """What one user may see of a stretch of a feed, oldest first; their role if it is a workspace's. Of one kind of
+    thing, or of all.
+    """
     rows = await session.scalars(
         select(Change)
         .where(
@@ -109,6 +119,7 @@ async def visible_changes(
             visible_scope(Change.scope_id, user_id),
             or_(Change.least_role.is_(None), Change.least_role.in_(roles_up_to(role))),
             or_(Change.scope_id.is_not(None), ~is_guest(feed_id, user_id)),
+            *(() if entity is None else (Change.entity == entity,)),
         )
         .order_by(Change.position)
         .limit(limit)

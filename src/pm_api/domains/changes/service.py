@@ -50,6 +50,14 @@ class ChangePage:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The ids of what changed in a stretch of a feed, and the position it reaches."""
+
+    ids: Sequence[UUID]
+    position: int
+
+
 def record(
     session: AsyncSession,
     platform: Platform,
@@ -144,6 +152,34 @@ async def read(session: AsyncSession, scope: AccountScope, *, after: int | None,
     )
     position = rows[-1].position if len(rows) == limit else up_to
     return ChangePage(rows, position, has_more=position < bounds.position)
+
+
+async def position_of(session: AsyncSession, scope: WorkspaceScope) -> int:
+    """How far the workspace's feed has come: all changes up to there are committed, and none is added to them."""
+    return (await repository.bounds_of(session, [scope.workspace_id]))[scope.workspace_id].position
+
+
+async def touched(
+    session: AsyncSession, scope: WorkspaceScope, entity: str, *, after: int, up_to: int, limit: int
+) -> Touched:
+    """Which things of one kind changed after a position, up to another, as far as the caller may see; a bounded
+    stretch of it. Raises CursorExpired, also for a position that the feed has not come to.
+    """
+    bounds = (await repository.bounds_of(session, [scope.workspace_id]))[scope.workspace_id]
+    if not bounds.pruned_to <= after <= up_to <= bounds.position:
+        raise CursorExpired
+    end = min(up_to, after + SCANNED_POSITIONS)
+    rows = await repository.visible_changes(
+        session,
+        scope.workspace_id,
+        scope.user_id,
+        Role(scope.role),
+        after=after,
+        up_to=end,
+        limit=limit,
+        entity=entity,
+    )
+    return Touched(sorted({row.entity_id for row in rows}), rows[-1].position if len(rows) == limit else end)
 
 
 async def positions_of(

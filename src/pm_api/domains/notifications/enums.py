@@ -14,6 +14,7 @@ class Category(StrEnum):
     REMINDERS = "REMINDERS"
     TASKS = "TASKS"
     MESSAGES = "MESSAGES"
+    CALENDAR = "CALENDAR"
 
 
 REQUIRED: Final = frozenset({Category.BILLING, Category.SECURITY})

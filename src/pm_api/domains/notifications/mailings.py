@@ -35,6 +35,7 @@ LABELS: Final = {
     Category.REMINDERS: "Reminders",
     Category.TASKS: "Tasks",
     Category.MESSAGES: "Messages",
+    Category.CALENDAR: "Calendar",
 }
 PERIODS: Final = {
     Delivery.INSTANT: "While you were not to be disturbed",

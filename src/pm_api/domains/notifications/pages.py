@@ -13,6 +13,7 @@ WORDS: Final[dict[Category | Delivery, str]] = {
     Category.REMINDERS: "that remind you",
     Category.TASKS: "about tasks",
     Category.MESSAGES: "about messages",
+    Category.CALENDAR: "about your calendar",
     Delivery.INSTANT: "that are sent at once, but for payments and the security of your account",
     Delivery.HOURLY: "that gather what is new every hour",
     Delivery.DAILY: "that gather what is new every day",

@@ -1,15 +1,20 @@
 """Shapes of notifications on the wire."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field
 
-from pm_api.core.schema import ApiModel, ApiRequest, Timestamp
+from pm_api.core.schema import ApiModel, ApiRequest, Timestamp, either
 from pm_api.domains.notifications.enums import Category
 
 TYPE_PATTERN: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$"
 TYPE_LENGTH: Final = 100
+
+
+def _is_id(value: object) -> bool:
+    """No time has four dashes before its seconds, and no id has a colon."""
+    return isinstance(value, UUID) or (isinstance(value, str) and ":" not in value)
 
 
 class NotificationRead(ApiModel):
@@ -66,7 +71,7 @@ class SnoozeRequest(ApiRequest):
 
 
 class ReadAllRequest(ApiRequest):
-    up_to: UUID | Timestamp = Field(
+    up_to: Annotated[UUID | Timestamp, either(UUID, Timestamp, is_one=_is_id)] = Field(
         description="The newest one you have seen: its `id`, or its `createdAt`. What came after stays unread.",
         examples=["2026-01-31T09:30:00Z"],
     )

@@ -24,6 +24,20 @@ class Project(Base, Versioned, Timestamped):
         Index("ix_projects_workspace_id_id", "workspace_id", "id"),
         Index("ix_projects_deleted", "deleted_at", "id", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_projects_created_by_user_id", "created_by_user_id"),
+        Index(
+            "ix_projects_workspace_id_starts_on",
+            "workspace_id",
+            "starts_on",
+            "id",
+            postgresql_where=text("deleted_at IS NULL AND starts_on IS NOT NULL"),
+        ),
+        Index(
+            "ix_projects_workspace_id_due_on",
+            "workspace_id",
+            "due_on",
+            "id",
+            postgresql_where=text("deleted_at IS NULL AND due_on IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

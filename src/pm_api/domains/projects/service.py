@@ -1,16 +1,49 @@
 """The door of projects: what higher slices ask of them, and the one place that gives out task numbers."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.errors import NotFound
+from pm_api.domains.projects.enums import Action
 from pm_api.domains.projects.errors import ProjectArchived
 from pm_api.domains.projects.models import Project, ProjectField, ProjectLabel, ProjectStatus
+from pm_api.domains.projects.reading import actions_of
+from pm_api.domains.projects.repository import dated as dates
 from pm_api.domains.projects.repository import projects as repository
 from pm_api.domains.projects.repository import workflow
+from pm_api.domains.projects.repository.dated import Days, ProjectDate
+
+__all__ = [
+    "Dated",
+    "Days",
+    "ProjectDate",
+    "count_of",
+    "dated",
+    "ensure_writable",
+    "fields_of",
+    "has_had_any",
+    "labels_of",
+    "next_number",
+    "project",
+    "projects",
+    "statuses_of",
+    "statuses_of_all",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A project, one of its dates, and what the caller may do with it."""
+
+    project: Project
+    which: ProjectDate
+    day: date
+    allowed_actions: Sequence[Action]
 
 
 async def project(
@@ -77,3 +110,25 @@ async def count_of(session: AsyncSession, workspace_ids: Collection[UUID]) -> in
 async def has_had_any(session: AsyncSession, workspace_id: UUID) -> bool:
     """Whether a workspace has projects, deleted ones too."""
     return bool(await repository.keys_taken(session, workspace_id, ""))
+
+
+async def dated(
+    session: AsyncSession,
+    scope: WorkspaceScope,
+    wanted: Sequence[tuple[ProjectDate, Days]],
+    *,
+    project_id: UUID | None = None,
+    limit: int,
+) -> list[Dated]:
+    """Projects in the caller's sight by the days that they start on or are due on: of each date asked for the first
+    in its range, at most `limit`, in no order; no templates. Two queries.
+    """
+    places = await dates.dated(session, scope, wanted, project_id=project_id, limit=limit)
+    ids = {one.project_id for one in places}
+    seen = await repository.seen_by(session, scope.user_id, workspace_id=scope.workspace_id, only=ids) if ids else ()
+    by_id = {one.project.id: one for one in seen}
+    return [
+        Dated(by_id[one.project_id].project, one.which, one.day, actions_of(by_id[one.project_id]))
+        for one in places
+        if one.project_id in by_id
+    ]

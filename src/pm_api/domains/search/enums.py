@@ -11,3 +11,4 @@ class Kind(StrEnum):
     COMMENT = "comment"
     MESSAGE = "message"
     BUG_REPORT = "bug_report"
+    EVENT = "event"

@@ -218,6 +218,7 @@ _KEY_SCOPES: Final = {
     Kind.TASK: KeyScope.TASK_READ,
     Kind.COMMENT: KeyScope.TASK_READ,
     Kind.MESSAGE: KeyScope.MESSAGE_READ,
+    Kind.EVENT: KeyScope.CALENDAR_READ,
 }
 
 

@@ -46,14 +46,14 @@ async def search(
         Query(alias="workspaceId", description="Only in this workspace; without it in all of yours."),
     ] = None,
     kinds: Annotated[
-        list[Kind] | None, Query(description="Only these kinds, each named once; all without it.", max_length=5)
+        list[Kind] | None, Query(description="Only these kinds, each named once; all without it.", max_length=6)
     ] = None,
     project_id: Annotated[
         UUID | None,
         Query(alias="projectId", description="Only in this project. One you may not see has nothing in it."),
     ] = None,
 ) -> SearchAnswer:
-    """Projects, tasks, comments, messages and bug reports you may see, the best first, with the words marked.
+    """Projects, tasks, comments, messages, bug reports and events you may see, the best first, with the words marked.
 
     The newest 500 that fit are ranked together; the pages after them hold the 500 before, ranked among themselves,
     and so on. A question without any word (punctuation alone, or only what must not occur) finds nothing. Of very

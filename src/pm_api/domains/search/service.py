@@ -26,6 +26,7 @@ _URLS: Final = {
     Kind.COMMENT: "/tasks/{parent}?comment={id}",
     Kind.MESSAGE: "/messages/{parent}?message={id}",
     Kind.BUG_REPORT: "/bug-reports/{id}",
+    Kind.EVENT: "/calendar/events/{id}",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from pm_api.core.recurrence import Occurrence, Placement, RecurrenceSet, admit, text_of, upcoming, zone
-from pm_api.core.recurrence.errors import RuleEmpty
+from pm_api.core.recurrence.errors import RuleEmpty, naming
 from pm_api.core.recurrence.zones import to_local, to_utc
 
 A_DAY: Final = timedelta(days=1)
@@ -87,7 +87,8 @@ class Series:
             placement = Placement.on_days(begin, begin + A_DAY, self.time_zone)
         else:
             placement = Placement.timed(begin, begin, self.time_zone)
-        return admit(placement, rrule=rrule or self.rrule)
+        with naming(startTime="anchor", endTime="anchor"):
+            return admit(placement, rrule=rrule or self.rrule)
 
     def instant(self, wall: datetime) -> datetime:
         return to_utc(wall, zone(self.time_zone))

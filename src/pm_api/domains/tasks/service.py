@@ -1,6 +1,6 @@
 """The door of tasks: what routes, bulk edits, imports and higher slices ask of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,11 +12,24 @@ from pm_api.core.errors import Forbidden
 from pm_api.domains.tasks import rules
 from pm_api.domains.tasks.models import Task
 from pm_api.domains.tasks.reading import reads
+from pm_api.domains.tasks.repository import dated as dates
 from pm_api.domains.tasks.repository import keeping
+from pm_api.domains.tasks.repository.dated import Dated, Range, TaskDate
 from pm_api.domains.tasks.repository.tasks import seen_among
 from pm_api.domains.tasks.writing import apply, create
 
-__all__ = ["apply", "count_of", "create", "ensure_may_edit", "reads", "seen_among"]
+__all__ = [
+    "Dated",
+    "Range",
+    "TaskDate",
+    "apply",
+    "count_of",
+    "create",
+    "dated",
+    "ensure_may_edit",
+    "reads",
+    "seen_among",
+]
 
 NOT_YOURS: Final = "You may change tasks that you made or that are assigned to you; others only who manages tasks."
 
@@ -24,6 +37,20 @@ NOT_YOURS: Final = "You may change tasks that you made or that are assigned to y
 async def count_of(session: AsyncSession, workspace_ids: Collection[UUID], *, before: datetime | None = None) -> int:
     """Tasks of these workspaces, without the deleted; with `before` those of them made before a moment."""
     return await keeping.count_of_workspaces(session, workspace_ids, before=before)
+
+
+async def dated(
+    session: AsyncSession,
+    scope: WorkspaceScope,
+    wanted: Sequence[tuple[TaskDate, Range]],
+    *,
+    project_id: UUID | None = None,
+    limit: int,
+) -> list[Dated]:
+    """Tasks in the caller's sight by the days and moments that they start at or are due at: of each date asked for
+    the first in its range, at most `limit` by day and as many by moment, in no order. One query.
+    """
+    return await dates.dated(session, scope, wanted, project_id=project_id, limit=limit)
 
 
 def ensure_may_edit(scope: WorkspaceScope, task: Task, assignee_ids: Collection[UUID]) -> None:

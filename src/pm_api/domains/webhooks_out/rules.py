@@ -55,6 +55,8 @@ READ_AT: Final[dict[str, str | None]] = {
     "time_entry": None,
     "saved_view": "/api/saved-views/{id}",
     "bug_report": "/api/bug-reports/{id}",
+    "calendar_event": "/api/calendar/events/{id}",
+    "calendar_resource": "/api/calendar/resources/{id}",
 }
 """Every kind of thing that changes tell of, and where it is read; None for what is read with what it is a part of. A
 slice that tells of a new kind enters it here."""

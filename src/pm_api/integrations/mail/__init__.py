@@ -4,10 +4,11 @@ No object of the SMTP library passes this package; what can go wrong is one of f
 """
 
 from pm_api.integrations.mail.door import MailDeferred, MailDoor, MailRefused, MailServer, MailUnavailable
-from pm_api.integrations.mail.message import Mail, Recipient, build, message_id_of
+from pm_api.integrations.mail.message import Attachment, Mail, Recipient, build, message_id_of
 from pm_api.integrations.mail.rendering import Letter, Rendered, Section, SectionItem, render
 
 __all__ = [
+    "Attachment",
     "Letter",
     "Mail",
     "MailDeferred",

@@ -25,6 +25,10 @@ ITEM_LENGTH: Final = 160
 ACTION_LENGTH: Final = 60
 LETTERS: Final = 2
 _FACTS: Final = (
+    ("eventWhen", "When"),
+    ("eventRecurs", "Recurs"),
+    ("eventWhere", "Where"),
+    ("eventOrganizer", "Organizer"),
     ("workspaceName", "Workspace"),
     ("previousPlan", "Plan before"),
     ("plan", "Plan"),

@@ -63,6 +63,20 @@ class Task(Base, Versioned, Timestamped):
             postgresql_where=text("deleted_at IS NULL"),
         ),
         Index(
+            "ix_tasks_workspace_id_start_on",
+            "workspace_id",
+            "start_on",
+            "id",
+            postgresql_where=text("deleted_at IS NULL AND start_on IS NOT NULL"),
+        ),
+        Index(
+            "ix_tasks_workspace_id_start_at",
+            "workspace_id",
+            "start_at",
+            "id",
+            postgresql_where=text("deleted_at IS NULL AND start_at IS NOT NULL"),
+        ),
+        Index(
             "ix_tasks_workspace_id_priority",
             "workspace_id",
             "priority",

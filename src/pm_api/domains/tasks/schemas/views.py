@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from pm_api.core.schema import ApiModel, ApiRequest, Name, Text, Timestamp, storable_json
+from pm_api.core.schema import ApiModel, ApiRequest, Name, Text, Timestamp, either, storable_json
 from pm_api.domains.tasks.enums import TaskSort
 from pm_api.domains.tasks.filtering.terms import MAX_BYTES
 from pm_api.domains.tasks.schemas.tasks import not_null
@@ -17,7 +17,9 @@ ViewName = Annotated[Name, Field(max_length=100)]
 ColumnName = Annotated[Text, StringConstraints(min_length=1, max_length=60)]
 FilterText = Annotated[Text, StringConstraints(max_length=MAX_BYTES)]
 FilterForm = Annotated[dict[str, Any], AfterValidator(storable_json)]
-SentFilter = FilterText | FilterForm
+SentFilter = Annotated[
+    FilterText | FilterForm, either(FilterText, FilterForm, is_one=lambda value: not isinstance(value, dict))
+]
 """Text, or JSON of `and`, `or`, `not` and conditions; what it says is looked at by the filter language itself."""
 
 

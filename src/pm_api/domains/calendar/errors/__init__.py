@@ -1,0 +1,1 @@
+"""Refusals of the calendar, one module a noun."""

@@ -1,0 +1,1 @@
+"""Queries of the calendar, one module a noun."""

@@ -1,0 +1,1 @@
+"""Shapes of the calendar on the wire, one module a noun."""
