@@ -5,6 +5,7 @@ from uuid import UUID
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.platform import Platform
 from pm_api.domains.calendar import feeds, links, places, writing
+from pm_api.domains.calendar.repository import feeds as repository
 from pm_api.domains.calendar.repository.attendees import attendees_of
 from pm_api.domains.calendar.schemas.events import EventCreate
 from pm_api.domains.calendar.schemas.feeds import FeedCreate
@@ -49,8 +50,9 @@ async def room_of(platform: Platform, scope: WorkspaceScope) -> UUID:
 
 
 async def feed_of(platform: Platform, scope: WorkspaceScope) -> tuple[UUID, str]:
-    """A new one of this person, and the secret of its address."""
+    """A new one of this person, and the secret of its address; the last one goes, since they may have so many."""
     wanted = FeedCreate.model_validate({"workspaceId": scope.workspace_id})
     async with platform.database.transaction() as session:
+        await repository.remove_of(session, scope.workspace_id, scope.user_id)
         feed, url = await feeds.create(session, platform, scope, wanted)
         return feed.id, url.rpartition("/")[2].removesuffix(".ics")

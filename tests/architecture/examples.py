@@ -121,7 +121,7 @@ PATH_TABLES: Final = {
 }
 """Which table a path parameter's id is from."""
 
-PATH_TABLES_OF_CALENDAR: Final = {"event_id": "calendar_events"}
+PATH_TABLES_OF_CALENDAR: Final = {"event_id": "calendar_events", "attendee_id": "calendar_attendees"}
 """The same below /api/calendar, where an event is another thing than in the inbox."""
 
 PATH_VALUES: Final = {

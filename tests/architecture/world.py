@@ -547,6 +547,10 @@ async def event_with_me(scene: Scene) -> tuple[UUID, UUID, str]:
     return await dating.event_with_guests(scene.platform, maker_of(scene), await project_row(scene), invited.user_id)
 
 
+async def calendar_attendee_row(scene: Scene) -> UUID:
+    return (await event_with_me(scene))[1]
+
+
 async def feed_of_the_caller(scene: Scene) -> tuple[UUID, str]:
     """A feed and the secret of its address; who is not in the workspace finds the owner's."""
     scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
@@ -652,6 +656,7 @@ async def bug_report_row(scene: Scene) -> UUID:
 FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "workspaces": workspace_row,
     "calendar_events": calendar_event_row,
+    "calendar_attendees": calendar_attendee_row,
     "calendar_resources": calendar_resource_row,
     "calendar_feeds": calendar_feed_row,
     "workspace_members": member_row,

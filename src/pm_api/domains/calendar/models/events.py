@@ -120,7 +120,7 @@ class CalendarOverride(Base, Timestamped):
     starts_at: Mapped[datetime | None]
     ends_at: Mapped[datetime | None]
     fields: Mapped[dict[str, Any]] = mapped_column(
-        server_default=text("'{}'"), info=personal("erased", of="workspace_id", becomes="{}")
+        server_default=text("'{}'"), info=personal("erased", of="workspace_id")
     )
     sequence: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
