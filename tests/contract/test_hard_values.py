@@ -27,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("hard-values")
 
 Variant = tuple[str, dict[str, Any]]
 
-STRIDE: Final = rounds(4, 1)
+STRIDE: Final = rounds(8, 1)
 DOCUMENT: Final[dict[str, Any]] = cli.document()
 STREAMS: Final = {"openStream"}
 NUL, LONE_SURROGATE = "a\x00b", "\ud800"

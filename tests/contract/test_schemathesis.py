@@ -45,7 +45,7 @@ CHECKS: Final = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-COVERED: Final = rounds(6, 1)
+COVERED: Final = rounds(12, 1)
 """Of so many operations one gets the systematic cases too, beside the random ones; in soak every one."""
 DOCUMENT: Final[Json] = cli.document()
 ROUTES: Final = {
@@ -60,7 +60,7 @@ def config_of(operation_id: str) -> schemathesis.Config:
     return schemathesis.Config.from_dict(
         {
             "generation": {
-                "max-examples": rounds(3, 100),
+                "max-examples": rounds(2, 100),
                 "deterministic": not SOAKING,
                 "database": "none",
                 "allow-extra-parameters": False,  # an unknown query parameter is ignored, as everywhere on the web
