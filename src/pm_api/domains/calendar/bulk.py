@@ -37,6 +37,7 @@ from pm_api.domains.calendar.schemas.bulk import (
 from pm_api.domains.calendar.schemas.events import ConflictRead, EventRead
 from pm_api.domains.calendar.schemas.series import EventDifference, EventOutcome
 from pm_api.domains.projects.errors import ProjectArchived
+from pm_api.identity.repository import circles
 
 DONE: Final = frozenset({EventOutcome.CREATED, EventOutcome.CHANGED, EventOutcome.DELETED})
 
@@ -120,7 +121,7 @@ async def _hold(session: AsyncSession, scope: WorkspaceScope, work: _Work) -> No
 async def _check(session: AsyncSession, platform: Platform, scope: WorkspaceScope, work: _Work) -> None:
     """Whether all are there and may be changed; in the mode PARTIAL the others are told of and left out."""
     events = {one.id: one.event for one in await series_of_ids(session, scope, work.event_ids)}
-    roles = await surroundings.roles(session, scope.user_id, {one.scope_id for one in events.values()})
+    roles = await circles.roles_in_scopes(session, scope.user_id, {one.scope_id for one in events.values()})
     invited = await attendees_of(session, list(events))
     projects = await surroundings.projects(
         session, {one.project_id for one in events.values() if one.project_id is not None}

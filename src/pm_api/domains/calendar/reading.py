@@ -33,6 +33,7 @@ from pm_api.domains.calendar.schemas.events import (
 from pm_api.domains.calendar.standing import Standing, of_person, standing
 from pm_api.domains.projects.models import Project
 from pm_api.identity.permissions import Role
+from pm_api.identity.repository import circles
 
 BUSY: Final = "Busy"
 
@@ -110,7 +111,7 @@ async def _around(
         projects=await surroundings.projects(
             session, {one.project_id for one in events if one.project_id is not None}
         ),
-        roles=await surroundings.roles(session, scope.user_id, {one.scope_id for one in events}),
+        roles=await circles.roles_in_scopes(session, scope.user_id, {one.scope_id for one in events}),
         resources=await _rooms(session, ids),
         reminders=await _reminders(session, scope, ids, set(keys)),
     )

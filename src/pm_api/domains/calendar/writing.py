@@ -32,6 +32,7 @@ from pm_api.domains.calendar.repository.attendees import attendees_of
 from pm_api.domains.calendar.schemas.events import ConflictRead, EventCreate, EventReplace, EventUpdate
 from pm_api.domains.projects import service as projects
 from pm_api.identity.errors.people import role_lacks
+from pm_api.identity.repository import circles
 
 ANYWHERE: Final = "UTC"
 """Which occurrence is meant does not depend on where somebody is."""
@@ -111,7 +112,7 @@ async def place_for(
             raise NotFound
         await projects.ensure_writable(session, project_id)
         scope_id = project.scope_id
-    role = (await surroundings.roles(session, scope.user_id, [scope_id])).get(scope_id)
+    role = (await circles.roles_in_scopes(session, scope.user_id, [scope_id])).get(scope_id)
     if role is None or not permitting.may_write(role):
         raise role_lacks(role or scope.role, permitting.WRITE)
     return scope_id
@@ -229,7 +230,7 @@ async def ensure_may_edit(
     """Raises EventNotYours. What somebody is where the event is, is looked at now; who is invited to one occurrence
     alone sees no more of the others than Busy.
     """
-    role = (await surroundings.roles(session, scope.user_id, [event.scope_id])).get(event.scope_id)
+    role = (await circles.roles_in_scopes(session, scope.user_id, [event.scope_id])).get(event.scope_id)
     rows = (await attendees_of(session, [event.id]))[event.id]
     invited = any(one.user_id == scope.user_id and one.only_at in (None, only_at) for one in rows)
     permitting.ensure_may_edit(event, scope.user_id, role, invited=invited)

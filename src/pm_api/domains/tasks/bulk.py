@@ -33,6 +33,7 @@ from pm_api.domains.tasks.schemas.bulk import (
 from pm_api.domains.tasks.schemas.tasks import TaskMove
 from pm_api.domains.tasks.service import ensure_may_edit
 from pm_api.domains.tasks.writing import apply
+from pm_api.identity.repository import circles
 
 MOST_DELETED: Final = 1000
 FORBIDDEN: Final = "You may do this to tasks of yours; to others only who manages tasks."
@@ -125,7 +126,7 @@ async def _at_hand(
         held = [one for one in held if one.id in set(still)]
         ids = [one for one in ids if one in set(still)]
     work = _Work(wanted, ids, {one.id: one for one in held})
-    roles = await reading.roles(session, scope.user_id, {one.scope_id for one in held})
+    roles = await circles.roles_in_scopes(session, scope.user_id, {one.scope_id for one in held})
     projects = await reading.projects(session, {one.project_id for one in held})
     for task in held:
         work.scopes[task.id] = replace(scope, role=roles[task.scope_id])

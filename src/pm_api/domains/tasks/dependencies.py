@@ -23,7 +23,7 @@ from pm_api.domains.tasks.errors.tasks import TaskNotFound
 from pm_api.domains.tasks.guards import TaskScope
 from pm_api.domains.tasks.models import Task, TaskDependency
 from pm_api.domains.tasks.repository import dependencies as repository
-from pm_api.domains.tasks.repository import reading, tasks
+from pm_api.domains.tasks.repository import tasks
 from pm_api.domains.tasks.repository.dependencies import Link
 from pm_api.domains.tasks.schemas.dependencies import (
     DependenciesAnswer,
@@ -36,6 +36,7 @@ from pm_api.domains.tasks.schemas.dependencies import (
 from pm_api.domains.tasks.schemas.tasks import PersonShown
 from pm_api.identity.errors.people import role_lacks
 from pm_api.identity.permissions import allows
+from pm_api.identity.repository import circles
 
 ENTITY: Final = "task_dependency"
 MOST_OF_A_TASK: Final = 100
@@ -130,7 +131,7 @@ async def _ensure_writes_there(session: AsyncSession, at: TaskScope, other: Task
     """A link changes the other task too: it may wait from then on, and its log says so. Raises Forbidden."""
     if other.scope_id == at.scope_id:
         return
-    role = (await reading.roles(session, at.scope.user_id, [other.scope_id])).get(other.scope_id)
+    role = (await circles.roles_in_scopes(session, at.scope.user_id, [other.scope_id])).get(other.scope_id)
     if role is None:
         raise TaskNotFound
     if not allows(role, rules.WRITE):

@@ -14,6 +14,7 @@ from pm_api.domains.tasks.models import Task
 from pm_api.domains.tasks.repository import reading as repository
 from pm_api.domains.tasks.repository.reading import Counted
 from pm_api.domains.tasks.schemas.tasks import LabelShown, PersonShown, ProjectShown, TaskCounts, TaskRead
+from pm_api.identity.repository import circles
 
 
 async def reads(
@@ -30,7 +31,7 @@ async def reads(
     labels = await repository.labels(session, ids)
     counts = await repository.counts(session, scope, ids)
     creators = await repository.names(session, {one.created_by_user_id for one in tasks})
-    roles = await repository.roles(session, scope.user_id, {one.scope_id for one in tasks})
+    roles = await circles.roles_in_scopes(session, scope.user_id, {one.scope_id for one in tasks})
     found = []
     for task in tasks:
         project = projects[task.project_id]

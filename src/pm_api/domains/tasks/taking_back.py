@@ -26,6 +26,7 @@ from pm_api.domains.tasks.repository import undoing as repository
 from pm_api.domains.tasks.repository.undoing import ASSIGNEES, LABELS, SUCCESSOR
 from pm_api.domains.tasks.schemas.tasks import TaskRead
 from pm_api.identity.permissions import allows
+from pm_api.identity.repository import circles
 
 MOST_TOLD: Final = 50
 LOOKED_AT: Final = 500
@@ -93,7 +94,7 @@ async def _scopes(
     session: AsyncSession, scope: WorkspaceScope, held: Mapping[UUID, Task]
 ) -> dict[UUID, WorkspaceScope]:
     """The caller in each project. Whoever made the change could make it then: that they may still write is enough."""
-    roles = await reading.roles(session, scope.user_id, {one.scope_id for one in held.values()})
+    roles = await circles.roles_in_scopes(session, scope.user_id, {one.scope_id for one in held.values()})
     if any(not allows(role, rules.WRITE) for role in roles.values()):
         raise Forbidden("You may not write in this project any more.")
     for project_id in sorted({one.project_id for one in held.values()}):

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.identity.models.people import Member, Scope, ScopeMember, User
+from pm_api.identity.permissions import Role, standing_in_scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +98,19 @@ async def count_in_role(session: AsyncSession, scope_id: UUID, role: str, *, but
         )
     )
     return found or 0
+
+
+async def roles_in_scopes(session: AsyncSession, user_id: UUID, scope_ids: Collection[UUID]) -> dict[UUID, Role]:
+    """What somebody is within each of these scopes; those they do not see are left out."""
+    rows = await session.execute(
+        select(Scope.id, Scope.is_open, ScopeMember.user_id, ScopeMember.role, Member.role)
+        .join(Member, and_(Member.workspace_id == Scope.workspace_id, Member.user_id == user_id))
+        .outerjoin(ScopeMember, and_(ScopeMember.scope_id == Scope.id, ScopeMember.user_id == user_id))
+        .where(Scope.id.in_(scope_ids))
+    )
+    found = {}
+    for scope_id, is_open, inside, own_role, role in rows:
+        standing = standing_in_scope(Role(role), is_open=is_open, is_member=inside is not None, own_role=own_role)
+        if standing is not None:
+            found[scope_id] = standing
+    return found

@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.projects.models import Project
-from pm_api.identity.models.people import Member, Scope, ScopeMember, User
-from pm_api.identity.permissions import Role, standing_in_scope
+from pm_api.identity.models.people import User
 
 
 async def names(session: AsyncSession, user_ids: Collection[UUID]) -> dict[UUID, str]:
@@ -29,19 +28,3 @@ async def projects(session: AsyncSession, project_ids: Collection[UUID]) -> dict
         select(Project).where(Project.id.in_(project_ids)).execution_options(populate_existing=True)
     )
     return {one.id: one for one in rows}
-
-
-async def roles(session: AsyncSession, user_id: UUID, scope_ids: Collection[UUID]) -> dict[UUID, Role]:
-    """What somebody is within each of these scopes; those they do not see are left out."""
-    rows = await session.execute(
-        select(Scope.id, Scope.is_open, ScopeMember.user_id, ScopeMember.role, Member.role)
-        .join(Member, and_(Member.workspace_id == Scope.workspace_id, Member.user_id == user_id))
-        .outerjoin(ScopeMember, and_(ScopeMember.scope_id == Scope.id, ScopeMember.user_id == user_id))
-        .where(Scope.id.in_(scope_ids))
-    )
-    found = {}
-    for scope_id, is_open, inside, own_role, role in rows:
-        standing = standing_in_scope(Role(role), is_open=is_open, is_member=inside is not None, own_role=own_role)
-        if standing is not None:
-            found[scope_id] = standing
-    return found

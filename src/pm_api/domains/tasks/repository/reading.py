@@ -22,8 +22,7 @@ from pm_api.domains.tasks.models import (
 )
 from pm_api.domains.tasks.repository.tasks import projects_seen
 from pm_api.domains.tasks.repository.ties import BLOCKS
-from pm_api.identity.models.people import Member, Scope, ScopeMember, User
-from pm_api.identity.permissions import Role, standing_in_scope
+from pm_api.identity.models.people import User
 
 
 class Labelled(NamedTuple):
@@ -163,19 +162,3 @@ def _minutes(task_ids: Collection[UUID]) -> Select[UUID, str, int, int]:
         .where(TimeEntry.task_id.in_(task_ids))
         .group_by(TimeEntry.task_id)
     )
-
-
-async def roles(session: AsyncSession, user_id: UUID, scope_ids: Collection[UUID]) -> dict[UUID, Role]:
-    """What somebody is within each of these scopes; those they do not see are left out."""
-    rows = await session.execute(
-        select(Scope.id, Scope.is_open, ScopeMember.user_id, ScopeMember.role, Member.role)
-        .join(Member, and_(Member.workspace_id == Scope.workspace_id, Member.user_id == user_id))
-        .outerjoin(ScopeMember, and_(ScopeMember.scope_id == Scope.id, ScopeMember.user_id == user_id))
-        .where(Scope.id.in_(scope_ids))
-    )
-    found = {}
-    for scope_id, is_open, inside, own_role, role in rows:
-        standing = standing_in_scope(Role(role), is_open=is_open, is_member=inside is not None, own_role=own_role)
-        if standing is not None:
-            found[scope_id] = standing
-    return found
