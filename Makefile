@@ -5,11 +5,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
+# What is compiled is kept, whatever the shell says: each process would compile the whole program again.
+export PYTHONDONTWRITEBYTECODE :=
+# Tests of files that bring a store of their own, or need none, show nothing new there.
+S3_NOT := $(patsubst %,tests/domains/storage/test_%.py,blobs clamd imaging names s3 sniffing streaming)
+S3_TESTS := $(filter-out $(S3_NOT),$(wildcard tests/domains/storage/test_*.py tests/domains/*/test_attachments.py)) tests/races/test_storage_quota.py
 RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 BROWSER := $(VENV)/.ready-browser
 
-.PHONY: help run test test-pg15 test-pg16 test-redis test-browser test-icaljs soak lint format bench bench-large openapi matrix lock clean
+.PHONY: help run test test-pg15 test-pg16 test-redis test-browser test-icaljs test-clamd test-s3 test-tus soak lint format bench bench-large openapi matrix lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -57,6 +62,20 @@ test-icaljs: $(DEV) ## Feeds read by ical.js from npm, where there is node
 	|| { echo "Skipped: ical.js cannot be fetched."; exit 0; }; \
 	PM_ICALJS="$(CURDIR)/.data/icaljs/node_modules/ical.js/dist/ical.js" $(BIN)/python -m pytest -q tests/domains/calendar/test_icaljs.py
 
+test-clamd: $(DEV) ## The virus scanner: Debian's clamd finds the EICAR file (installs clamav-daemon)
+	command -v clamd /usr/sbin/clamd >/dev/null || apt-get install -y --no-install-recommends clamav-daemon
+	$(BIN)/python -m pytest -q -rs tests/domains/storage/test_clamd.py
+
+test-s3: $(DEV) ## All that reads or writes files once more, with the files in moto's S3
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not soak" -p tests.support.all_in_s3 $(S3_TESTS)
+
+test-tus: $(DEV) ## tuspy, tus-js-client and Uppy with 1 GB each over a line that breaks, where there is node (10 GB of disk)
+	@command -v npm >/dev/null && command -v node >/dev/null || { echo "Skipped: node and npm are not here."; exit 0; }; \
+	rm -rf .data/tus && mkdir -p .data/tus && cp tests/storage_clients/node/* .data/tus/ && \
+	npm install --silent --no-package-lock --no-audit --no-fund --prefix .data/tus \
+	|| { echo "Skipped: the clients cannot be fetched."; exit 0; }; \
+	PM_TUS_CLIENTS="$(CURDIR)/.data/tus" $(BIN)/python -m pytest -q -n 0 tests/storage_clients
+
 soak: $(DEV) ## The long versions of races, kills, fuzzing and volume (about an hour)
 	PM_SOAK=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
@@ -78,6 +97,7 @@ bench: $(DEV) ## Ratios within one run: spends against a no-op, an ORM transacti
 	$(BIN)/python -m benchmarks.logins
 	$(BIN)/python -m benchmarks.messages
 	$(BIN)/python -m benchmarks.calendar
+	$(BIN)/python -m benchmarks.storage
 
 bench-large: $(DEV) ## Wall times of accounts of 10,000 to 10 million entries (half an hour, 15 GB)
 	$(BIN)/python -m benchmarks.large

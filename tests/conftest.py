@@ -5,7 +5,9 @@ clone. The clock is moved, never slept on.
 """
 
 import asyncio
+import gc
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -30,11 +32,14 @@ from pm_api.core.settings import Settings
 from pm_api.identity.passwords import Passwords
 from pm_api.sandbox.postgres import EmbeddedPostgres
 from tests.support.clock import MovableClock
+from tests.support.compiled import share_compiled
 from tests.support.settings import settings_for
 
 SERVER = "PM_TEST_SERVER_URL"
 TEMPLATE = "pm_template"
 PASSWORD = "correct horse battery staple"
+LONGEST_NAME = 100
+ROOM_IN_MEMORY = 4 * 1024**3
 
 _server = pytest.StashKey[EmbeddedPostgres]()
 _folder = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
@@ -50,13 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     if SERVER not in os.environ:
-        folder = tempfile.TemporaryDirectory(prefix="pm-test-", ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix="pm-test-", dir=in_memory(), ignore_cleanup_errors=True)
         Path(folder.name).chmod(0o755)
         server = EmbeddedPostgres(
             Path(folder.name) / "postgres",
             major=int(os.environ.get("PM_TEST_PG_MAJOR", "18")),
             max_connections=400,
-            settings={"fsync": "off", "full_page_writes": "off", "autovacuum": "off"},
+            settings={"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_wal_size": "512MB"},
         )
         server.start()
         config.stash[_folder] = folder
@@ -64,6 +69,39 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[SERVER] = server.url("postgres")
     recreate(TEMPLATE)
     migrate.upgrade(database_url(TEMPLATE))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is loaded by the end of it stays: to look for garbage in it again and again takes a tenth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes and long texts are named by their length: a packed file has the second in it at which it was packed, and
+    workers that find different names refuse to begin.
+    """
+    if isinstance(val, bytes) and len(val) > LONGEST_NAME:
+        return f"{len(val)} bytes"
+    if isinstance(val, str) and len(val) > LONGEST_NAME:
+        return f"{val[: LONGEST_NAME // 2]}... {len(val)} characters"
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a module's tests share is built once: they stay with one worker."""
+    for item in items:
+        used = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+        shares = any(one.scope == "module" for found in used for one in found)
+        if shares and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -77,6 +115,12 @@ def database_url(name: str) -> str:
     return make_url(os.environ[SERVER]).set(database=name).render_as_string(hide_password=False)
 
 
+def in_memory() -> Path | None:
+    """A folder that is on no disk, where there is one with room enough: a clone is more than a thousand files."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free >= ROOM_IN_MEMORY else None
+
+
 async def server_command(*statements: str) -> None:
     url = make_url(os.environ[SERVER]).set(drivername="postgresql")
     connection = await asyncpg.connect(url.render_as_string(hide_password=False))
@@ -85,6 +129,11 @@ async def server_command(*statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def copy_of_template(name: str) -> str:
+    """The statement that clones it: to copy the files is half the work of writing every page to the log."""
+    return f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY"
 
 
 def recreate(name: str, template: str = "template0") -> None:
@@ -98,9 +147,7 @@ async def worker_database(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """This xdist worker's own clone; tests commit in it, each with a tenant of its own."""
     worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
     name = f"pm_worker_{worker}"
-    await server_command(
-        f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"
-    )
+    await server_command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", copy_of_template(name))
     yield database_url(name)
     await server_command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
@@ -109,15 +156,26 @@ async def worker_database(request: pytest.FixtureRequest) -> AsyncIterator[str]:
 async def fresh_database() -> AsyncIterator[str]:
     """A clone for one test alone: races, sweeps, kills."""
     name = f"pm_fresh_{uuid4().hex[:12]}"
-    await server_command(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    await server_command(copy_of_template(name))
     yield database_url(name)
     await server_command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+AT_THE_END: list[Callable[[], Awaitable[None]]] = []
+"""What closes things that a worker keeps from test to test."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def closing() -> AsyncIterator[None]:
+    yield
+    while AT_THE_END:
+        await AT_THE_END.pop()()
+
+
 @asynccontextmanager
 async def open_platform(settings: Settings, clock: MovableClock) -> AsyncIterator[Platform]:
-    platform = build_platform(settings, clock=clock)
-    platform.provide(Passwords(memory_kib=8, iterations=1))
+    platform = build_platform(settings, clock=clock, passwords=Passwords(memory_kib=8, iterations=1))
+    share_compiled(platform.database.engine)
     async with running(platform):
         yield platform
 

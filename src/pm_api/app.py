@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,8 @@ from pm_api.core.problem import install_error_handlers
 from pm_api.core.ratelimit import Policy
 from pm_api.core.settings import Settings, load_settings
 from pm_api.domains.changes.hub import StreamHub
+from pm_api.domains.storage import tus_edge
+from pm_api.domains.storage.leases import Leases
 from pm_api.identity.errors.credentials import ApiKeyNotAllowed, InsufficientScope
 from pm_api.identity.errors.people import RegistrationRequired, WorkspaceNotFound
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf, SignedIn
@@ -87,7 +89,8 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
             yield
             return
         async with running(parts):
-            with streams_end_on_signal(parts.part(StreamHub)), _what_stays_spared():
+            ends = (parts.part(StreamHub).end_all, parts.part(Leases).end_all)
+            with streams_end_on_signal(*ends), _what_stays_spared():
                 yield
 
     app = FastAPI(
@@ -108,6 +111,7 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
     app.state.keyed_operations = {route.operation_id for route in api_routes(app) if _takes_key(route)}
     _add_docs(app)
     install_error_handlers(app)
+    app.add_middleware(tus_edge.TusVersionGate)
     app.add_middleware(
         RequestContextMiddleware,
         randomness=parts.randomness,
@@ -121,11 +125,12 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
         allow_credentials=True,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],
-        expose_headers=list(EXPOSED_HEADERS),
+        expose_headers=[*EXPOSED_HEADERS, *tus_edge.EXPOSED],
         max_age=600,
     )
+    app.add_middleware(tus_edge.TusManners)
     telemetry.configure_tracing(dict(os.environ), app, parts.database.engine)
     _describe(app)
     return app
@@ -161,15 +166,16 @@ def _add_docs(app: FastAPI) -> None:
 
 
 @contextmanager
-def streams_end_on_signal(hub: StreamHub) -> Iterator[None]:
-    """End event streams as soon as the process is asked to stop: the server waits for open connections first, and
-    an event stream would keep it waiting.
+def streams_end_on_signal(*ends: Callable[[], None]) -> Iterator[None]:
+    """End event streams and uploads under way as soon as the process is asked to stop: the server waits for open
+    connections first, and they would keep it waiting.
     """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(hub.end_all)
+        for end in ends:
+            loop.call_soon_threadsafe(end)
         following = before[signal.Signals(number)]
         if callable(following):
             following(number, frame)

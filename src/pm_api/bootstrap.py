@@ -20,6 +20,11 @@ from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.writer import LedgerWriter
 from pm_api.domains.changes.hub import BALANCE_CHANNEL, StreamHub
 from pm_api.domains.changes.repository import CHANGES_CHANNEL
+from pm_api.domains.storage.admission import Admission
+from pm_api.domains.storage.imaging import Studio
+from pm_api.domains.storage.leases import CHANNEL as UPLOADS_CHANNEL
+from pm_api.domains.storage.leases import Leases
+from pm_api.domains.storage.renditions import Refusals
 from pm_api.domains.webhooks_out.dispatcher import WebhookDispatcher
 from pm_api.domains.webhooks_out.service import CHANNEL as WEBHOOKS_CHANNEL
 from pm_api.entitlements.cache import Entitlements
@@ -30,15 +35,20 @@ from pm_api.identity.key_uses import KeyUses
 from pm_api.identity.passwords import Passwords
 from pm_api.identity.sessions import SESSION_ENDED_CHANNEL
 from pm_api.identity.tokens import AccessTokens
+from pm_api.integrations.blobs import BlobDoor
+from pm_api.integrations.blobs.presigning import Presigner
 from pm_api.integrations.mail import MailDoor
 from pm_api.integrations.openid import SignInDoor
 from pm_api.integrations.outgoing import OutgoingDoor
+from pm_api.integrations.scanner import ScannerDoor
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.operations.service import Probe
 from pm_api.registry import MODULES
 
 
-def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> Platform:
+def build_platform(
+    settings: Settings, *, clock: SystemClock | None = None, passwords: Passwords | None = None
+) -> Platform:
     """All parts of a process, connected to nothing yet."""
     assert MODULES, "an event finds its subscribers, and a sweep its function, only when all modules are loaded"
     if settings.database_url is None:
@@ -63,7 +73,7 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
         limiter=RateLimiter(redis_url=redis.get_secret_value() if redis else None, enabled=settings.rate_limits),
     )
     platform.provide(AccessTokens(keys, platform.clock, settings.public_url))
-    platform.provide(Passwords())
+    platform.provide(passwords or Passwords())
     platform.provide(SessionCache())
     platform.provide(KeyUses(platform))
     platform.provide(StreamHub(platform))
@@ -72,6 +82,13 @@ def build_platform(settings: Settings, *, clock: SystemClock | None = None) -> P
     platform.provide(LedgerWriter(platform))
     platform.provide(StripeDoor(settings.stripe, platform.clock))
     platform.provide(MailDoor(settings.smtp))
+    platform.provide(Admission(settings.database_pool_size))
+    platform.provide(BlobDoor(settings.storage, settings.s3, settings.data_dir))
+    platform.provide(Presigner(settings.storage, settings.s3))
+    platform.provide(ScannerDoor(settings.clamd))
+    platform.provide(Leases(platform))
+    platform.provide(Studio())
+    platform.provide(Refusals())
     platform.provide(OutgoingDoor(settings.webhooks))
     platform.provide(WebhookDispatcher(platform))
     platform.provide(SignInDoor(settings, platform.clock))
@@ -104,6 +121,7 @@ async def running(platform: Platform) -> AsyncIterator[Platform]:
     platform.signals.on(SESSION_ENDED_CHANNEL, streams.on_session_ended)
     platform.signals.on(CHANGES_CHANNEL, streams.on_changes)
     platform.signals.on(BALANCE_CHANNEL, streams.on_balances)
+    platform.signals.on(UPLOADS_CHANNEL, platform.part(Leases).on_signal)
     platform.signals.on_reset(streams.on_reset)
     webhooks = platform.part(WebhookDispatcher)
     for channel in (CHANGES_CHANNEL, WEBHOOKS_CHANNEL):

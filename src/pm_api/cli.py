@@ -25,10 +25,14 @@ from pm_api.core.crypto import KeyRing
 from pm_api.core.errors import NotFound
 from pm_api.core.settings import Environment, Settings, SettingsError, load_settings
 from pm_api.domains.ai_credits import statement_check
-from pm_api.domains.billing import reconciling, setup
+from pm_api.domains.billing import reconciling as billing_reconciling
+from pm_api.domains.billing import setup
 from pm_api.domains.billing.errors import TooManyPrices
 from pm_api.domains.billing.setup import Setup
 from pm_api.domains.calendar import retiming
+from pm_api.domains.storage import lifecycle, reconciling, recounting
+from pm_api.domains.storage.reconciling import Report
+from pm_api.integrations.blobs import StorageUnavailable
 from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeRefused
 from pm_api.operations.schemas import HeldJob
 from pm_api.operations.service import held_job, release_held_job
@@ -46,6 +50,8 @@ billing_app = typer.Typer(no_args_is_help=True, help="Plans, prices and the Stri
 app.add_typer(billing_app, name="billing")
 calendar_app = typer.Typer(no_args_is_help=True, help="Events and the time zones they are in.")
 app.add_typer(calendar_app, name="calendar")
+storage_app = typer.Typer(no_args_is_help=True, help="Files, and the store they lie in.")
+app.add_typer(storage_app, name="storage")
 console = Console()
 
 
@@ -284,7 +290,7 @@ def reconcile(
 
     async def work_through(ready: Settings) -> list[str]:
         async with running(build_platform(ready)) as platform:
-            return await reconciling.run_now(platform, timedelta(days=days))
+            return await billing_reconciling.run_now(platform, timedelta(days=days))
 
     with development.database_for(settings) as ready:
         try:
@@ -320,6 +326,62 @@ def retime(
     verb = "would move" if dry_run else "moved"
     typer.echo(f"{moved} {'event' if moved == 1 else 'events'} {verb}; {refused} could not be worked out.")
     if refused:
+        raise typer.Exit(1)
+
+
+@storage_app.command(name="reconcile")
+def reconcile_storage(
+    heal: Annotated[
+        bool,
+        typer.Option("--heal", help="Remove what no row accounts for; mark files whose bytes are lost; tell people."),
+    ] = False,
+    older_than_hours: Annotated[
+        int, typer.Option(min=0, max=8760, help="Leave younger objects without a row alone.")
+    ] = 24,
+) -> None:
+    """Compare the database with the store, both ways. Without --heal nothing is changed.
+
+    Safe to stop, to run again, and to run while people work. What lies in the bucket (under PM_S3_PREFIX) is taken
+    for this installation's: never heal in a bucket that two of them share without prefixes of their own.
+    """
+    settings = settings_or_exit()
+
+    async def work_through(ready: Settings) -> Report:
+        async with running(build_platform(ready)) as platform:
+            found = await reconciling.reconcile(platform, heal=heal, older_than=timedelta(hours=older_than_hours))
+            if heal:
+                await lifecycle.delete_doomed(queue.JobContext(platform, "pm-api storage reconcile"))
+            return found
+
+    with development.database_for(settings) as ready:
+        try:
+            report = asyncio.run(work_through(ready))
+        except StorageUnavailable:
+            typer.echo("The store does not answer; pm-api doctor tells more. Run it again to go on.", err=True)
+            raise typer.Exit(1) from None
+    for line in report.told():
+        typer.echo(line)
+    if report.left:
+        raise typer.Exit(1)
+
+
+@storage_app.command(name="recount")
+def recount_storage(
+    heal: Annotated[bool, typer.Option("--heal", help="Set the counters that are wrong.")] = False,
+) -> None:
+    """Count what files take up anew, and compare it with the counters that the quota goes by."""
+    settings = settings_or_exit()
+
+    async def work_through(ready: Settings) -> list[str]:
+        async with running(build_platform(ready)) as platform:
+            return [one.told() async for one in recounting.recount(platform, heal=heal)]
+
+    with development.database_for(settings) as ready:
+        lines = asyncio.run(work_through(ready))
+    for line in lines:
+        typer.echo(line)
+    typer.echo(f"{len(lines)} accounts drifted." if lines else "All counters are right.")
+    if lines and not heal:
         raise typer.Exit(1)
 
 

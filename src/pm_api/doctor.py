@@ -1,8 +1,11 @@
 """`pm-api doctor`: is everything this installation depends on there?"""
 
 import asyncio
+import os
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import shorten
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,14 +17,18 @@ from pm_api.bootstrap import build_platform
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Environment, Settings
 from pm_api.domains.billing import price_sync, setup
+from pm_api.integrations.blobs import BlobDoor, BlobMissing, StorageUnavailable
+from pm_api.integrations.blobs.presigning import Presigner
 from pm_api.integrations.mail import MailDoor, MailUnavailable
 from pm_api.integrations.openid import ProviderRefused, SignInDoor, SignInProviderUnavailable
+from pm_api.integrations.scanner import ScannerDoor, ScannerUnavailable
 from pm_api.integrations.stripe import StripeDoor
 from pm_api.migrate import head
 from pm_api.webhooks.handlers import STRIPE
 
 TIMEOUT_S: Final = 10.0
 LONGEST_REASON: Final = 300
+LEAST_FREE_BYTES: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ async def examine(settings: Settings) -> list[Finding]:
     ]
     checks.append(("billing", _billing, "run pm-api billing setup-stripe"))
     checks.append(("mail", _mail, "check PM_SMTP_URL"))
+    checks.append(("storage", _storage, "check PM_STORAGE_URL, PM_S3_* and the way out to the network"))
+    checks.append(("scanner", _scanner, "check PM_CLAMD_URL"))
     if platform.part(SignInDoor).titles():
         checks.append(("sign-in", _sign_in, "check PM_GOOGLE_*, PM_GITHUB_* and PM_OIDC_PROVIDERS"))
     if settings.redis_url is not None:
@@ -139,6 +148,46 @@ async def _mail(platform: Platform) -> str:
         if settings.env is Environment.DEVELOPMENT:
             remedy = f"start `make run`, or {remedy}"
         raise Missing(f"{error.reason}; {remedy}") from error
+
+
+async def _storage(platform: Platform) -> str:
+    """Whether the store opens to us; on disk whether it can be written to, and how much room there is."""
+    door = platform.part(BlobDoor)
+    if door.root is None:
+        async for _ in door.list("doctor"):
+            break
+        return await _bucket(platform) if platform.part(Presigner).is_on else "the object store answers"
+    return await asyncio.to_thread(_disk, door.root)
+
+
+async def _bucket(platform: Platform) -> str:
+    """The same by the other client, which signs addresses: its credentials are looked for elsewhere."""
+    try:
+        return await platform.part(Presigner).probe()
+    except (BlobMissing, StorageUnavailable) as error:
+        raise Missing("the bucket opens to reading, not to signing; check PM_S3_* and the key's rights") from error
+
+
+async def _scanner(platform: Platform) -> str:
+    """Whether clamd answers, and finds the harmless EICAR file: one without signatures calls everything clean."""
+    door = platform.part(ScannerDoor)
+    if not door.is_on:
+        return "no PM_CLAMD_URL: files are not scanned, and say so"
+    try:
+        return await door.probe()
+    except ScannerUnavailable as error:
+        remedy = "check PM_CLAMD_URL, and that freshclam has fetched signatures"
+        raise Missing(f"clamd: {error.reason}; {remedy}") from error
+
+
+def _disk(root: Path) -> str:
+    there = next(one for one in (root, *root.parents) if one.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise Missing(f"files cannot be written to {root}; check PM_DATA_DIR (or PM_STORAGE_URL) and its permissions")
+    free = shutil.disk_usage(there).free
+    if free < LEAST_FREE_BYTES:
+        raise Missing(f"only {free >> 20} MB are left on the disk of {root}; make room there")
+    return f"files lie in {root}; {free >> 30} GB are free"
 
 
 async def _sign_in(platform: Platform) -> str:

@@ -17,6 +17,7 @@ from pm_api.domains.calendar import jobs as calendar_jobs
 from pm_api.domains.calendar import models as calendar_models
 from pm_api.domains.changes import jobs as changes_jobs
 from pm_api.domains.changes import models as changes_models
+from pm_api.domains.messages import attaching as messages_attaching
 from pm_api.domains.messages import belongings as messages_belongings
 from pm_api.domains.messages import jobs as messages_jobs
 from pm_api.domains.messages import models as messages_models
@@ -28,6 +29,10 @@ from pm_api.domains.projects import jobs as projects_jobs
 from pm_api.domains.projects import models as projects_models
 from pm_api.domains.reminders import jobs as reminders_jobs
 from pm_api.domains.search import models as search_models
+from pm_api.domains.storage import jobs as storage_jobs
+from pm_api.domains.storage import join_jobs as storage_join_jobs
+from pm_api.domains.storage import models as storage_models
+from pm_api.domains.tasks import attaching as tasks_attaching
 from pm_api.domains.tasks import departing as tasks_departing
 from pm_api.domains.tasks import jobs as tasks_jobs
 from pm_api.domains.tasks import keeping as tasks_keeping
@@ -62,6 +67,7 @@ MODULES = (
     calendar_models,
     changes_jobs,
     changes_models,
+    messages_attaching,
     messages_belongings,
     messages_jobs,
     messages_models,
@@ -72,6 +78,10 @@ MODULES = (
     projects_jobs,
     projects_models,
     search_models,
+    storage_jobs,
+    storage_join_jobs,
+    storage_models,
+    tasks_attaching,
     tasks_departing,
     tasks_jobs,
     tasks_keeping,

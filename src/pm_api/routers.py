@@ -15,6 +15,7 @@ from pm_api.domains.messages import router as messages
 from pm_api.domains.notifications import router as notifications
 from pm_api.domains.projects import router as projects
 from pm_api.domains.search import router as search
+from pm_api.domains.storage import router as storage
 from pm_api.domains.tasks import router as tasks
 from pm_api.domains.tasks.table import MOST_BYTES
 from pm_api.domains.team import router as team
@@ -45,6 +46,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     changes.router,
     notifications.router,
     *messages.ROUTERS,
+    *storage.ROUTERS,
     webhooks_out.router,
     search.router,
     bug_reports.router,
@@ -53,8 +55,22 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
 """Mounted outside production only."""
 
-FILE_BYTES: Final = {"/api/tasks/import": MOST_BYTES, "/api/calendar/events/import": MOST_CALENDAR_BYTES}
-"""Addresses that take a file in their body, each with the most of it: more than other bodies may have."""
+AS_THE_PLAN_SAYS: Final = 1 << 62
+"""The service reserves room before it reads, and refuses what is larger than the plan allows."""
+AS_THE_SERVICE_SAYS: Final = 1 << 62
+"""The service reads no more than it takes, and its refusal names the figure."""
+
+FILE_BYTES: Final = {
+    "/api/tasks/import": MOST_BYTES,
+    "/api/calendar/events/import": MOST_CALENDAR_BYTES,
+    "/api/storage/uploads": AS_THE_PLAN_SAYS,
+    "/api/storage/tus": AS_THE_PLAN_SAYS,
+    "/api/storage/tus/*": AS_THE_PLAN_SAYS,
+    "/api/user/avatar": AS_THE_SERVICE_SAYS,
+    "/api/workspaces/*/logo": AS_THE_SERVICE_SAYS,
+}
+"""Addresses that take a file in their body, each with the most of it: more than other bodies may have. `*` stands for
+one part of the path."""
 
 PUBLIC: Final = frozenset(
     {
@@ -87,7 +103,13 @@ PUBLIC: Final = frozenset(
         "unsubscribe",
         "viewEventInvitation",
         "getCalendarFeedFile",
+        "getLinkedFile",
+        "headLinkedFile",
         "answerEventInvitation",
+        "getPicture",
+        "headPicture",
+        "getTusOptions",
+        "getTusUploadOptions",
     }
 )
 """Operations without a guard: everybody may call them."""
@@ -138,6 +160,13 @@ KEY_EXEMPT: Final[dict[str, str]] = {
     "previewSubscriptionChange": "writes nothing",
     "createPaymentRefund": "the flow's own record",
     "previewRecurrence": "writes nothing",
+    "zipFiles": "writes nothing",
+    "createTusUpload": "each is a record of its own, with an address; one begun twice expires, room and all",
+    "createPresignedUpload": "each is a record of its own, completed once; one begun twice expires, room and all",
+    "completeUpload": "the upload's own state: done twice, it is done once",
+    "createUpload": "the file's own record: key and answer are written with it, once its bytes can be compared",
+    "uploadAvatar": "a file: the same picture sent twice is worn once",
+    "uploadWorkspaceLogo": "a file: the same picture sent twice is worn once",
     "syncPrices": "takes over what Stripe says: the second time there is nothing left to take over",
 }
 """POST operations whose Idempotency-Key is not kept by the route class, and why."""

@@ -5,17 +5,21 @@ have made it since.
 """
 
 import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from uuid import UUID
 
 import httpx
 from dateutil.relativedelta import relativedelta
+from PIL import Image, ImageDraw
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import Actor, ActorKind, SystemScope, UserScope, WorkspaceScope
 from pm_api.core.errors import ApiError
+from pm_api.core.paging import MAX_LIMIT, PageRequest
 from pm_api.core.platform import Platform
 from pm_api.core.recurrence import zone
 from pm_api.domains.account import service as account
@@ -29,11 +33,18 @@ from pm_api.domains.calendar.repository import events as calendar
 from pm_api.domains.calendar.schemas.events import EventCreate, EventUpdate
 from pm_api.domains.calendar.schemas.resources import ResourceCreate
 from pm_api.domains.payments import checkouts
-from pm_api.domains.projects import changing, making
+from pm_api.domains.projects import changing, making, reading
 from pm_api.domains.projects import members as project_members
 from pm_api.domains.projects import service as projects
 from pm_api.domains.projects.enums import ProjectRole, ProjectState
 from pm_api.domains.projects.schemas.projects import ProjectCreate
+from pm_api.domains.storage import pictures
+from pm_api.domains.storage import places as filed
+from pm_api.domains.storage import service as storage
+from pm_api.domains.storage.accounts import account_of
+from pm_api.domains.storage.destinations import destination
+from pm_api.domains.storage.enums import FileType, UploadWay
+from pm_api.domains.storage.sessions import NewUpload
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType, Plan
 from pm_api.identity import members, workspaces
@@ -59,6 +70,7 @@ STARTED: Final = "WEB"
 OFFICE_ZONE: Final = "Europe/Berlin"
 ROOM: Final = {"name": "Room 4", "capacity": 8, "location": "Second floor", "timeZone": OFFICE_ZONE}
 XL_PRICE_MINOR: Final = 2999
+NOTES: Final = "Launch\n\n1. Freeze the copy.\n2. Switch the address.\n3. Tell everybody.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,7 @@ async def seed(platform: Platform, sandbox_url: str | None) -> Demo:
         unbought_id, _ = await _workspace(session, platform, actor, UNBOUGHT)
     await _projects(platform, WorkspaceScope(actor, workspace_id, demo_id, Role.OWNER))
     await _calendar(platform, WorkspaceScope(actor, workspace_id, demo_id, Role.OWNER))
+    await _files(platform, WorkspaceScope(actor, workspace_id, demo_id, Role.OWNER))
     async with platform.database.transaction() as session:
         if (await catalogue.standing_offers(session))["XL"].price_minor is None:  # else Stripe's price stands
             await catalogue.set_pack_price(session, platform, "XL", XL_PRICE_MINOR)
@@ -219,6 +232,59 @@ async def _into(session: AsyncSession, platform: Platform, scope: WorkspaceScope
         if person is not None and await repository.role_in(session, scope.workspace_id, person.id) is not None:
             as_what = ProjectRole(role)
             await project_members.put(session, platform, scope, project_id, person.id, as_what, None)
+
+
+async def _files(platform: Platform, scope: WorkspaceScope) -> None:
+    """A picture of the demo person, a mark of the workspace and two files of the project that has begun: where there
+    never was a file.
+    """
+    with contextlib.suppress(ApiError):
+        async with platform.database.reading() as session:
+            if await filed.has_had_any(session, scope.workspace_id):
+                return
+            page = await reading.list_of(session, platform, scope, PageRequest(MAX_LIMIT, None))
+        with _painted("#0f766e", "#fbbf24") as drawn:
+            await pictures.put_on_avatar(platform, UserScope(scope.actor, scope.user_id), drawn)
+        with _painted("#1d4ed8", "#e0e7ff") as drawn:
+            await pictures.put_on_logo(platform, scope, drawn)
+        for project in page.projects:
+            if project.key == STARTED:
+                with _painted("#be123c", "#ffe4e6") as drawn:
+                    await _file(platform, scope, project.id, "home-page-sketch.png", "image/png", drawn.read())
+                await _file(platform, scope, project.id, "launch-notes.txt", "text/plain", NOTES.encode())
+
+
+async def _file(
+    platform: Platform, scope: WorkspaceScope, project_id: UUID, name: str, media_type: str, content: bytes
+) -> None:
+    """A file of a project, as an upload of the demo person's would be."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield content
+
+    async with platform.database.reading() as session:
+        check = destination(FileType.PROJECT_ASSET)
+        place = await check(session, platform, scope, task_id=None, project_id=project_id)
+    wanted = NewUpload(
+        way=UploadWay.INTERNAL,
+        file_type=FileType.PROJECT_ASSET,
+        original_name=name,
+        declared_type=media_type,
+        total_bytes=len(content),
+        place=place,
+    )
+    await storage.put_internal(platform, account_of(scope), scope, wanted, pieces())
+
+
+@contextlib.contextmanager
+def _painted(ground: str, disc: str) -> Iterator[BinaryIO]:
+    """A disc on a ground: a picture that needs no file of ours."""
+    with tempfile.TemporaryFile() as file:
+        picture = Image.new("RGB", (640, 640), ground)
+        ImageDraw.Draw(picture).ellipse((120, 120, 520, 520), fill=disc)
+        picture.save(file, "PNG")
+        file.seek(0)
+        yield file
 
 
 async def _purchases(platform: Platform, scope: UserScope, sandbox_url: str) -> str:

@@ -1,7 +1,8 @@
 """A minimal valid request for every operation. A new route without one fails the access matrix."""
 
+import base64
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -10,7 +11,7 @@ from uuid import UUID, uuid4
 import orjson
 from fastapi.routing import APIRoute
 
-from pm_api.core.actor import Actor, ActorKind, AdminScope, WorkspaceScope
+from pm_api.core.actor import Actor, ActorKind, AdminScope, UserScope, WorkspaceScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import pools
 from pm_api.domains.ai_credits import service as credits_service
@@ -23,6 +24,7 @@ from pm_api.domains.notifications import mails
 from pm_api.domains.notifications.enums import Category
 from pm_api.domains.payments import customers
 from pm_api.domains.projects.enums import ProjectState
+from pm_api.domains.storage.enums import UploadWay
 from pm_api.domains.team import links
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity.email_tokens import Purpose
@@ -30,14 +32,18 @@ from pm_api.integrations.stripe import PercentOff, StripeDoor, promotions
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.sandbox.stripe import sign_payload
 from tests.architecture import (
+    arriving,
     collaborating,
     credentials,
     dating,
+    filing,
     leaving,
+    picturing,
     powering,
     signing_in,
     subscribing,
     tasking,
+    uploading,
     working,
 )
 from tests.architecture.world import (
@@ -46,8 +52,10 @@ from tests.architecture.world import (
     FACTORIES,
     FOREIGN_KEY,
     GUEST,
+    ROLES,
     TARGET,
     Scene,
+    bug_report_with_screenshot,
     card_of_the_place,
     conversation_row,
     entry_row,
@@ -55,12 +63,14 @@ from tests.architecture.world import (
     feed_of_the_caller,
     gift_of_the_pool,
     invite_into,
+    link_of_the_caller,
     maker_of,
     message_in,
     project_row,
     task_row,
 )
 from tests.conftest import PASSWORD
+from tests.domains.storage import boxes
 from tests.support.settings import WEBHOOK_SECRET
 
 
@@ -118,13 +128,16 @@ PATH_TABLES: Final = {
     "time_entry_id": "time_entries",
     "resource_id": "calendar_resources",
     "feed_id": "calendar_feeds",
+    "file_id": "files",
+    "link_id": "file_links",
+    "upload_id": "upload_sessions",
 }
 """Which table a path parameter's id is from."""
 
 PATH_TABLES_OF_CALENDAR: Final = {"event_id": "calendar_events", "attendee_id": "calendar_attendees"}
 """The same below /api/calendar, where an event is another thing than in the inbox."""
 
-PATH_VALUES: Final = {
+PATH_VALUES: Final[dict[str, str | int]] = {
     "code": "not_found",
     "token": "nobodys",
     "key": "a-key",
@@ -133,6 +146,7 @@ PATH_VALUES: Final = {
     "promotion_code": "NOSUCHCODE",
     "provider": "github",
     "emoji": "👍",
+    "number": 1,
     "month": f"{datetime.now(UTC):%Y-%m}",
 }
 
@@ -192,6 +206,122 @@ def on_a_task(
         return Call(path=f"/api/tasks/{task_id}/{noun}/{made}{rest}", json=body or None)
 
     return example
+
+
+async def a_picture_sent(_scene: Scene) -> Call:
+    return Call(content=picturing.a_picture(), headers={"Content-Type": "image/png"})
+
+
+async def a_picture_worn(scene: Scene) -> Call:
+    owner = scene.owner_scope()
+    token = await picturing.worn_by(scene.platform, UserScope(owner.actor, owner.user_id))
+    return Call(path=f"/api/storage/pictures/{token}")
+
+
+async def a_small_picture(scene: Scene) -> Call:
+    file_id = await picturing.picture_on(scene.platform, maker_of(scene), await task_row(scene))
+    return Call(path=f"/api/storage/files/{file_id}/thumbnail")
+
+
+async def a_file_in_the_trash(scene: Scene) -> Call:
+    file_id = await FACTORIES["files"](scene)
+    await filing.throw_away(scene.platform, maker_of(scene), file_id)
+    return Call(path=f"/api/storage/files/{file_id}/restore")
+
+
+def an_old_version(rest: str = "") -> Example:
+    async def example(scene: Scene) -> Call:
+        file_id = await FACTORIES["files"](scene)
+        await filing.second_version(scene.platform, maker_of(scene), file_id)
+        return Call(path=f"/api/storage/files/{file_id}/versions/1{rest}")
+
+    return example
+
+
+async def a_link_to_revoke(scene: Scene) -> Call:
+    file_id = await FACTORIES["files"](scene)
+    link_id, _ = await link_of_the_caller(scene, file_id)
+    return Call(path=f"/api/storage/files/{file_id}/links/{link_id}")
+
+
+async def a_link_that_works(scene: Scene) -> Call:
+    _, token = await link_of_the_caller(scene, await FACTORIES["files"](scene))
+    return Call(path=f"/api/storage/links/{token}")
+
+
+async def files_to_zip(scene: Scene) -> Call:
+    workspace_id = str(scene.place.workspace_id)
+    return Call(json={"workspaceId": workspace_id, "fileIds": [str(await FACTORIES["files"](scene))]})
+
+
+async def own_files_to_zip(scene: Scene) -> Call:
+    owner = scene.caller.id if scene.caller is not None else scene.cast.user_ids["OWNER"]
+    own = UserScope(Actor(ActorKind.USER, owner), owner)
+    return Call(json={"fileIds": [str(await filing.own_file_of(scene.platform, own))]})
+
+
+async def an_upload_into_the_store(scene: Scene) -> Call:
+    workspace_id = str(scene.place.workspace_id)
+    return Call(json={"workspaceId": workspace_id, "originalName": "film.mp4", "fileSize": 5})
+
+
+async def an_upload_that_has_arrived(scene: Scene) -> Call:
+    """The caller's own: for everybody else there is none."""
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    upload_id = await arriving.arrived_upload(scene.platform, scope)
+    return Call(path=f"/api/storage/uploads/{upload_id}/complete", json={})
+
+
+async def a_file_in_a_form(scene: Scene) -> Call:
+    return Call(
+        query={"workspaceId": str(scene.place.workspace_id)},
+        content=boxes.form(b"A plan in words."),
+        headers=boxes.FORM_TYPE,
+    )
+
+
+async def a_file_of_ones_own(_scene: Scene) -> Call:
+    return Call(content=boxes.form(b"A plan in words."), headers=boxes.FORM_TYPE)
+
+
+async def an_upload_under_way(scene: Scene) -> Call:
+    """The caller's own: for everybody else there is none."""
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    return Call(path=f"/api/storage/uploads/{await uploading.begun_upload(scene.platform, scope)}")
+
+
+TUS: Final = {"Tus-Resumable": "1.0.0"}
+TUS_PIECE: Final = {**TUS, "Content-Type": "application/offset+octet-stream"}
+
+
+async def a_tus_upload_to_begin(scene: Scene) -> Call:
+    workspace_id = base64.b64encode(str(scene.place.workspace_id).encode()).decode()
+    said = {"Upload-Length": "10", "Upload-Metadata": f"filename cGxhbi50eHQ=,workspaceId {workspace_id}"}
+    return Call(headers={**TUS, **said})
+
+
+async def a_tus_upload_of_ones_own(_scene: Scene) -> Call:
+    return Call(headers={**TUS, "Upload-Length": "10", "Upload-Metadata": "filename cGxhbi50eHQ="})
+
+
+async def a_tus_upload_under_way(scene: Scene) -> Call:
+    """The caller's own: for everybody else there is none."""
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    upload_id = await uploading.begun_upload(scene.platform, scope, UploadWay.TUS)
+    return Call(path=f"/api/storage/tus/{upload_id}", headers=TUS)
+
+
+async def a_tus_piece(scene: Scene) -> Call:
+    under_way = await a_tus_upload_under_way(scene)
+    return replace(under_way, content=b"A plan", headers={**TUS_PIECE, "Upload-Offset": "0"})
+
+
+async def a_file_to_attach(scene: Scene) -> Call:
+    """Of the caller's own, who alone sees it yet."""
+    task_id = await task_row(scene)
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    file_id = await picturing.picture_nowhere(scene.platform, scope)
+    return Call(path=f"/api/tasks/{task_id}/attachments", json={"fileId": str(file_id)})
 
 
 async def another_order(scene: Scene) -> Call:
@@ -752,7 +882,11 @@ async def up_to_here(scene: Scene) -> Call:
 
 
 async def a_message(scene: Scene) -> Call:
-    return Call(json={"conversationId": str(await conversation_row(scene)), "body": "Ready?"})
+    """With a file of the caller's own, who alone sees it yet; of the owner's, if the caller may have none."""
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    file_id = await picturing.picture_nowhere(scene.platform, scope)
+    conversation_id = await conversation_row(scene)
+    return Call(json={"conversationId": str(conversation_id), "body": "Ready?", "fileIds": [str(file_id)]})
 
 
 async def of_a_conversation(scene: Scene) -> Call:
@@ -778,6 +912,10 @@ async def into_a_project_of_ones_own(scene: Scene) -> Call:
 async def a_report_on_ones_own(scene: Scene) -> Call:
     own = await scene.scope_of_ones_own()
     return Call(json={"title": "Export stops at row 200", "workspaceId": str(own.workspace_id)})
+
+
+async def a_report_that_shows_it(scene: Scene) -> Call:
+    return Call(path=f"/api/bug-reports/{await bug_report_with_screenshot(scene)}/screenshot")
 
 
 async def of_ones_own_workspace(scene: Scene) -> Call:
@@ -942,6 +1080,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listPlans": nothing,
     "getSubscription": of_the_workspace,
     "getBillingUsage": of_the_workspace,
+    "getStorageUsage": of_the_workspace,
     "listInvoices": of_the_workspace,
     "getInvoice": nothing,
     "getInvoicePdf": nothing,
@@ -1061,6 +1200,46 @@ EXAMPLES: Final[dict[str, Example]] = {
     "deleteTaskComment": on_a_task("comments", collaborating.comment_on),
     "putCommentReaction": on_a_task("comments", collaborating.comment_on, "/reactions/👍"),
     "deleteCommentReaction": on_a_task("comments", collaborating.comment_on, "/reactions/👍"),
+    "listTaskAttachments": nothing,
+    "attachFile": a_file_to_attach,
+    "listFiles": of_the_workspace,
+    "getFile": nothing,
+    "updateFile": fixed(originalName="launch-plan.png"),
+    "deleteFile": nothing,
+    "restoreFile": a_file_in_the_trash,
+    "getFileContent": nothing,
+    "headFileContent": nothing,
+    "listFileVersions": nothing,
+    "getFileVersionContent": nothing,
+    "headFileVersionContent": nothing,
+    "restoreFileVersion": an_old_version("/restore"),
+    "deleteFileVersion": an_old_version(),
+    "createFileLink": fixed(),
+    "listFileLinks": nothing,
+    "deleteFileLink": a_link_to_revoke,
+    "getLinkedFile": a_link_that_works,
+    "headLinkedFile": a_link_that_works,
+    "zipFiles": files_to_zip,
+    "createUpload": a_file_in_a_form,
+    "getUpload": an_upload_under_way,
+    "cancelUpload": an_upload_under_way,
+    "getTusOptions": nothing,
+    "getTusUploadOptions": a_tus_upload_under_way,
+    "createTusUpload": a_tus_upload_to_begin,
+    "getTusUpload": a_tus_upload_under_way,
+    "updateTusUpload": a_tus_piece,
+    "deleteTusUpload": a_tus_upload_under_way,
+    "createPresignedUpload": an_upload_into_the_store,
+    "completeUpload": an_upload_that_has_arrived,
+    "detachFile": on_a_task("attachments", picturing.picture_on),
+    "uploadAvatar": a_picture_sent,
+    "deleteAvatar": nothing,
+    "uploadWorkspaceLogo": a_picture_sent,
+    "deleteWorkspaceLogo": nothing,
+    "getPicture": a_picture_worn,
+    "headPicture": a_picture_worn,
+    "getThumbnail": a_small_picture,
+    "headThumbnail": a_small_picture,
     "addChecklistItem": fixed(content="Check the links"),
     "listChecklist": nothing,
     "reorderChecklist": another_order,
@@ -1084,6 +1263,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     "findBugReportDuplicates": a_report_on_ones_own,
     "listBugReports": of_ones_own_workspace,
     "getBugReport": nothing,
+    "getBugReportScreenshot": a_report_that_shows_it,
     "updateBugReport": fixed(title="Export stops"),
     "triageBugReport": fixed(severity="HIGH"),
     "convertBugReport": into_a_project_of_ones_own,
@@ -1147,6 +1327,11 @@ EXAMPLES: Final[dict[str, Example]] = {
 
 OWN_ACCOUNT: Final[dict[str, Example]] = {
     "listTasks": nothing,
+    "listFiles": nothing,
+    "zipFiles": own_files_to_zip,
+    "createUpload": a_file_of_ones_own,
+    "createTusUpload": a_tus_upload_of_ones_own,
+    "createPresignedUpload": fixed(originalName="film.mp4", fileSize=5),
     "listProjects": nothing,
     "search": a_word,
     "createApiKey": a_key_of_ones_own,
@@ -1191,6 +1376,7 @@ OWN_ACCOUNT: Final[dict[str, Example]] = {
     "openStream": nothing,
     "getSubscription": nothing,
     "getBillingUsage": nothing,
+    "getStorageUsage": nothing,
     "listInvoices": nothing,
     "listBillingHistory": nothing,
     "createSubscription": beginning_a_subscription(own=True),

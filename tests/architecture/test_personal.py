@@ -12,6 +12,7 @@ from pm_api.core.db import PERSONAL_ENDS, Base
 from pm_api.core.db import personal as mark
 from pm_api.core.personal import handing, marks_of
 from pm_api.domains.account.contributors import CONTRIBUTORS
+from tests.support.each import for_each
 
 assert registry.MODULES, "every module with tables is imported"
 assert CONTRIBUTORS, "every slice's files are registered"
@@ -25,6 +26,7 @@ LOOKS_PERSONAL: Final = re.compile(
     r"|subject|url|last4|brand|sealed|sealed_\w+|password_hash|mark|result"
     r")$"
 )
+
 """Names under which people's data would stand."""
 
 NOT_PERSONAL: Final = {
@@ -39,6 +41,7 @@ NOT_PERSONAL: Final = {
     "credit_gifts.sealed_seed": "what codes are made from",
     "credit_packs.name": "a product",
     "disputes.reason": "one of Stripe's words",
+    "doomed_objects.reason": "one of our words",
     "flows.subject": "an account's id",
     "inbox_events.subject": "an id at the provider",
     "inbox_leases.subject": "an id at the provider",
@@ -80,7 +83,7 @@ def looks_personal(table: Table) -> list[str]:
     return [column.name for column in table.columns if LOOKS_PERSONAL.search(column.name)]
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+@for_each(sorted(TABLES))
 def test_what_looks_personal_says_how_it_ends(name: str) -> None:
     marked = {one.column.name for one in marks_of(TABLES[name])}
     silent = [
@@ -89,7 +92,7 @@ def test_what_looks_personal_says_how_it_ends(name: str) -> None:
     assert silent == [], f"{name}: mark them with `personal(...)`, or say what they hold"
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+@for_each(sorted(TABLES))
 def test_marks_are_of_a_known_kind_and_know_whose_row_it_is(name: str) -> None:
     for one in marks_of(TABLES[name]):
         where = f"{name}.{one.column.name}"
@@ -100,7 +103,7 @@ def test_marks_are_of_a_known_kind_and_know_whose_row_it_is(name: str) -> None:
             assert one.by_slice, f"{where}: why it is kept, or who strikes it out"
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+@for_each(sorted(TABLES))
 def test_every_table_with_people_in_it_has_a_mark_or_a_reason(name: str) -> None:
     table = TABLES[name]
     people = [key for key in table.foreign_keys if key.column.table.name == "users" and key.parent.name == "user_id"]

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-import pytest
 from sqlalchemy import Table, UniqueConstraint
 
 from pm_api import registry
 from pm_api.core.db import Base
+from tests.support.each import for_each
 
 assert registry.MODULES, "every module with tables is imported"
 
@@ -36,6 +36,8 @@ LISTED: Final = {
     "products": "catalogue, as Stripe has it",
     "reconciliation_runs": "the operator's: over all accounts",
     "prices": "catalogue, as Stripe has it",
+    "object_renditions": "a smaller picture of an object, which carries its account",
+    "upload_chunks": "a piece of an upload, which carries its account; read by the upload alone",
     "calendar_zone_tables": "what clocks do by a release of the zone tables: of the installation",
     "search_hidden_projects": "a project, which carries its workspace; asked beside documents that carry it",
 }
@@ -48,7 +50,7 @@ def owner_columns(table: Table) -> set[str]:
     return set(table.columns.keys()) & OWNER_COLUMNS
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+@for_each(sorted(TABLES))
 def test_every_table_carries_its_owner(name: str) -> None:
     known = OWNERS.get(name) or LISTED.get(name)
     assert owner_columns(TABLES[name]) or known, f"{name} says neither whose its rows are nor why not"
@@ -61,7 +63,7 @@ def test_the_list_names_only_what_needs_it() -> None:
     assert needless == set()
 
 
-@pytest.mark.parametrize("name", sorted(name for name in TABLES if name.startswith("credit_") and name not in LISTED))
+@for_each(sorted(name for name in TABLES if name.startswith("credit_") and name not in LISTED))
 def test_every_unique_key_of_the_ledger_holds_its_account(name: str) -> None:
     """What two nodes would have to agree on cannot be distributed."""
     table = TABLES[name]

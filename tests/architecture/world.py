@@ -52,8 +52,21 @@ from pm_api.integrations.stripe import StripeDoor, portal
 from pm_api.integrations.stripe import customers as stripe_customers
 from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.integrations.stripe import refunds as stripe_refunds
-from tests.architecture import collaborating, credentials, dating, leaving, powering, talking, tasking, working
-from tests.conftest import PASSWORD, TEMPLATE, database_url, open_platform, server_command
+from tests.architecture import (
+    collaborating,
+    credentials,
+    dating,
+    filing,
+    leaving,
+    picturing,
+    powering,
+    talking,
+    tasking,
+    uploading,
+    working,
+)
+from tests.conftest import PASSWORD, copy_of_template, database_url, open_platform, server_command
+from tests.support import stores
 from tests.support.clock import MovableClock
 from tests.support.plans import have_room
 from tests.support.providers import github
@@ -81,6 +94,16 @@ MAKERS: Final = frozenset({GUEST, "MEMBER", "ADMIN", "OWNER"})
 """Who may make tasks in a project: a guest is a member there."""
 TESTS: Final = Device("tests", "127.0.0.1")
 CHECKOUT_COMPLETED: Final = "checkout.session.completed"
+LIVING_PLACE: Final = """
+    SELECT coalesce(archived_at, deleted_at) IS NULL
+        AND (SELECT count(*) < 3 FROM projects WHERE workspace_id = :workspace AND deleted_at IS NULL)
+    FROM workspaces WHERE id = :workspace
+"""
+MEMBERS_OF_PLACE: Final = "SELECT id, role FROM workspace_members WHERE workspace_id = :workspace"
+LIVING_PROJECT: Final = """
+    SELECT true FROM projects JOIN scope_members USING (scope_id)
+    WHERE projects.id = :project AND status = 'ACTIVE' AND deleted_at IS NULL AND scope_members.user_id = :guest
+"""
 
 
 @asynccontextmanager
@@ -89,9 +112,14 @@ async def platform_on_its_own(request_config: pytest.Config, name: str) -> Async
     worker = getattr(request_config, "workerinput", {}).get("workerid", "main")
     database = f"pm_{name}_{worker}"
     drop = f"DROP DATABASE IF EXISTS {database} WITH (FORCE)"
-    await server_command(drop, f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
+    await server_command(drop, copy_of_template(database))
     async with sandbox_stripe() as stripe, github() as hub:
-        settings = settings_for(database_url(database), stripe=stripe_settings(stripe.url), github=hub.settings())
+        settings = settings_for(
+            database_url(database),
+            stripe=stripe_settings(stripe.url),
+            github=hub.settings(),
+            s3=stores.s3_settings(),  # where alone every way in is open
+        )
         async with open_platform(settings, MovableClock()) as platform:
             platform.provide(hub)
             back = settings.billing.portal_return_url
@@ -131,6 +159,7 @@ class Cast:
     user_ids: dict[str, UUID]
     emails: dict[str, str]
     foreign_key: str = ""
+    _in_use: dict[str, Place] = field(default_factory=dict)
 
     @classmethod
     async def hire(cls, platform: Platform) -> "Cast":
@@ -179,6 +208,26 @@ class Cast:
             place.member_ids["OWNER"] = owner.id
             await self._come_and_go(session, place.workspace_id)
         return place
+
+    async def place_in_use(self, name: str) -> Place:
+        """One for many scenes, one after the other, as long as everybody is there and it holds one more project: what
+        a place costs is most of what a request costs. Whoever finds in it what keeps a good request from succeeding
+        asks again in a fresh one.
+        """
+        place = self._in_use.get(name)
+        if place is None or not await self._is_whole(place):
+            place = self._in_use[name] = await self.build_place()
+        return place
+
+    async def _is_whole(self, place: Place) -> bool:
+        found = {"workspace": place.workspace_id, "project": place.project_id, "guest": self.user_ids[GUEST]}
+        async with self.platform.database.reading() as session:
+            living = await session.scalar(text(LIVING_PLACE), found)
+            members = {row.id: row.role for row in await session.execute(text(MEMBERS_OF_PLACE), found)}
+            if not await session.scalar(text(LIVING_PROJECT), found):
+                place.project_id = None
+        roles = {member_id: "MEMBER" if name == TARGET else name for name, member_id in place.member_ids.items()}
+        return bool(living) and members == roles
 
     async def _come_and_go(self, session: AsyncSession, workspace_id: UUID) -> None:
         system, user_id = Actor(ActorKind.SYSTEM), self.user_ids[REMOVED]
@@ -561,6 +610,29 @@ async def calendar_feed_row(scene: Scene) -> UUID:
     return (await feed_of_the_caller(scene))[0]
 
 
+async def file_row(scene: Scene) -> UUID:
+    """On a task of the project; the caller's own, where they may have one."""
+    return await picturing.picture_on(scene.platform, maker_of(scene), await task_row(scene))
+
+
+async def upload_row(scene: Scene) -> UUID:
+    """The caller's own, or the owner's where the caller may have none."""
+    return await uploading.begun_upload(
+        scene.platform, scene.scope() if scene.column in ROLES else scene.owner_scope()
+    )
+
+
+async def link_of_the_caller(scene: Scene, file_id: UUID) -> tuple[UUID, str]:
+    """A link to a file and the secret of its address; who is not in the workspace finds the owner's."""
+    scope = scene.scope() if scene.column in ROLES else scene.owner_scope()
+    return await filing.link_to(scene.platform, scope, file_id)
+
+
+async def link_row(scene: Scene) -> UUID:
+    link_id, _ = await link_of_the_caller(scene, await file_row(scene))
+    return link_id
+
+
 async def calendar_resource_row(scene: Scene) -> UUID:
     return await dating.room_of(scene.platform, scene.owner_scope())
 
@@ -646,10 +718,21 @@ async def message_in(scene: Scene, conversation_id: UUID) -> UUID:
 
 async def bug_report_row(scene: Scene) -> UUID:
     """Of the caller, in a workspace of their own; of the owner, if nobody calls."""
+    return await _report(scene, {"title": "It breaks"})
+
+
+async def bug_report_with_screenshot(scene: Scene) -> UUID:
+    """The same, with a picture of the caller's."""
     own = await scene.scope_of_ones_own()
-    wanted = BugReportCreate.model_validate({"title": "It breaks", "workspaceId": own.workspace_id})
+    file_id = await picturing.picture_nowhere(scene.platform, UserScope(own.actor, own.user_id))
+    return await _report(scene, {"title": "It breaks", "screenshotId": file_id})
+
+
+async def _report(scene: Scene, wanted: dict[str, Any]) -> UUID:
+    own = await scene.scope_of_ones_own()
+    create = BugReportCreate.model_validate({**wanted, "workspaceId": own.workspace_id})
     async with scene.platform.database.transaction() as session:
-        made, _ = await bug_reports.create(session, scene.platform, UserScope(own.actor, own.user_id), wanted)
+        made, _ = await bug_reports.create(session, scene.platform, UserScope(own.actor, own.user_id), create)
     return made.id
 
 
@@ -696,5 +779,8 @@ FACTORIES: Final[dict[str, Callable[[Scene], Awaitable[Any]]]] = {
     "task_checklist_items": checklist_item_row,
     "task_dependencies": dependency_row,
     "time_entries": time_entry_row,
+    "files": file_row,
+    "file_links": link_row,
+    "upload_sessions": upload_row,
 }
 """One per table that a path or a guard may name; each gives the id of a row the scene is about."""

@@ -4,19 +4,20 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
-import pytest
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
 from pm_api.core.problem import problem_body, validation_problem
 from tests.contract.test_hard_values import ROUTES, fields, operation_of
+from tests.support.each import for_each
 
 WRONG: Final[tuple[Any, ...]] = (
     *("", "nonsense", "2026-02-30", "2026-02-30T09:00:00Z", "2026-03-02T09:00:00", "2026-03-02T09:00:00+99:00"),
     *("0001-01-01", "9999-12-31", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
     *(-1, 0.5, 1 << 63, True, [], {}, [[]], [{}], [-1], ["nonsense", 0.5], {"nonsense": -1}),
 )
+
 INTERNAL: Final = ("[", "(", "function-", "constrained-", "nullable", "is-instance", "lax-or-strict")
 
 
@@ -46,7 +47,7 @@ def test_there_is_something_to_read() -> None:
     assert sum(1 for route in ROUTES.values() for _ in problems(route)) > 1000
 
 
-@pytest.mark.parametrize("name", sorted(ROUTES))
+@for_each(sorted(ROUTES))
 def test_a_pointer_names_what_was_sent(name: str) -> None:
     wrong = set()
     for problem in problems(ROUTES[name]):

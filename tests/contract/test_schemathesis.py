@@ -5,6 +5,7 @@ that are really there. What a route makes of a good request is asked with the ac
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -23,12 +24,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from pm_api import cli
 from pm_api.app import api_routes, create_app, guard_of
+from pm_api.core.errors import ApiError
 from pm_api.core.settings import Settings
 from pm_api.identity.guards import Operator
 from tests.architecture.examples import example_of, path_ids
-from tests.architecture.world import ADMIN_KEY_HOLDER, ANONYMOUS, TARGET, Cast, Scene
+from tests.architecture.world import ADMIN_KEY_HOLDER, ANONYMOUS, TARGET, Cast, Place, Scene
+from tests.contract.document import DOCUMENT
 from tests.contract.served import Served, served
 from tests.support.soak import SOAKING, rounds
 
@@ -45,14 +47,18 @@ CHECKS: Final = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-COVERED: Final = rounds(12, 1)
+REFUSALS: Final = [400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, "5xx"]
+"""How what is wrong may be refused: with 412 too, as tus says of a version that is not sent."""
+COVERED: Final = rounds(20, 1)
 """Of so many operations one gets the systematic cases too, beside the random ones; in soak every one."""
-DOCUMENT: Final[Json] = cli.document()
 ROUTES: Final = {
     route.operation_id or "": route
     for route in api_routes(create_app(Settings(database_url="postgresql://nowhere/none")))
     if route.include_in_schema and route.operation_id not in STREAMS
 }
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+"""The bytes of a piece of a tus upload."""
 
 
 def config_of(operation_id: str) -> schemathesis.Config:
@@ -60,11 +66,12 @@ def config_of(operation_id: str) -> schemathesis.Config:
     return schemathesis.Config.from_dict(
         {
             "generation": {
-                "max-examples": rounds(2, 100),
+                "max-examples": rounds(1, 100),
                 "deterministic": not SOAKING,
                 "database": "none",
                 "allow-extra-parameters": False,  # an unknown query parameter is ignored, as everywhere on the web
             },
+            "checks": {"negative_data_rejection": {"expected-statuses": REFUSALS}},
             "phases": {"coverage": {"enabled": coverage, "unexpected-methods": []}, "stateful": {"enabled": False}},
         }
     )
@@ -104,9 +111,13 @@ class Stand:
 
     @classmethod
     async def build(cls, cast: Cast, operation: str) -> "Stand":
-        owner = await Scene.set(cast, "OWNER")
+        owner = await Scene.set(cast, "OWNER", await cast.place_in_use("asked"))
+        try:
+            ids = await path_ids(ROUTES[operation], owner)
+        except ApiError:  # in the making of a row, where something has happened before
+            owner = await Scene.set(cast, "OWNER")
+            ids = await path_ids(ROUTES[operation], owner)
         operator = await Scene.set(cast, ADMIN_KEY_HOLDER, owner.place)
-        ids = await path_ids(ROUTES[operation], owner)
         return cls(
             {ANONYMOUS: {}, "OWNER": owner.headers, ADMIN_KEY_HOLDER: operator.headers},
             {
@@ -132,6 +143,12 @@ class Stand:
 def service(request: pytest.FixtureRequest) -> Iterator[Served]:
     with served(request.config, "schemathesis") as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def client(service: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.address, trust_env=False, timeout=30) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -174,15 +191,23 @@ def test_every_operation_is_asked(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))
-def test_a_good_request_succeeds_as_told(service: Served, name: str) -> None:
+def test_a_good_request_succeeds_as_told(service: Served, client: httpx.Client, name: str) -> None:
     route = ROUTES[name]
-    scene = service.run(Scene.set(service.cast, entitled(name)))
-    call = service.run(example_of(route, scene))
     method = next(iter(route.methods or ()))
-    with httpx.Client(base_url=service.address, trust_env=False, timeout=30) as client:
-        answer = client.request(
+
+    def answer_in(place: Place) -> httpx.Response:
+        scene = service.run(Scene.set(service.cast, entitled(name), place))
+        call = service.run(example_of(route, scene))
+        client.cookies.clear()
+        return client.request(
             method, call.path, params=call.query, json=call.json, content=call.content, headers=call.headers
         )
+
+    answer: httpx.Response | None = None
+    with suppress(ApiError):  # in the making of an example, where something has happened before
+        answer = answer_in(service.run(service.cast.place_in_use("good")))
+    if answer is None or not answer.is_success:
+        answer = answer_in(service.run(service.cast.build_place()))
     assert answer.is_success, answer.text
     schema = schemathesis.openapi.from_dict(document_of(name), config=config_of(name))
     schema[route.path_format][method].validate_response(answer)

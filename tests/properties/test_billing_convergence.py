@@ -55,17 +55,17 @@ class Stage:
 
     theatre: Theatre
     runner: asyncio.Runner
-    perfect: dict[tuple[int, bool], Rows] = field(default_factory=dict)
+    perfect: dict[bool, dict[int, Rows]] = field(default_factory=dict)
+    """With credits spent and without: by the step that is over."""
 
     def play(self, stream: Stream) -> Rows:
         return self.runner.run(self.theatre.play(stream.tellings, stream.end, stream.spending))
 
     def expected(self, end: int, spending: Spending | None) -> Rows:
-        place = (end, spending is not None)
-        if place not in self.perfect:
-            perfect = Stream(end, spending, tuple(self.theatre.perfect(end)), {})
-            self.perfect[place] = self.play(perfect)
-        return self.perfect[place]
+        spent = spending is not None
+        if spent not in self.perfect:
+            self.perfect[spent] = self.runner.run(self.theatre.play_perfect(spending))
+        return self.perfect[spent][end]
 
 
 @pytest.fixture(scope="module")
@@ -223,23 +223,24 @@ HEALED_WITHIN: Final = timedelta(days=20)
 """Stripe's list goes back thirty days."""
 
 
-def test_the_whole_way_through_inbox_worker_and_healer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_way_through_inbox_worker_and_healer(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """Signed bodies at the door, jobs that ask a real Stripe of that moment, and for what was lost the healer."""
     number = int(os.environ.get(SEED, secrets.randbits(32) if SOAKING else 11))
     die, counts = random.Random(number), Counter[str]()
     try:
         for _ in range(rounds(short=1, long=100)):
-            asyncio.run(_the_whole_way(die, counts))
+            end = die.randint(stage.theatre.first + 2, stage.theatre.last)
+            expected = stage.expected(end, None)
+            stage.runner.run(_the_whole_way(stage.theatre, end, expected, die, counts))
     finally:
         with capsys.disabled():
             sys.stderr.write(f"\nthe whole way, {SEED}={number}: {dict(counts)}\n")
 
 
-async def _the_whole_way(die: random.Random, counts: Counter[str]) -> None:
-    async with open_door(counts) as door:
-        theatre = door.theatre
-        end = die.randint(theatre.first + 2, theatre.last)
-        expected = await theatre.play(theatre.perfect(end), end)
+async def _the_whole_way(
+    theatre: Theatre, end: int, expected: Rows, die: random.Random, counts: Counter[str]
+) -> None:
+    async with open_door(theatre, counts) as door:
         steps = theatre.past.steps[theatre.first : end + 1]
         coming: dict[int, list[Json]] = {step.number: [] for step in steps}
         for step in steps:

@@ -26,7 +26,7 @@ from tests.support.clock import MovableClock
 from tests.support.soak import SOAKING, rounds
 
 SEED: Final = "PM_SYNC_SEED"
-STEPS: Final = rounds(10, 150)
+STEPS: Final = rounds(6, 150)
 PHASES: Final = rounds(3, 12)
 START: Final = datetime(2026, 3, 2, 14, tzinfo=UTC)
 RULES: Final = (

@@ -41,7 +41,7 @@ def edges(shown: list[Json], start: datetime, end: datetime, chance: random.Rand
     return sorted(one for one in found if start <= one <= end)
 
 
-@repeatable(examples=10, usual_seed=31)
+@repeatable(examples=5, usual_seed=31, soak=200)
 @given(series=admitted(zones=("America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "UTC")), data=st.data())
 async def test_pieces_show_what_the_whole_shows(diary: Diary, series: RecurrenceSet, data: st.DataObject) -> None:
     made = await diary.post(**body_of(series))

@@ -123,11 +123,11 @@ def test_engine_store_and_naive_ledger_agree(
         lambda: LedgerMachine(bench, runner, tally, bench.ids),
         tally,
         capsys,
-        examples=rounds(short=45, long=220),
+        examples=rounds(short=20, long=220),
         runs=rounds(short=1, long=10),
         usual_seed=3,
     )
-    check_that_all_happened(tally, steps=rounds(short=2_000, long=100_000))
+    check_that_all_happened(tally, steps=rounds(short=1_000, long=100_000))
 
 
 def test_engine_and_naive_ledger_agree(runner: asyncio.Runner, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,11 +137,11 @@ def test_engine_and_naive_ledger_agree(runner: asyncio.Runner, capsys: pytest.Ca
         lambda: LedgerMachine(None, runner, tally, lambda: UUID(int=next(numbers))),
         tally,
         capsys,
-        examples=rounds(short=45, long=300),
+        examples=rounds(short=20, long=300),
         runs=rounds(short=1, long=10),
         usual_seed=2,
     )
-    check_that_all_happened(tally, steps=rounds(short=2_000, long=140_000))
+    check_that_all_happened(tally, steps=rounds(short=1_000, long=140_000))
 
 
 def check_that_all_happened(tally: Tally, *, steps: int) -> None:

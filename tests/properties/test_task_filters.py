@@ -362,7 +362,7 @@ def examples(strategy: st.SearchStrategy[Filter]) -> list[Filter]:
     drawn: list[Filter] = []
 
     @settings(
-        max_examples=rounds(short=200, long=5000),
+        max_examples=rounds(short=60, long=5000),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -375,7 +375,7 @@ def examples(strategy: st.SearchStrategy[Filter]) -> list[Filter]:
     return drawn
 
 
-@settings(max_examples=rounds(short=300, long=20_000), deadline=None)
+@settings(max_examples=rounds(short=100, long=20_000), deadline=None)
 @given(filters(rows_of(random.Random(1), 8)))
 def test_what_is_printed_reads_back(node: Filter) -> None:
     assert parse(printed(node)) == node

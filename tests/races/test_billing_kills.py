@@ -232,6 +232,7 @@ async def a_refund(shop: Shop) -> Deed:
         assert (
             (here["stripe_refund_id"], here["amount_minor"]) == (there["id"], there["amount"]) == (there["id"], 3000)
         )
+        assert here["status"] == "SUCCEEDED"
         [row] = await shop.rows("invoices", found.workspace_id)
         assert row["refunded_minor"] == 3000
 
@@ -297,6 +298,9 @@ async def test_a_power_cut_between_stripes_answer_and_our_commit(
                 await one
         if ending == "left":
             await shop.sweep(BEFORE_SWEPT)
+            assert await shop.query("SELECT kind FROM flows WHERE status = 'OPEN'") == []
+            for deed in deeds if not back else ():  # nobody has asked for it again yet
+                await deed.check()
         for deed in deeds:
             answer = await deed.insist(await shop.client())
             await deed.check()

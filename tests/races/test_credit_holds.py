@@ -2,10 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import httpx
 import pytest
 
 from pm_api.domains.ai_credits import ledger
@@ -13,7 +11,7 @@ from pm_api.domains.ai_credits.commands import PlaceHold
 from pm_api.domains.ai_credits.engine import SYSTEM
 from pm_api.domains.ai_credits.enums import AccountKind
 from pm_api.domains.ai_credits.store import Order
-from tests.races.town import Town, after, once, outcomes
+from tests.races.town import Town, after, once, outcomes, telling
 from tests.support.soak import rounds
 
 pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("processes")]
@@ -55,21 +53,10 @@ async def test_captures_in_steps_take_no_more_than_was_held(town: Town) -> None:
         assert (identity["available"], identity["held"], identity["spent"]) == (18, 0, 10 + 12)
 
 
-async def telling(answered: asyncio.Event, answering: Awaitable[httpx.Response]) -> httpx.Response:
-    answer = await answering
-    answered.set()
-    return answer
-
-
-async def move_once(answered: asyncio.Event, town: Town, moment: datetime) -> None:
-    await answered.wait()
-    await town.move_to(moment)
-
-
 async def test_capture_release_and_expiry_of_one_hold_resolve_it_once(town: Town) -> None:
     """The clock passes the hold's end, with its sweep, while both processes are asked to capture and to release."""
     ends: Counter[str] = Counter()
-    for turn in range(rounds(12, 300)):
+    for turn in range(rounds(4, 300)):
         person = await town.settle(30)
         hold = await town.hold(person, 12, ttl_s=60)
         late = await town.now() + timedelta(seconds=90)
@@ -90,7 +77,7 @@ async def test_capture_release_and_expiry_of_one_hold_resolve_it_once(town: Town
                     for number, action in enumerate(actions)
                 )
             ),
-            move_once(answered, town, late),
+            town.move_once(answered, late),
         )
         status = (await town.get(person, f"holds/{hold}"))["hold"]["status"]
         ends[status] += 1

@@ -29,7 +29,7 @@ from tests.support.soak import rounds
 
 MEMBERS = 100
 POSTERS, READERS = 8, 20
-SAID_BY_EACH = rounds(12, 1_000)
+SAID_BY_EACH = rounds(6, 1_000)
 LONGEST_LINGER_S = 0.004
 LONGEST_PAUSE_S = 0.1
 READING_AT_ONCE = 8

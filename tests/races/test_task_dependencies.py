@@ -13,8 +13,9 @@ import pytest
 from tests.conftest import Person, register
 from tests.domains.team.inviting import a_team
 from tests.races.town import Town
+from tests.support.soak import rounds
 
-ROUNDS = 30
+ROUNDS = rounds(9, 30)
 Json = dict[str, Any]
 
 

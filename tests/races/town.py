@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from pm_api.app import create_app
 from pm_api.core.platform import Platform
-from tests.conftest import TEMPLATE, Person, database_url, open_platform, register, server_command
+from tests.conftest import Person, copy_of_template, database_url, open_platform, register, server_command
 from tests.support import processes
 from tests.support.clock import MovableClock
 from tests.support.settings import ADMIN_KEY, settings_for
@@ -93,6 +93,11 @@ class Town:
             *(done(self.apis[one].post("/api/dev/clock", headers=OPERATOR, json=body)) for one in by)
         )
 
+    async def move_once(self, answered: asyncio.Event, moment: datetime, *, by: Sequence[int] = (0,)) -> None:
+        """Not before somebody was answered."""
+        await answered.wait()
+        await self.move_to(moment, by=by)
+
     async def advance(self, **duration: float) -> None:
         await self.move_to(await self.now() + timedelta(**duration))
 
@@ -111,6 +116,12 @@ async def after(seconds: float, answering: Awaitable[httpx.Response]) -> httpx.R
     """A little later than the others, so that a race is met at every stage."""
     await asyncio.sleep(seconds)
     return await answering
+
+
+async def telling(answered: asyncio.Event, answering: Awaitable[httpx.Response]) -> httpx.Response:
+    answer = await answering
+    answered.set()
+    return answer
 
 
 async def done(answering: Awaitable[httpx.Response], status: int = 200) -> Json:
@@ -137,7 +148,7 @@ def once(answers: Sequence[httpx.Response], status: int = 200) -> httpx.Response
 async def open_town() -> AsyncIterator[Town]:
     async with AsyncExitStack() as stack:
         name = f"pm_town_{uuid4().hex[:12]}"
-        await server_command(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        await server_command(copy_of_template(name))
         stack.push_async_callback(server_command, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         database = database_url(name)
         platform = await stack.enter_async_context(open_platform(settings_for(database), MovableClock()))

@@ -150,7 +150,7 @@ async def running(
         retry_delays_s=retry_delays_s,
     )
     with served(app) as url:
-        async with sdk_client(url) as client, httpx.AsyncClient(base_url=url) as http:
+        async with sdk_client(url) as client, httpx.AsyncClient(base_url=url, verify=False) as http:
             yield Setup(url, client, http, receiver, clock)
 
 

@@ -39,8 +39,10 @@ CONTAINER_CAPABILITIES = (
     "+sys_chroot,+mknod,+audit_write,+setfcap"
 )
 
+# Whatever was started in the background ignores Ctrl-C, and so would the owner that it starts.
 OWNER = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from pm_api.sandbox.postgres import EmbeddedPostgres, EmbeddedPostgresError
 server = EmbeddedPostgres(Path(sys.argv[1]), settings={"fsync": "off", "full_page_writes": "off"})

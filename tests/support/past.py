@@ -96,13 +96,13 @@ async def open_past(beginning: datetime | None = None) -> AsyncIterator[Past]:
         webhook_url=None,
         clock=clock,
     )
-    _remember(app)
+    remember(app)
     with served(app) as url:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
             yield Past(url, http, clock)
 
 
-def _remember(app: FastAPI) -> None:
+def remember(app: FastAPI) -> None:
     """Everything the sandbox knows as one piece, out and in again, on its own thread and between two requests."""
     connection: sqlite3.Connection = app.state.sandbox.store._connection
 

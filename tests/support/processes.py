@@ -1,22 +1,31 @@
-"""Real processes of the service: started, waited for, killed."""
+"""Real processes of the service: started, waited for, killed.
+
+To load the program takes seconds. One process has done that and forks the others, each with a process number, an
+environment and connections of its own.
+"""
 
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import pathlib
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from typing import Protocol
 
 import httpx
 
+from tests.support import forked
 from tests.support.settings import environment_for
 
 START_TIMEOUT_S = 120
+_LOADED = multiprocessing.get_context("forkserver")
+_LOADED.set_forkserver_preload([forked.__name__])
 
 
 def free_port() -> int:
@@ -25,11 +34,50 @@ def free_port() -> int:
         return port
 
 
+class Handle(Protocol):
+    """What is asked of a process: as much as asyncio's own have."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, signal: int) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
+class Forked:
+    """A process that was forked."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None, "it has been started"
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, signal: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, signal)
+
+    async def wait(self) -> int:
+        while self.returncode is None:  # noqa: ASYNC110  nothing in this process happens when the other ends
+            await asyncio.sleep(0.01)
+        return self.returncode
+
+
 @dataclass
 class Process:
     """One running `pm-api` command."""
 
-    handle: asyncio.subprocess.Process
+    handle: Handle
     url: str
     log: str
 
@@ -53,19 +101,12 @@ class Process:
         return self.said()[-4000:]
 
 
-async def _spawn(command: str, environment: dict[str, str]) -> tuple[asyncio.subprocess.Process, str]:
+def _spawn(command: str, environment: dict[str, str]) -> tuple[Forked, str]:
     with tempfile.NamedTemporaryFile("wb", prefix=f"pm-{command}-", suffix=".log", delete=False) as log:
-        handle = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "pm_api.cli",
-            command,
-            env={"PATH": os.environ["PATH"], **environment},
-            stdout=log,
-            stderr=asyncio.subprocess.STDOUT,
-            stdin=asyncio.subprocess.DEVNULL,
-        )
-        return handle, log.name
+        environment = {"PATH": os.environ["PATH"], **environment}
+        process = _LOADED.Process(target=forked.run, args=(command, environment, log.name))
+        process.start()
+        return Forked(process), log.name
 
 
 @asynccontextmanager
@@ -73,7 +114,7 @@ async def api(database_url: str, **settings: str) -> AsyncIterator[Process]:
     """An API process that is ready to serve."""
     port = free_port()
     environment = environment_for(database_url, **{"PM_PORT": str(port), **settings})
-    handle, log = await _spawn("serve", environment)
+    handle, log = _spawn("serve", environment)
     process = Process(handle, f"http://127.0.0.1:{port}", log)
     try:
         await _ready(process)
@@ -85,7 +126,7 @@ async def api(database_url: str, **settings: str) -> AsyncIterator[Process]:
 @asynccontextmanager
 async def worker(database_url: str, **settings: str) -> AsyncIterator[Process]:
     """A worker process; it has no port, so what it does is the only sign of it."""
-    handle, log = await _spawn("worker", environment_for(database_url, **settings))
+    handle, log = _spawn("worker", environment_for(database_url, **settings))
     process = Process(handle, "", log)
     try:
         yield process

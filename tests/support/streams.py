@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -84,6 +85,8 @@ class Theatre:
     platform: Platform
     account_id: UUID
     connection: AsyncConnection
+    keeper: asyncpg.Connection
+    """Through it, what was committed is taken back."""
     first: int
     began: datetime
     tables: Mapping[str, str]
@@ -118,6 +121,22 @@ class Theatre:
         """Every event at once and in its order."""
         return [Telling(event.step, event.number, event.number, event.step) for event in self.events_until(end)]
 
+    async def play_perfect(self, spend: Spending | None = None) -> dict[int, Rows]:
+        """Every event at once and in its order; what is there when each step is over, credits once spent."""
+        found: dict[int, Rows] = {}
+        told = {step: list(group) for step, group in groupby(self.perfect(self.last), key=lambda one: one.written_at)}
+        async with self._undone():
+            for step in range(self.first, self.last + 1):
+                if spend is not None and step == spend.after + 1:
+                    await self._spend(spend)
+                await self._tell(step, told.get(step, ()))
+                if spend is not None and step <= spend.after:
+                    continue
+                looking = await self.connection.begin_nested()  # to look writes down what has run out by then
+                found[step] = await self._look()
+                await looking.rollback()
+        return found
+
     async def play(self, tellings: Iterable[Telling], end: int, spend: Spending | None = None) -> Rows:
         """Apply a stream to the account as it was before its life; what is there when the step `end` is over."""
         self.counts.streams += 1
@@ -127,14 +146,18 @@ class Theatre:
                 if spend is not None and not spent and step > spend.after:
                     await self._spend(spend)
                     spent = True
-                self.stand_at(step)
-                sights: Counter[tuple[Any, int]] = Counter()
-                for telling in group:
-                    await self._apply(telling, sights)
+                await self._tell(step, group)
             self.stand_at(end)
             if spend is not None and not spent:
                 await self._spend(spend)
             return await self._look()
+
+    async def _tell(self, step: int, tellings: Iterable[Telling]) -> None:
+        """All that is written at this step."""
+        self.stand_at(step)
+        sights: Counter[tuple[Any, int]] = Counter()
+        for telling in tellings:
+            await self._apply(telling, sights)
 
     async def _spend(self, spend: Spending) -> None:
         self.stand_at(spend.after)

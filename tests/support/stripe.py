@@ -29,7 +29,7 @@ from pm_api.sandbox.stripe.objects.common import new_id
 from pm_api.sandbox.stripe.objects.events import build_event
 from pm_api.webhooks.jobs import drain_stripe
 from pm_api.webhooks.service import DrainSubject
-from tests.conftest import TEMPLATE, client_of, database_url, open_platform, server_command
+from tests.conftest import client_of, copy_of_template, database_url, open_platform, server_command
 from tests.sandbox.stripe_setup import served
 from tests.support.clock import MovableClock
 from tests.support.settings import STRIPE_KEY, WEBHOOK_SECRET, settings_for
@@ -177,7 +177,7 @@ async def sandbox_stripe(webhook_url: str | None = None) -> AsyncIterator[Sandbo
         store_path=":memory:", secret_key=STRIPE_KEY, webhook_secrets=(WEBHOOK_SECRET,), webhook_url=webhook_url
     )
     with served(app) as url:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as http:
             yield SandboxStripe(url, http)
 
 
@@ -271,7 +271,7 @@ class Till:
 async def clone() -> AsyncIterator[str]:
     """A database for a module alone: nobody else's worker may find its jobs."""
     name = f"pm_till_{uuid4().hex[:12]}"
-    await server_command(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    await server_command(copy_of_template(name))
     try:
         yield database_url(name)
     finally:

@@ -25,6 +25,7 @@ from tests.support.clock import MovableClock
 from tests.support.lives import Life, Prices
 from tests.support.past import Json, Past, open_past
 from tests.support.settings import settings_for
+from tests.support.shelf import keep, put_back
 from tests.support.streams import Rows, Theatre, look
 from tests.support.stripe import ENDPOINT, clone, encoded, signed, stripe_settings
 
@@ -74,8 +75,12 @@ async def open_theatre() -> AsyncIterator[Theatre]:
             metadata = {"accountType": "WORKSPACE", "accountId": str(workspace_id)}
             await past.keep("before")
             await Life(past, platform.part(StripeDoor), sold, customer_id, metadata).live()
-            async with platform.database.engine.connect() as connection:
-                yield Theatre(past, platform, workspace_id, connection, 1, platform.clock.wall(), TABLES)
+            keeper = await keep(database)
+            try:
+                async with platform.database.engine.connect() as connection:
+                    yield Theatre(past, platform, workspace_id, connection, keeper, 1, platform.clock.wall(), TABLES)
+            finally:
+                await keeper.close()
 
 
 async def found_workspace(platform: Platform) -> UUID:
@@ -114,7 +119,7 @@ async def sell_plans(past: Past, platform: Platform) -> Prices:
 
 @dataclass
 class Door:
-    """Our webhook route and worker, in a world that is played again for real: nothing is taken back."""
+    """Our webhook route and worker, in a world that is played again for real: all of it is committed."""
 
     theatre: Theatre
     client: httpx.AsyncClient
@@ -155,9 +160,11 @@ class Door:
 
 
 @asynccontextmanager
-async def open_door(counts: Counter[str]) -> AsyncIterator[Door]:
-    """A theatre of its own, for one stream that goes the whole way."""
-    async with open_theatre() as theatre:
-        platform = theatre.platform
-        async with client_of(create_app(platform.settings, platform)) as client:
+async def open_door(theatre: Theatre, counts: Counter[str]) -> AsyncIterator[Door]:
+    """For one stream that goes the whole way; afterwards the account is again as it was before its life."""
+    platform = theatre.platform
+    async with client_of(create_app(platform.settings, platform)) as client:
+        try:
             yield Door(theatre, client, counts)
+        finally:
+            await put_back(theatre.keeper, platform)

@@ -13,13 +13,14 @@ from pm_api.sandbox.stripe.objects.common import new_id
 from pm_api.webhooks import healing, jobs
 from pm_api.webhooks.handlers import STRIPE
 from pm_api.webhooks.healing import Healed
-from tests.support.stripe import Json, Till, clone, event_about, open_till, sandbox_stripe
+from tests.support.shelf import SHELF
+from tests.support.stripe import Json, Till, event_about
 
 
 @pytest.fixture
 async def till() -> AsyncIterator[Till]:
-    async with clone() as database, sandbox_stripe() as stripe, open_till(database, stripe) as opened:
-        yield opened
+    async with SHELF.till(stocked=False) as one:
+        yield one.till
 
 
 async def happened(till: Till, kind: str = "price.created", **more: Any) -> Json:

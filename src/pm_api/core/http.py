@@ -140,7 +140,7 @@ def _shown_path(scope: Scope) -> str:
 class RequestContextMiddleware:
     """Outermost of ours: request id, address and body limits, security headers, 500 as a problem, one log line.
 
-    `file_bytes` names addresses that take a file, each with the most of it.
+    `file_bytes` names addresses that take a file, each with the most of it; `*` in one stands for a part of the path.
     """
 
     def __init__(
@@ -159,7 +159,12 @@ class RequestContextMiddleware:
         self._limiter = limiter
         self._policy = policy
         self._max_body_bytes = max_body_bytes
-        self._file_bytes = file_bytes
+        self._file_bytes = {address: most for address, most in file_bytes.items() if "*" not in address}
+        self._file_patterns = [
+            (re.compile(re.escape(address).replace(r"\*", "[^/]+")), most)
+            for address, most in file_bytes.items()
+            if "*" in address
+        ]
         self._security_headers = [
             *SECURITY_HEADERS,
             *([("Strict-Transport-Security", "max-age=63072000; includeSubDomains")] if hsts else []),
@@ -207,11 +212,17 @@ class RequestContextMiddleware:
             except ApiError as error:
                 await problem_response(error)(scope, receive, send)
                 return
-        most = max(self._max_body_bytes, self._file_bytes.get(scope["path"], 0))
+        most = max(self._max_body_bytes, self._most_of_file(scope["path"]))
         if _announced_bytes(scope) > most:
             await problem_response(PayloadTooLarge())(scope, receive, send)
             return
         await self._app(scope, limited(receive, most), send)
+
+    def _most_of_file(self, path: str) -> int:
+        exact = self._file_bytes.get(path)
+        if exact is not None:
+            return exact
+        return next((most for pattern, most in self._file_patterns if pattern.fullmatch(path)), 0)
 
     def _add_headers(
         self, headers: MutableHeaders, request_id: str, state: dict[str, Any] | State, *, is_empty: bool

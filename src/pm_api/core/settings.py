@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pm_api.core.settings_scanner import ClamdSettings
 from pm_api.core.settings_sign_in import GithubSettings, GoogleSettings, OidcSettings
+from pm_api.core.settings_storage import S3Settings, StorageSettings
 
 MINIMUM_SECRET_BYTES = 32
 MINIMUM_ADMIN_KEY_LENGTH = 16
@@ -243,9 +245,12 @@ class Settings(BaseSettings):
     smtp: SmtpSettings = SmtpSettings()
     billing: BillingSettings = BillingSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    clamd: ClamdSettings = ClamdSettings()
     google: GoogleSettings = GoogleSettings()
     github: GithubSettings = GithubSettings()
     oidc: OidcSettings = OidcSettings()
+    storage: StorageSettings = StorageSettings()
+    s3: S3Settings = S3Settings()
 
     @field_validator("secret_keys", mode="before")
     @classmethod

@@ -4,7 +4,19 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, ScalarSelect, and_, distinct, exists, func, inspect, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    and_,
+    distinct,
+    exists,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -118,6 +130,23 @@ def _first_owner(workspaces: FromClause) -> ScalarSelect[UUID]:
 async def owner_of(session: AsyncSession, workspace_id: UUID) -> UUID | None:
     workspaces = _table("workspaces")
     return await session.scalar(select(_first_owner(workspaces)).where(workspaces.c.id == workspace_id))
+
+
+async def entitlements_over(session: AsyncSession, workspace_id: UUID) -> tuple[UUID | None, dict[UUID, Entitlement]]:
+    """The owner who pays for a workspace without a plan of its own, and what the two have bought, by account; as
+    committed now. One statement: it is asked with every upload.
+    """
+    workspaces = _table("workspaces")
+    owner = select(_first_owner(workspaces)).where(workspaces.c.id == workspace_id).scalar_subquery()
+    over = select(owner.label("owner_id")).subquery()
+    found = await session.execute(
+        select(over.c.owner_id, Entitlement)
+        .select_from(over)
+        .outerjoin(Entitlement, Entitlement.account_id.in_((literal(workspace_id), over.c.owner_id)))
+        .execution_options(populate_existing=True)
+    )
+    rows = found.all()
+    return rows[0][0], {one.account_id: one for _, one in rows if one is not None}
 
 
 async def shared_workspaces(session: AsyncSession, owner_id: UUID, now: datetime) -> list[UUID]:

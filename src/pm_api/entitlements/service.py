@@ -1,7 +1,7 @@
 """Reading and writing what accounts have bought, and the one gate for seats."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -45,14 +45,13 @@ async def budget_of(session: AsyncSession, platform: Platform, workspace_id: UUI
 
     A workspace with a live plan of its own shares with nobody; the others of one owner share that owner's limits.
     """
-    own = await standing_of(session, platform, AccountType.WORKSPACE, workspace_id)
-    owner_id = None if own.is_bought else await repository.owner_of(session, workspace_id)
-    if owner_id is None:
-        return Budget(own, (workspace_id,))
-    budget = await budget_of_user(session, platform, owner_id)
-    if workspace_id in budget.workspace_ids:
-        return budget
-    return replace(budget, workspace_ids=(*budget.workspace_ids, workspace_id))  # deleted, yet it is asked about
+    standing = await _standing_over(session, platform, workspace_id)
+    if standing.account_kind is AccountType.WORKSPACE:
+        return Budget(standing, (workspace_id,))
+    shared = await repository.shared_workspaces(session, standing.account_id, platform.clock.now())
+    if workspace_id not in shared:
+        shared.append(workspace_id)  # deleted, yet it is asked about
+    return Budget(standing, tuple(shared))
 
 
 async def budget_of_user(session: AsyncSession, platform: Platform, user_id: UUID) -> Budget:
@@ -65,7 +64,17 @@ async def limits_of(session: AsyncSession, platform: Platform, kind: AccountType
     """The limits in force for an account: for a workspace without a plan of its own its owner's."""
     if kind is AccountType.USER:
         return (await standing_of(session, platform, kind, account_id)).limits
-    return (await budget_of(session, platform, account_id)).limits
+    return (await _standing_over(session, platform, account_id)).limits
+
+
+async def _standing_over(session: AsyncSession, platform: Platform, workspace_id: UUID) -> Standing:
+    """What a workspace lives under: a live plan of its own, or else what its owner has."""
+    owner_id, rows = await repository.entitlements_over(session, workspace_id)
+    free, now = await repository.plan(session, Plan.FREE), platform.clock.now()
+    own = rules.standing(AccountType.WORKSPACE, workspace_id, rows.get(workspace_id), free, now)
+    if own.is_bought or owner_id is None:
+        return own
+    return rules.standing(AccountType.USER, owner_id, rows.get(owner_id), free, now)
 
 
 async def terms_of(session: AsyncSession, plan: Plan) -> PlanTerms:

@@ -13,9 +13,10 @@ from fastapi import Request, Response
 from pm_api.core.platform import Platform, get_platform
 from pm_api.core.ratelimit import client_address
 from pm_api.core.settings import Settings
+from pm_api.identity import users
 from pm_api.identity.devices import Device
 from pm_api.identity.errors.people import InvalidRefreshToken, OriginNotAllowed
-from pm_api.identity.schemas.people import SignInAnswer, UserRead
+from pm_api.identity.schemas.people import SignInAnswer
 from pm_api.identity.sessions import Grant
 from pm_api.identity.tokens import ACCESS_LIFETIME, REFRESH_LIFETIME, AccessTokens
 
@@ -82,7 +83,7 @@ def sign_in_answer(platform: Platform, request: Request, response: Response, gra
     """The answer to a sign-in, with the cookies set on `response`."""
     set_session_cookies(platform, request, response, grant)
     return SignInAnswer(
-        user=UserRead.model_validate(grant.user),
+        user=users.read(platform, grant.user),
         access_token=platform.part(AccessTokens).issue(grant.user.id, grant.session_id),
         expires_in=int(ACCESS_LIFETIME.total_seconds()),
         refresh_token=None if "origin" in request.headers else grant.refresh_token,

@@ -18,7 +18,7 @@ from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.entitlements import service as entitlements
-from pm_api.identity import api_keys, audit, belongings
+from pm_api.identity import api_keys, audit, belongings, pictures
 from pm_api.identity.belongings import Leaver, Left
 from pm_api.identity.errors.people import (
     AlreadyMember,
@@ -69,7 +69,7 @@ async def list_of(
     shown = rows[: page.limit]
     following = (shown[-1][0].id,) if len(rows) > page.limit else None
     return MembersAnswer(
-        members=[_read(*row) for row in shown],
+        members=[_read(platform, *row) for row in shown],
         next_cursor=platform.cursors.encode(following, of=LISTED, **filters),
     )
 
@@ -111,7 +111,7 @@ async def change_role(
     if member.role != role:
         await _keep_an_owner(session, member)
         await set_role(session, platform, scope.actor, member, role)
-    return _read(member, user)
+    return _read(platform, member, user)
 
 
 async def remove(
@@ -148,7 +148,7 @@ async def remove(
         left={one.kind: one.count for one in left},
         **({"reassigned_to": str(heir_id)} if heir_id is not None else {}),
     )
-    return Removal(_read(member, user), left, heir_id)
+    return Removal(_read(platform, member, user), left, heir_id)
 
 
 async def left_behind(
@@ -162,7 +162,7 @@ async def left_behind(
     member, user = found
     _check_may_remove(caller, member)
     leaver = Leaver(scope.actor, scope.workspace_id, member.user_id)
-    return _read(member, user), await belongings.left_by(session, platform, leaver, None)
+    return _read(platform, member, user), await belongings.left_by(session, platform, leaver, None)
 
 
 def _check_may_remove(caller: Member, member: Member) -> None:
@@ -268,12 +268,13 @@ async def _keep_an_owner(session: AsyncSession, leaving: Member) -> None:
         raise LastOwner
 
 
-def _read(member: Member, user: User) -> MemberRead:
+def _read(platform: Platform, member: Member, user: User) -> MemberRead:
     return MemberRead(
         id=member.id,
         workspace_id=member.workspace_id,
         user_id=member.user_id,
         name=user.name,
+        avatar=pictures.address_of(platform, user.avatar),
         email=user.email,
         role=Role(member.role),
         joined_at=member.joined_at,

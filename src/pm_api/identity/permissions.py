@@ -17,15 +17,18 @@ class Role(StrEnum):
 RANK: Final = {Role.GUEST: 0, Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 
 _GUEST: Final = frozenset(
-    {"workspace.read", "member.leave", "project.read", "task.read", "message.read", "calendar.read", "search.read"}
+    {
+        *("workspace.read", "member.leave", "project.read", "task.read", "message.read", "calendar.read"),
+        *("file.read", "search.read"),
+    }
 )
 _VIEWER: Final = _GUEST | {"member.read", "credits.read"}
 _MEMBER: Final = _VIEWER | {
     *("credits.spend", "member.message"),
-    *("project.create", "task.write", "message.write", "calendar.write"),
+    *("project.create", "task.write", "message.write", "calendar.write", "file.write"),
 }
 _ADMIN: Final = _MEMBER | {
-    *("project.manage", "task.manage", "message.manage", "calendar.manage"),
+    *("project.manage", "task.manage", "message.manage", "calendar.manage", "file.manage"),
     *("workspace.update", "workspace.archive", "member.manage", "audit.read"),
     *("credits.verify", "credits.manage"),
     *("billing.read", "billing.manage"),
@@ -67,6 +70,8 @@ class KeyScope(StrEnum):
     MESSAGE_WRITE = "message:write"
     CALENDAR_READ = "calendar:read"
     CALENDAR_WRITE = "calendar:write"
+    FILE_READ = "file:read"
+    FILE_WRITE = "file:write"
     SEARCH_READ = "search:read"
 
 

@@ -13,6 +13,7 @@ from pm_api.core.http import check_version
 from pm_api.core.paging import MAX_LIMIT
 from pm_api.core.personal import DELETED_USER
 from pm_api.core.platform import Platform
+from pm_api.identity import pictures
 from pm_api.identity.errors.people import EmailTaken
 from pm_api.identity.models.people import User
 from pm_api.identity.passwords import Passwords, refuse_weak
@@ -68,7 +69,7 @@ async def create(
     return user
 
 
-async def describe(session: AsyncSession, scope: UserScope) -> MeAnswer:
+async def describe(session: AsyncSession, platform: Platform, scope: UserScope) -> MeAnswer:
     """A signed-in user, with what they have signed in, and their place in each workspace; for a key of one workspace
     that place alone.
     """
@@ -83,7 +84,7 @@ async def describe(session: AsyncSession, scope: UserScope) -> MeAnswer:
         places = [place] if place is not None else []
     return MeAnswer(
         user_id=user_id,
-        user=UserRead.model_validate(user) if bound_to is None else None,
+        user=read(platform, user) if bound_to is None else None,
         api_key_id=key.id if key is not None else None,
         scopes=sorted(KeyScope(one) for one in key.scopes) if key is not None else None,
         workspaces=[
@@ -109,6 +110,12 @@ async def change(
     return user, changed
 
 
+def read(platform: Platform, user: User) -> UserRead:
+    """Somebody as they see themselves."""
+    address = pictures.address_of(platform, user.avatar)
+    return UserRead.model_validate(user).model_copy(update={"avatar": address})
+
+
 def touch(user: User, now: datetime) -> None:
     user.version += 1
     user.updated_at = now
@@ -118,7 +125,7 @@ def anonymise(user: User, now: datetime) -> None:
     """The row stays, because books point at it; who it was does not. The address is free for a new account."""
     user.email = f"{user.id.hex}@{NOWHERE}"
     user.name = DELETED_USER
-    user.job_title = user.about = user.password_hash = None
+    user.job_title = user.about = user.avatar = user.password_hash = None
     user.email_verified_at = user.deletes_at = None
     user.is_admin = False
     user.locale, user.time_zone, user.theme = DEFAULT_LOCALE, DEFAULT_TIME_ZONE, DEFAULT_THEME

@@ -17,7 +17,7 @@ from pm_api.core.events import emit
 from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.identity import api_keys, audit, members
+from pm_api.identity import api_keys, audit, members, pictures
 from pm_api.identity.errors.people import InvalidTransition, RestoreExpired, SlugTaken, WorkspaceNotFound, role_lacks
 from pm_api.identity.events import WorkspaceChanged
 from pm_api.identity.models.people import Member, Workspace
@@ -62,7 +62,7 @@ async def create(
     )
     await _announce(session, platform, actor, workspace, "created")
     await members.announce(session, platform, actor, owner, "added", role=owner.role)
-    return _read(workspace, owner)
+    return _read(platform, workspace, owner)
 
 
 async def list_of(
@@ -88,17 +88,17 @@ async def list_of(
     shown = rows[: page.limit]
     following = (shown[-1][0].id,) if len(rows) > page.limit else None
     return WorkspacesAnswer(
-        workspaces=[_read(*row) for row in shown],
+        workspaces=[_read(platform, *row) for row in shown],
         next_cursor=platform.cursors.encode(following, of=LISTED, **filters),
     )
 
 
-async def get(session: AsyncSession, scope: WorkspaceScope) -> WorkspaceRead:
+async def get(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
     """The workspace with the caller's role; raises WorkspaceNotFound."""
     place = await repository.membership(session, scope.workspace_id, scope.user_id)
     if place is None or place[0].deleted_at is not None:
         raise WorkspaceNotFound
-    return _read(*place)
+    return _read(platform, *place)
 
 
 async def update(
@@ -117,7 +117,7 @@ async def update(
         if getattr(workspace, name) != value
     }
     if not changes:
-        return _read(workspace, member)
+        return _read(platform, workspace, member)
     try:
         async with session.begin_nested():
             for name, value in changes.items():
@@ -126,7 +126,16 @@ async def update(
     except IntegrityError as error:
         raise SlugTaken from error
     await _changed(session, platform, scope, workspace, "updated", fields=sorted(changes))
-    return _read(workspace, member)
+    return _read(platform, workspace, member)
+
+
+async def set_logo(session: AsyncSession, platform: Platform, scope: WorkspaceScope, path: str | None) -> None:
+    """The workspace's picture from now on, under the workspace's lock; raises WorkspaceNotFound and Forbidden."""
+    workspace, _ = await _locked(session, scope, "workspace.update")
+    if workspace.logo != path:
+        workspace.logo = path
+        _touch(workspace, platform)
+        await _changed(session, platform, scope, workspace, "updated", fields=["logo"])
 
 
 async def delete(
@@ -151,7 +160,7 @@ async def restore(session: AsyncSession, platform: Platform, scope: WorkspaceSco
     workspace.deleted_at = None
     _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "restored")
-    return _read(workspace, member)
+    return _read(platform, workspace, member)
 
 
 async def archive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
@@ -162,7 +171,7 @@ async def archive(session: AsyncSession, platform: Platform, scope: WorkspaceSco
     workspace.archived_at = platform.clock.now()
     _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "archived")
-    return _read(workspace, member)
+    return _read(platform, workspace, member)
 
 
 async def unarchive(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> WorkspaceRead:
@@ -173,7 +182,7 @@ async def unarchive(session: AsyncSession, platform: Platform, scope: WorkspaceS
     workspace.archived_at = None
     _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "unarchived")
-    return _read(workspace, member)
+    return _read(platform, workspace, member)
 
 
 async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceScope, user_id: UUID) -> WorkspaceRead:
@@ -192,7 +201,7 @@ async def transfer(session: AsyncSession, platform: Platform, scope: WorkspaceSc
         await members.set_role(session, platform, scope.actor, member, role)
     _touch(workspace, platform)
     await _changed(session, platform, scope, workspace, "transferred", to_user_id=str(user_id))
-    return _read(workspace, caller)
+    return _read(platform, workspace, caller)
 
 
 async def _locked(
@@ -289,12 +298,13 @@ def _slugs_for(name: str, platform: Platform) -> Iterator[str]:
         yield f"{base}-{platform.randomness.uuid().hex[-6:]}"
 
 
-def _read(workspace: Workspace, member: Member) -> WorkspaceRead:
+def _read(platform: Platform, workspace: Workspace, member: Member) -> WorkspaceRead:
     return WorkspaceRead(
         id=workspace.id,
         name=workspace.name,
         slug=workspace.slug,
         description=workspace.description,
+        logo=pictures.address_of(platform, workspace.logo),
         role=Role(member.role),
         archived_at=workspace.archived_at,
         deleted_at=workspace.deleted_at,

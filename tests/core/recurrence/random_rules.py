@@ -20,11 +20,13 @@ ZONES: Final = ("America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/
 Test = Callable[..., None]
 
 
-def repeatable(examples: int, usual_seed: int) -> Callable[[Test], Test]:
-    """Bounded, and the same examples every time in `make test`; new ones, and more, in `make soak`."""
+def repeatable(examples: int, usual_seed: int, soak: int | None = None) -> Callable[[Test], Test]:
+    """Bounded, and the same examples every time in `make test`; new ones, and more, in `make soak`: twenty times as
+    many unless told.
+    """
     number = int(os.environ.get(SEED, secrets.randbits(32) if SOAKING else usual_seed))
     configured = settings(
-        max_examples=rounds(short=examples, long=examples * 20),
+        max_examples=rounds(short=examples, long=soak or examples * 20),
         deadline=None,
         database=None,
         print_blob=True,

@@ -9,13 +9,16 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from pm_api.app import create_app
 from pm_api.core.platform import Platform
 from pm_api.domains.billing.models.refunds import Dispute
 from pm_api.identity.permissions import Role
-from tests.conftest import PASSWORD, NewPerson, Person
+from tests.conftest import PASSWORD, NewPerson, Person, register
 from tests.domains.account.leavers import ACCOUNT, sweep
 from tests.identity.teams import join, make_workspace
 from tests.support.clock import MovableClock
+from tests.support.kept import kept
+from tests.support.soak import rounds
 
 RESTORE = f"{ACCOUNT}/restore"
 Json = dict[str, Any]
@@ -170,11 +173,16 @@ async def test_ten_requests_at_once_are_one_deletion(new_person: NewPerson) -> N
     assert len({one.json()["account"]["deletion"]["id"] for one in answers}) == 1
 
 
-async def test_calling_off_and_erasing_at_once_end_in_one_of_the_two(
-    new_person: NewPerson, platform: Platform, clock: MovableClock
-) -> None:
-    for _ in range(5):
-        ann = await new_person()
+async def test_calling_off_and_erasing_at_once_end_in_one_of_the_two() -> None:
+    """In a database of its own, for the sweep erases everybody who is due."""
+    async with kept() as one:
+        await _called_off_and_erased_at_once(one.platform)
+
+
+async def _called_off_and_erased_at_once(platform: Platform) -> None:
+    app, clock = create_app(platform.settings, platform), platform.clock
+    for _ in range(rounds(3, 20)):
+        ann = await register(app)
         await go(ann, {})
         clock.shift_to(clock.offset + timedelta(days=7, minutes=1))
         answer, _ = await asyncio.gather(ann.client.post(RESTORE), sweep(platform, "account.erase_due"))
@@ -194,3 +202,4 @@ async def test_calling_off_and_erasing_at_once_end_in_one_of_the_two(
             assert answer.status_code in (401, 409)
             assert row[0] == "ERASED"
             assert row[1]
+        await ann.client.aclose()

@@ -10,13 +10,17 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from pm_api.core.jobs import MAX_ATTEMPTS, JobContext
 from pm_api.core.platform import Platform
 from pm_api.domains.account import archives, exports, repository
+from pm_api.domains.storage.models import StoredObject
 from pm_api.identity.permissions import Role
+from pm_api.integrations.blobs import BlobDoor
 from tests.conftest import NewPerson, Person
 from tests.domains.account.leavers import EXPORT, build_export, sweep
+from tests.domains.storage.boxes import uploaded
 from tests.identity.teams import join, make_workspace
 from tests.support.clock import MovableClock
 
@@ -288,3 +292,56 @@ async def test_a_task_made_private_since_is_no_more_than_a_line(
     [line] = json.loads(files["tasks/tasks.json"])
     assert set(line) == {"id", "workspaceId", "createdAt"}
     assert "Not yours to know" not in "".join(files.values())
+
+
+async def test_own_files_are_in_it_as_they_are_and_others_by_their_address(
+    platform: Platform, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = (await make_workspace(person))["id"]
+    own, shared = await uploaded(person, b"my own"), await uploaded(person, b"of all", workspaceId=place)
+    inside = f"storage/content/{own['id']}/plan.txt"
+    made = await ask(person)
+    await build_export(platform, made["id"])
+    files = await unpacked(person, made["id"])
+    assert files[inside] == "my own"
+    assert not [one for one in files if shared["id"] in one]
+    told = {one["id"]: one["contentUrl"] for one in json.loads(files["storage/files.json"])}
+    assert told == {one["id"]: one["contentUrl"] for one in (own, shared)}
+    monkeypatch.setattr(archives, "ROOM_FOR_THE_REST", archives.MOST_BYTES)
+    again = await ask(person)
+    await build_export(platform, again["id"])
+    files = await unpacked(person, again["id"])
+    assert inside not in files
+    assert inside in files["README.txt"]
+
+
+async def test_of_an_own_file_that_is_not_whole_nothing_is_passed_off_as_it(
+    platform: Platform, person: Person
+) -> None:
+    own = await uploaded(person, b"my own")
+    door, inside = platform.part(BlobDoor), f"storage/content/{own['id']}/plan.txt"
+    async with platform.database.reading() as session:
+        key = await session.scalar(select(StoredObject.key).where(StoredObject.account_id == person.id))
+    assert key is not None
+    await door.delete(key)
+    await door.put(key, b"my")
+    made = await ask(person)
+    await build_export(platform, made["id"])
+    files = await unpacked(person, made["id"])
+    assert inside not in files
+    assert inside in files["README.txt"]
+
+
+async def test_of_very_many_that_do_not_fit_in_some_are_named_and_the_others_counted(
+    platform: Platform, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, the list of them does not make the zip too large itself."""
+    monkeypatch.setattr(archives, "ROOM_FOR_THE_REST", archives.MOST_BYTES)
+    monkeypatch.setattr(archives, "MOST_NAMED", 2)
+    for number in range(3):
+        await uploaded(person, b"%d" % number)
+    made = await ask(person)
+    await build_export(platform, made["id"])
+    told = (await unpacked(person, made["id"]))["README.txt"]
+    assert told.count("storage/content/") == 2
+    assert "and 1 more" in told

@@ -125,7 +125,7 @@ async def logs(platform: Platform, person: Person) -> list[Json]:
 
 
 async def until(seen: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(500):
+    for _ in range(3000):
         if await seen():
             return
         await asyncio.sleep(0.01)

@@ -28,7 +28,7 @@ from pm_api.domains.ai_credits.commands import Capture, Command, Grant, PlaceHol
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind, Service
 from pm_api.domains.ai_credits.store import Order
 from pm_api.domains.ai_credits.writer import LedgerWriter
-from tests.conftest import TEMPLATE, database_url, open_platform, register, server_command
+from tests.conftest import copy_of_template, database_url, open_platform, register, server_command
 from tests.support.clock import MovableClock
 from tests.support.settings import settings_for
 from tests.support.soak import rounds
@@ -122,7 +122,7 @@ async def grown(worker_database: str) -> AsyncIterator[Grown]:
     """In a database of their own, so that nobody's blocks are counted with theirs."""
     assert worker_database  # the template is there
     name = f"pm_grown_{uuid4().hex[:12]}"
-    await server_command(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    await server_command(copy_of_template(name))
     database = database_url(name)
     watcher = await asyncpg.connect(make_url(database).set(drivername="postgresql").render_as_string(False))
     try:

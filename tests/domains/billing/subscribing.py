@@ -22,8 +22,8 @@ from pm_api.integrations.stripe import subscriptions as stripe_subscriptions
 from tests.conftest import Person, register
 from tests.domains.billing.accounts import Installation
 from tests.identity.teams import make_workspace
-from tests.support.catalogue import stock
-from tests.support.stripe import Till, clone, open_till, sandbox_stripe
+from tests.support.shelf import SHELF
+from tests.support.stripe import Till
 
 Json = dict[str, Any]
 PAYS, DECLINES, ASKS = "4242424242424242", "4000000000000002", "4000002500003155"
@@ -232,9 +232,8 @@ def new_key() -> str:
 
 @asynccontextmanager
 async def open_shop() -> AsyncIterator[Shop]:
-    async with clone() as database, sandbox_stripe() as stripe, open_till(database, stripe) as till:
-        prices = await stock(till.platform)
-        shop = Shop(till, prices, Installation(till.platform, till.app))
+    async with SHELF.till(stocked=True) as kept:
+        shop = Shop(kept.till, kept.prices, Installation(kept.till.platform, kept.till.app))
         try:
             yield shop
         finally:

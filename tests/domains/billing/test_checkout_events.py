@@ -432,7 +432,7 @@ async def test_a_completed_checkout_stays_completed(till: Till, buyer: Person) -
 
 ORDERS = [
     *permutations((COMPLETED, SUCCEEDED)),
-    *permutations((COMPLETED, COMPLETED, SUCCEEDED, FAILED), 3),
+    *sorted(set(permutations((COMPLETED, COMPLETED, SUCCEEDED, FAILED), 3))),
     (COMPLETED,),
     (SUCCEEDED,),
     (SUCCEEDED, SUCCEEDED, SUCCEEDED),

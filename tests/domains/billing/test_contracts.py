@@ -567,6 +567,7 @@ PERIOD: Final = Stretch(START, START + 30 * DAY)
         (Course(4, 6, 8), Line(10, START + 20 * DAY)),
         (Course(6, 6, 8), Line(6, None)),
         (Course(9, 8, 8), Line(6, START + 10 * DAY)),
+        (Course(0, 1, 1 << 62), Line(3, None)),
     ],
 )
 def test_a_straight_line(course: Course, line: Line) -> None:

@@ -21,7 +21,8 @@ from pm_api.webhooks.handlers import STRIPE
 from tests.domains.billing.accounts import OPERATOR
 from tests.integrations.stripe_doors import new_key
 from tests.support.catalogue import stock
-from tests.support.stripe import Till, clone, event_about, open_till, sandbox_stripe
+from tests.support.shelf import SHELF
+from tests.support.stripe import Till, event_about
 
 MONTHLY, YEARLY = BillingInterval.MONTHLY, BillingInterval.YEARLY
 ROUTE = "/api/billing/sync-prices"
@@ -29,8 +30,8 @@ ROUTE = "/api/billing/sync-prices"
 
 @pytest.fixture
 async def till() -> AsyncIterator[Till]:
-    async with clone() as database, sandbox_stripe() as stripe, open_till(database, stripe) as opened:
-        yield opened
+    async with SHELF.till(stocked=False) as kept:
+        yield kept.till
 
 
 @dataclass

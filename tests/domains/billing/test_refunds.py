@@ -1,16 +1,13 @@
 """Money that goes back takes what was bought with it along: once, in proportion, in any order of the events."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from sqlalchemy import text
 
-from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.jobs import JobContext
 from pm_api.domains.ai_credits.jobs import grant_due_months
 from pm_api.domains.billing import paid_credits
@@ -36,10 +33,6 @@ from tests.domains.billing.bills import (
     tell,
 )
 from tests.domains.billing.subscribing import PREMIUM, STANDARD, SUBSCRIPTION, Shop, new_key
-from tests.support.purchases import bought_pack
-from tests.support.settings import ADMIN_KEY
-from tests.support.shops import Shop as Processes
-from tests.support.shops import open_shop as open_processes
 from tests.support.stripe import PACK_PRICE_MINOR
 
 Json = dict[str, Any]
@@ -405,40 +398,6 @@ async def test_two_refunds_of_one_invoice_at_the_same_moment(shop: Shop) -> None
     [made] = await at_stripe(shop, paid.payment_intent_id)
     assert made.amount == PACK_PRICE_MINOR
     assert await shop.credits(None, buyer) == FREE
-
-
-@pytest.fixture
-async def processes() -> AsyncIterator[Processes]:
-    async with open_processes() as opened:
-        yield opened
-
-
-@pytest.mark.kill
-async def test_a_process_that_dies_after_stripe_has_answered_refunds_once(processes: Processes) -> None:
-    """The refund stands at Stripe; nobody heard. The sweep finds it, and the repeated request tells of it."""
-    buyer = await processes.person()
-    await bought_pack(processes.platform, UserScope(Actor(ActorKind.USER, buyer.id), buyer.id))
-    [invoice] = await processes.query("SELECT id FROM invoices")
-    dying = await processes.start(PM_ADMIN_KEY=ADMIN_KEY)
-    await processes.hang_at(0)
-    headers = {"x-admin-key": ADMIN_KEY, "Idempotency-Key": new_key()}
-    body = {"invoiceId": str(invoice["id"]), "reason": "REQUESTED_BY_CUSTOMER"}
-    asked = asyncio.create_task(dying.post(REFUNDS, json=body, headers=headers))
-    async with asyncio.timeout(20):
-        while not await processes.at_stripe("refunds"):  # noqa: ASYNC110  another process writes it
-            await asyncio.sleep(0.05)
-    await processes.power_cut()
-    with pytest.raises(httpx.TransportError):
-        await asked
-    await processes.stripe.heal()
-    await processes.sweep(timedelta(minutes=5))
-    [row] = await processes.query("SELECT status, stripe_refund_id FROM refunds")
-    [made] = await processes.at_stripe("refunds")
-    assert (row["status"], row["stripe_refund_id"]) == ("SUCCEEDED", made["id"])
-    living = await processes.start(PM_ADMIN_KEY=ADMIN_KEY)
-    answer = await living.post(REFUNDS, json=body, headers=headers)
-    assert (answer.status_code, answer.json()["refund"]["stripeRefundId"]) == (201, made["id"]), answer.text
-    assert len(await processes.at_stripe("refunds")) == 1
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from pm_api.domains.bug_reports.enums import ReportStatus
 from tests.conftest import Person
 from tests.domains.bug_reports.desk import PATH, Desk
 from tests.domains.search.shelf import found
+from tests.domains.storage.boxes import upload, uploaded
+from tests.domains.storage.painting import encoded, painted
+from tests.domains.tasks.sites import refusal
 from tests.identity.teams import member_of
 
 
@@ -167,7 +170,7 @@ async def test_triage_is_for_those_in_charge(desk: Desk) -> None:
     done = await desk.triage(
         desk.owner, inside, assigneeId=str(desk.admin.id), severity="CRITICAL", note="We look at it."
     )
-    assert done["assignee"] == {"id": str(desk.admin.id), "name": "Admin"}
+    assert done["assignee"] == {"id": str(desk.admin.id), "name": "Admin", "avatar": None}
     assert (done["severity"], done["note"], done["version"]) == ("CRITICAL", "We look at it.", 2)
     for body in ({"status": None}, {"status": "GONE"}, {"note": None}, {"note": "x" * 5001}, {"title": "x"}):
         answer = await desk.owner.client.post(f"{PATH}/{inside['id']}/triage", json=body)
@@ -245,3 +248,64 @@ async def test_the_task_is_named_to_who_sees_it_alone(desk: Desk) -> None:
     for person, told in ((desk.owner, task_id), (desk.admin, None), (desk.member, None)):
         read = (await person.client.get(f"{PATH}/{report['id']}")).json()["bugReport"]
         assert read["taskId"] == told
+
+
+# --- the screenshot --------------------------------------------------------------------------------------------
+
+
+async def test_who_sees_a_report_sees_its_screenshot_and_nobody_else(desk: Desk) -> None:
+    picture, other = (encoded(painted(), kind) for kind in ("PNG", "GIF"))
+    file = await uploaded(desk.viewer, picture, "it.png")
+    for place, seeing in ((desk.workspace_id, {"owner", "admin", "viewer"}), (None, {"operator", "viewer"})):
+        report = await desk.report(desk.viewer, workspaceId=place, screenshotId=file["id"])
+        address = f"{PATH}/{report['id']}/screenshot"
+        shown = report["screenshot"]
+        assert (shown["contentUrl"], shown["mimeType"], shown["fileSize"]) == (address, "image/png", len(picture))
+        for name, person in desk.people.items():
+            answer = await person.client.get(address)
+            assert answer.status_code == (200 if name in seeing else 404), name
+            assert (answer.content == picture) is (name in seeing)
+            assert (await person.client.get(f"/api/storage/files/{file['id']}")).status_code == (
+                200 if name == "viewer" else 404
+            )
+        file = await uploaded(desk.viewer, picture, "it.png")
+    # Another takes its place; the first is in the trash of who sent it, and taken out it shows nothing.
+    path = f"{PATH}/{report['id']}"
+    changed = await desk.viewer.client.patch(path, json={"screenshotId": (await uploaded(desk.viewer, other))["id"]})
+    assert changed.json()["bugReport"]["screenshot"]["mimeType"] == "image/gif"
+    mine = (await uploaded(desk.operator, picture))["id"]
+    assert refusal(await desk.operator.client.patch(path, json={"screenshotId": mine})) == (403, "not_the_uploader")
+    trash = (await desk.viewer.client.get("/api/storage/files", params={"trashed": "true"})).json()["files"]
+    assert shown["id"] in [one["id"] for one in trash]
+    cleared = await desk.viewer.client.patch(path, json={"screenshotId": None})
+    assert cleared.json()["bugReport"]["screenshot"] is None
+    assert refusal(await desk.viewer.client.get(f"{path}/screenshot")) == (404, "file_not_found")
+
+
+async def test_what_is_no_screenshot_of_ones_own_is_refused(desk: Desk) -> None:
+    text_file = (await uploaded(desk.member, b"no picture"))["id"]
+    theirs = (await uploaded(desk.owner, encoded(painted())))["id"]
+    shown = (await uploaded(desk.member, encoded(painted())))["id"]
+    await desk.report(desk.member, screenshotId=shown)
+    for file_id, refused in (
+        (text_file, (422, "invalid_screenshot")),
+        (theirs, (404, "file_not_found")),
+        (shown, (409, "file_has_place")),
+    ):
+        body = {"title": "It breaks", "screenshotId": file_id}
+        assert refusal(await desk.member.client.post(PATH, json=body)) == refused
+    still = await desk.member.client.get(f"/api/storage/files/{text_file}")
+    assert still.json()["file"]["fileType"] == "TEMPORARY_UPLOAD"
+
+
+async def test_what_is_no_picture_any_more_is_not_shown(desk: Desk) -> None:
+    """Whoever sent it may put another version in its place, as of any file of theirs."""
+    file_id = (await uploaded(desk.viewer, encoded(painted())))["id"]
+    report = await desk.report(desk.viewer, workspaceId=desk.workspace_id, screenshotId=file_id)
+    path = f"{PATH}/{report['id']}"
+    for content, is_shown in ((b"no picture", False), (encoded(painted(), "GIF"), True)):
+        assert (await upload(desk.viewer, content, fileId=file_id)).status_code == 201
+        for person in (desk.viewer, desk.owner):
+            assert ((await person.client.get(path)).json()["bugReport"]["screenshot"] is not None) is is_shown
+            answer = await person.client.get(f"{path}/screenshot")
+            assert (answer.status_code, answer.content == content) == ((200, True) if is_shown else (404, False))

@@ -106,7 +106,7 @@ async def test_a_report_says_what_was_sent(desk: Desk) -> None:
     made = await desk.report(desk.member, **sent)
     assert {name: made[name] for name in sent} == sent
     assert made["status"] == "OPEN"
-    assert made["reporter"] == {"id": str(desk.member.id), "name": "Member"}
+    assert made["reporter"] == {"id": str(desk.member.id), "name": "Member", "avatar": None}
     assert (made["assignee"], made["taskId"], made["duplicateOfId"], made["note"]) == (None, None, None, "")
     assert made["allowedActions"] == ["edit"]
     read = await desk.member.client.get(f"{PATH}/{made['id']}")

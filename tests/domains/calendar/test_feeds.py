@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from sqlalchemy import select, update
 
+from pm_api.app import create_app
 from pm_api.core.crypto import digest_token
 from pm_api.core.platform import Platform
 from pm_api.domains.calendar import exporting, feeds
@@ -13,11 +15,12 @@ from pm_api.domains.calendar.models import CalendarFeed
 from pm_api.identity.models.people import Workspace
 from pm_api.identity.permissions import Role
 from tests.architecture.credentials import key_for
-from tests.conftest import NewPerson, Person
+from tests.conftest import NewPerson, Person, open_platform
 from tests.domains.calendar.diaries import Diary, Json, key, open_diary, refusal
 from tests.domains.calendar.files import FEEDS, as_shown, expanded, feed_of, parts_of
 from tests.domains.projects import sites
 from tests.support.clock import MovableClock
+from tests.support.settings import settings_for
 
 START, END = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 4, 15, tzinfo=UTC)
 RANGE = ("2026-02-01T00:00:00Z", "2026-04-15T00:00:00Z")
@@ -254,6 +257,60 @@ async def test_nobody_can_write_into_a_feed_by_a_title(diary: Diary) -> None:
     assert str(event["ATTENDEE"]) == "mailto:x@example.org"
     assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
     assert "\n" not in text.replace("\r\n", "")
+
+
+async def test_head_answers_like_get_without_the_calendar(diary: Diary) -> None:
+    """Some programs look whether a feed is there, or new, before they fetch it."""
+    await story(diary)
+    feed = await feed_of(diary)
+
+    async def both(path: str, **headers: str) -> tuple[httpx.Response, httpx.Response]:
+        asked = {"Authorization": "", **headers}
+        whole = await diary.owner.client.get(path, headers=asked)
+        head = await diary.owner.client.head(path, headers=asked)
+        told = ("etag", "cache-control", "content-type", "content-disposition", "content-length")
+        assert head.status_code == whole.status_code
+        assert {name: head.headers.get(name) for name in told} == {name: whole.headers.get(name) for name in told}
+        return whole, head
+
+    whole, head = await both(feed["path"])
+    assert (whole.status_code, head.content) == (200, b"")
+    assert whole.content.startswith(b"BEGIN:VCALENDAR")
+    tag = whole.headers["etag"]
+    assert (await both(feed["path"], **{"If-None-Match": tag}))[1].status_code == 304
+    await diary.event(title="New")
+    assert (await both(feed["path"], **{"If-None-Match": tag}))[1].status_code == 200
+    assert (await both(f"{FEEDS}/nothing.ics"))[1].status_code == 404
+    await diary.owner.client.delete(f"{FEEDS}/{feed['feed']['id']}")
+    assert (await both(feed["path"]))[1].status_code == 404
+    assert (await diary.owner.client.put(feed["path"])).status_code == 405
+
+
+async def test_a_feed_is_read_sixty_times_a_minute(worker_database: str, diary: Diary) -> None:
+    """Of one feed, however it is asked and from wherever; another is not concerned."""
+    feed, other = await feed_of(diary), await feed_of(diary)
+    settings = settings_for(worker_database, rate_limits=True, rate_limit_address="10000/minute")
+    async with open_platform(settings, MovableClock()) as parts:
+        app = create_app(settings, parts)
+
+        async def ask(number: int, path: str, method: str = "GET", tag: str = "") -> httpx.Response:
+            transport = httpx.ASGITransport(app, client=(f"10.0.0.{number % 5}", 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://test.local") as caller:
+                return await caller.request(method, path, headers={"If-None-Match": tag} if tag else {})
+
+        first = await ask(0, feed["path"])
+        answers = [
+            await ask(number, feed["path"], "HEAD" if number % 3 else "GET", first.headers["etag"])
+            for number in range(1, 60)
+        ]
+        assert {one.status_code for one in (first, *answers)} == {200, 304}
+        refused = await ask(60, feed["path"])
+        assert refusal(refused) == (429, "rate_limited")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert (await ask(61, feed["path"], "HEAD")).status_code == 429
+        assert (await ask(62, other["path"])).status_code == 200
+        statuses = [(await ask(number, f"{FEEDS}/guess{number}.ics")).status_code for number in range(3)]
+        assert statuses == [404, 404, 404], "an address that leads nowhere is no limit of another"
 
 
 async def test_it_is_noted_when_a_feed_was_read_to_the_hour(diary: Diary, clock: MovableClock) -> None:

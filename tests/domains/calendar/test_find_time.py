@@ -155,3 +155,28 @@ async def test_the_gates(hall: Hall, client: httpx.AsyncClient, new_person: NewP
     guest = await hall.person(Role.GUEST)
     assert refusal(await guest.client.post(PATH, json=body(hall))) == (422, "attendees_unknown")
     assert (await guest.client.post(PATH, json=body(hall, guest))).status_code == 200
+
+
+async def test_who_cannot_be_worked_out_fails_nobody_else(hall: Hall, bea: Person) -> None:
+    """Forty days long, every quarter of an hour; what else she has counts, and the others' too."""
+    carl = await hall.person(Role.MEMBER, name="Carl", timeZone="UTC")
+    hours_of_day = ",".join(map(str, range(24)))
+    dense: Json = {"rrule": f"FREQ=DAILY;BYHOUR={hours_of_day};BYMINUTE=0,15,30,45", "timeZone": "UTC"}
+    long: Json = {"startTime": "2027-02-01T09:00:00Z", "endTime": "2027-03-13T08:00:00Z"}
+    await hall.event(bea, **dense, **long)
+    await hall.event(bea, **hours(9, 10))
+    await hall.event(carl, **hours(10, 16))
+    found = await ask(hall, bea, carl)
+    assert [(one["userId"], [each["code"] for each in one["errors"]]) for one in found["unknown"]] == [
+        (str(bea.id), ["recurrence_rule_too_complex"])
+    ]
+    assert starts(found) == ["16:00"]
+    [slot] = found["slots"]
+    assert slot["blockers"] == [{"userId": str(bea.id), "optional": False, "reason": "UNKNOWN"}]
+    assert slot["parts"]["attendance"] == 45, "she may come: half of hers"
+    assert found == await ask(hall, bea, carl)
+    assert (await ask(hall, carl))["unknown"] == []
+    none = await ask(hall, bea, carl, end="2027-03-01T16:00:00Z")
+    assert none["noneFound"]["code"] == "NOT_ENOUGH_ATTENDEES"
+    assert {one["userId"] for one in none["noneFound"]["obstacles"]} == {str(bea.id), str(carl.id)}
+    assert [one["userId"] for one in none["unknown"]] == [str(bea.id)]

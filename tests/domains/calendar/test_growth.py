@@ -19,7 +19,7 @@ from pm_api.core.recurrence import Occurrence, expand
 from pm_api.domains.calendar import expanding, listing
 from pm_api.domains.calendar.listing import Wanted
 from pm_api.identity.permissions import Role
-from tests.conftest import TEMPLATE, database_url, open_platform, register, server_command
+from tests.conftest import copy_of_template, database_url, open_platform, register, server_command
 from tests.domains.calendar.volume import MONTH, add_events
 from tests.identity.teams import make_workspace
 from tests.support.clock import MovableClock
@@ -112,7 +112,7 @@ async def grown(worker_database: str) -> AsyncIterator[Grown]:
     """Workspaces of different sizes in a database of their own, tidied up."""
     assert worker_database
     name = f"pm_grown_{uuid4().hex[:12]}"
-    await server_command(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    await server_command(copy_of_template(name))
     database = database_url(name)
     try:
         async with open_platform(settings_for(database), MovableClock()) as platform:

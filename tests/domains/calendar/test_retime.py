@@ -271,6 +271,82 @@ async def test_what_is_written_meanwhile_is_caught_up_with(hall: Hall) -> None:
     assert await retimed(hall) == []
 
 
+async def series_of_an_older_release(hall: Hall, member: Person, room: Json) -> tuple[Json, dict[str, str]]:
+    """Eight Mondays from 22 February 2027 on, with something on five of them; 29 March is taken out. From 15 March on
+    they were told for an hour later than clocks will say.
+    """
+    weekly = await hall.series(
+        rrule="FREQ=WEEKLY;BYDAY=MO;COUNT=8",
+        **FEBRUARY,
+        attendeeIds=[str(member.id)],
+        resourceIds=[room["id"]],
+        reminders=[{"minutesBefore": 30}],
+    )
+    at = {
+        day: key(weekly["id"], f"2027{day}T1{hour}0000Z")
+        for day, hour in (("0301", 4), ("0315", 3), ("0322", 3), ("0329", 3), ("0405", 3))
+    }
+    await hall.respond(member, at["0301"], "TENTATIVE", scope="this")
+    await hall.respond(member, at["0315"], "ACCEPTED", scope="this")
+    await hall.respond(member, at["0322"], "DECLINED", scope="this")
+    moved: Json = {"startTime": "2027-04-06T09:00:00-04:00", "endTime": "2027-04-06T10:00:00-04:00"}
+    await hall.patch(at["0405"], query={"scope": "this"}, **moved, title="Moved")
+    await hall.delete(at["0329"], scope="this")
+    await make_older_by(hall, WINTER_FOR_EVER, weekly["id"])
+    return weekly, at
+
+
+def told_to(shown: Iterable[Json]) -> list[tuple[str, ...]]:
+    return [
+        tuple(str(one[name]) for name in ("startTime", "endTime", "originalStartTime", "title", "myResponse"))
+        for one in shown
+    ]
+
+
+@pytest.mark.parametrize("cut", ["0315", "0322", "0405"])
+async def test_a_series_of_an_older_release_is_cut(hall: Hall, cut: str) -> None:
+    """At a change of clocks and after it: both parts go by this release, with what hangs on each occurrence."""
+    member, room = await hall.person(Role.MEMBER), await hall.room()
+    weekly, at = await series_of_an_older_release(hall, member, room)
+    shown = told_to(await hall.shown("2027-02-01", "2027-05-01", by=member, tz="UTC"))
+    assert [one[0][5:16] for one in shown] == [
+        *("02-22T14:00", "03-01T14:00", "03-08T14:00", "03-15T13:00", "03-22T13:00", "04-06T13:00", "04-12T13:00")
+    ]
+    rest = (await hall.patch(at[cut], query={"scope": "following"}, description="The rest"))["event"]
+    rest_id = rest["seriesId"] or rest["id"]
+    assert rest_id != weekly["id"]
+    again = await hall.shown("2027-02-01", "2027-05-01", by=member, tz="UTC")
+    assert [one[:4] for one in told_to(again)] == [one[:4] for one in shown]
+    own = {one["originalStartTime"][5:10]: one["myResponse"] for one in again}
+    assert [own[day] for day in ("03-01", "03-15", "03-22")] == ["TENTATIVE", "ACCEPTED", "DECLINED"]
+    for one in again:
+        assert (one["seriesId"] == rest_id) == (one["originalStartTime"] >= rest["originalStartTime"])
+    starts = {one["startTime"]: one["endTime"] for one in again}
+    for part in (weekly, {"id": rest_id}):
+        row = await row_of(hall, part["id"])
+        assert row.tzdata_version == tzdata_version()
+        for start, end in await booked(hall, part):
+            assert datetime.fromisoformat(starts[f"{start:%Y-%m-%dT%H:%M:%S}.000Z"]) == end
+    assert len(await booked(hall, weekly)) + len(await booked(hall, {"id": rest_id})) == 7
+    assert len(await told(member)) == 1, "that clocks change otherwise is told once"
+    assert await retimed(hall) == []
+    await hall.patch(rest_id, query={"scope": "all"}, description="Both")
+    assert told_to(await hall.shown("2027-02-01", "2027-05-01", by=member, tz="UTC")) == told_to(again)
+
+
+async def test_the_rest_of_a_series_of_an_older_release_is_taken_away(hall: Hall) -> None:
+    member, room = await hall.person(Role.MEMBER), await hall.room()
+    weekly, at = await series_of_an_older_release(hall, member, room)
+    before = told_to(await hall.shown("2027-02-01", "2027-05-01", by=member, tz="UTC"))
+    await hall.delete(at["0322"], scope="following")
+    left = told_to(await hall.shown("2027-02-01", "2027-05-01", by=member, tz="UTC"))
+    assert [one[:4] for one in left] == [one[:4] for one in before[:4]]
+    assert [one[4] for one in left] == ["PENDING", "TENTATIVE", "PENDING", "ACCEPTED"]
+    assert len(await booked(hall, weekly)) == 4
+    assert (await row_of(hall, weekly["id"])).tzdata_version == tzdata_version()
+    assert await retimed(hall) == []
+
+
 async def test_what_clocks_do_is_noted_with_every_write(hall: Hall) -> None:
     await hall.event(timeZone="Africa/Juba")
     async with hall.platform.database.reading() as session:

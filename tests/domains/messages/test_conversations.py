@@ -174,10 +174,10 @@ async def test_two_people_have_one_conversation(platform: Platform, new_person: 
     assert first.status_code == 201
     made = first.json()["conversation"]
     assert first.headers["location"] == f"/api/conversations/{made['id']}"
-    assert (made["kind"], made["other"]) == ("DIRECT", {"id": str(bob.id), "name": "Bob"})
+    assert (made["kind"], made["other"]) == ("DIRECT", {"id": str(bob.id), "name": "Bob", "avatar": None})
     again = await ask_direct(bob, place, ann.id)
     assert (again.status_code, again.json()["conversation"]["id"]) == (200, made["id"])
-    assert again.json()["conversation"]["other"] == {"id": str(ann.id), "name": "Ann"}
+    assert again.json()["conversation"]["other"] == {"id": str(ann.id), "name": "Ann", "avatar": None}
     elsewhere = await a_place(platform, ann, bob)
     assert (await direct(ann, elsewhere, bob))["id"] != made["id"]
 

@@ -26,6 +26,7 @@ from tests.domains.messages.talking import (
     say,
     some_people,
 )
+from tests.domains.storage.boxes import uploaded
 from tests.identity.teams import join, make_workspace, member_of
 from tests.support.queue import work_off
 
@@ -52,7 +53,8 @@ async def test_nothing_they_said_is_left_and_the_places_where_they_said_it_are(s
     answer = await say(friend, talk, "Welcome")
     await zo.client.put(message_path(answer, "/reactions/👍"))
     await say(zo, channel, f"Yours, {mark}", mentions=[str(friend.id)])
-    await say(zo, group, f"Ours, {mark}")
+    file = await uploaded(zo, b"Yours", f"{mark}.txt", workspaceId=place)
+    await say(zo, group, f"Ours, {mark}", fileIds=[file["id"]])
     await say(zo, notes, f"Dear {mark}")
     tables = {one.split(":")[0] for one in await found_anywhere(platform, [mark])}
     assert {
@@ -66,7 +68,7 @@ async def test_nothing_they_said_is_left_and_the_places_where_they_said_it_are(s
     assert await found_anywhere(platform, [mark]) == []
     shown = (await listed(friend, talk))["messages"]
     assert [(one["body"], one["deletedAt"] is None) for one in shown] == [("Welcome", True), ("", False)]
-    assert shown[1]["author"] == {"id": str(zo.id), "name": "Deleted user"}
+    assert shown[1]["author"] == {"id": str(zo.id), "name": "Deleted user", "avatar": None}
     assert shown[0]["reactions"] == []
     async with platform.database.reading() as session:
         for table, column in (("message_reactions", "user_id"), ("conversation_readers", "user_id")):
@@ -89,8 +91,8 @@ async def test_what_is_left_behind_is_told_and_a_group_gets_another_admin(
     answer = await ann.client.delete(f"/api/team/members/{member['id']}")
     left = {one["kind"]: one["count"] for one in answer.json()["removal"]["leftBehind"]}
     assert (left["messages"], left["message_groups"]) == (2, 1)
-    await work_off(platform, "member.changed>messages")
-    await work_off(platform, "member.changed>messages")
+    await work_off(platform, "member.changed>messages", about=place)
+    await work_off(platform, "member.changed>messages", about=place)
     members = (await cid.client.get(path_of(group, "/members"))).json()["members"]
     assert [(one["name"], one["isAdmin"]) for one in members] == [("Cid", True)]
     assert (await cid.client.patch(path_of(group), json={"name": "Mine"})).status_code == 200

@@ -166,7 +166,7 @@ async def test_who_joins_the_workspace_has_nothing_unread_from_before(
         await say(ann, conversation)
     await join(platform, place, late, Role.MEMBER)
     await say(ann, channel)
-    await work_off(platform, "member.changed>messages")
+    await work_off(platform, "member.changed>messages", about=place)
     assert await counted(late, channel) == (1, False)
     assert await counted(bob, channel) == (3, False)  # who was there before has all of it unread
     assert [one["id"] for one in await conversations_of(late, place)] == [channel["id"], quiet["id"]]

@@ -1,5 +1,7 @@
 """One process of ours with a mail server, in a database of its own."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,11 +10,13 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from pm_api.app import create_app
 from pm_api.core.jobs import PERIODICS, run_sweep
 from pm_api.core.platform import Platform
 from pm_api.sandbox.mail.store import Received
 from tests.conftest import Person, register
 from tests.support.clock import MovableClock
+from tests.support.kept import kept
 from tests.support.mail import Post, send_due
 
 PREFERENCES = "/api/notifications/preferences"
@@ -75,6 +79,19 @@ class House:
                 {"id": person.id},
             )
             return [(row.status, row.outcome) for row in found]
+
+
+@asynccontextmanager
+async def open_house() -> AsyncIterator[House]:
+    """Its database is kept from test to test; what a test writes goes with it."""
+    async with kept(mails=True) as one:
+        assert one.post is not None
+        made = House(one.platform, create_app(one.platform.settings, one.platform), one.post, [])
+        try:
+            yield made
+        finally:
+            for person in made.people:
+                await person.client.aclose()
 
 
 async def choose(

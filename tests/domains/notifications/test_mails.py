@@ -295,6 +295,7 @@ async def test_the_link_in_a_mail_stops_its_category_and_nothing_else(house: Hou
         "TASKS": True,
         "MESSAGES": True,
         "CALENDAR": True,
+        "FILES": True,
     }
     await tell(house.platform, [ann.id])
     assert len(await house.mails(ann)) == 1

@@ -15,6 +15,7 @@ from tests.domains.notifications.house import House, choose
 from tests.domains.notifications.telling import changes_of, listed, path_of, tell, titles, told, unread
 from tests.identity.teams import join, make_workspace
 from tests.support.clock import MovableClock
+from tests.support.soak import rounds
 
 
 async def asleep(house: House, person: Person, until: str, **fields: Any) -> dict[str, Any]:
@@ -125,7 +126,7 @@ async def test_mail_that_was_switched_off_meanwhile_does_not_wake(house: House) 
 async def test_two_workers_wake_each_once(house: House) -> None:
     ann = await house.person()
     house.set("2027-01-10T12:00:00Z")
-    count = 30
+    count = rounds(10, 30)
     for number in range(count):
         await asleep(house, ann, "2027-01-10T15:00:00Z", title=str(number))
     house.set("2027-01-10T15:00:00Z")

@@ -38,7 +38,7 @@ async def test_whoever_makes_it_is_its_admin(site: Site) -> None:
     assert (made["startsOn"], made["dueOn"]) == ("2026-03-02", "2026-05-29")
     assert made["progress"] == {"total": 0, "done": 0, "percent": 0}
     assert (made["role"], made["memberCount"], made["isPrivate"], made["isTemplate"]) == ("ADMIN", 1, False, False)
-    assert made["createdBy"] == {"id": str(ann.id), "name": "Ann Archer"}
+    assert made["createdBy"] == {"id": str(ann.id), "name": "Ann Archer", "avatar": None}
     assert made["allowedActions"] == [
         "update",
         "start",

@@ -192,7 +192,7 @@ async def test_what_cannot_be_erased_keeps_no_other_from_going(
         await site.owner.client.delete(path_of(one))
     left, is_broken = {UUID(stuck["id"]): 2500}, True
 
-    async def erase(_session: object, project_id: UUID, most: int) -> int:
+    async def erase(_session: object, _platform: object, project_id: UUID, most: int) -> int:
         if is_broken and project_id == UUID(stuck["id"]):
             raise RuntimeError("not now")
         gone = min(left.get(project_id, 0), most)

@@ -4,7 +4,6 @@ import json
 from typing import Any, Final
 from uuid import UUID
 
-import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +19,7 @@ from tests.support import searchable
 from tests.support.soak import SOAKING, rounds
 
 SMALL: Final = 1_000
-LARGE: Final = rounds(10_000, 600_000)
+LARGE: Final = rounds(5_000, 600_000)
 """Of 600,000 documents 100,000 are tasks and 500,000 their comments."""
 STATEMENTS_MOST: Final = 9
 QUESTIONS: Final = {
@@ -99,17 +98,14 @@ async def test_a_page_costs_the_same_however_much_there_is(fresh_platform: Platf
         await person.client.aclose()
 
 
-@pytest.mark.parametrize("question", ["common", "com", "hundredth", "scarce"])
-async def test_what_the_index_finds_is_all_there_is(
-    fresh_platform: Platform, fresh_database: str, question: str
-) -> None:
+async def test_what_the_index_finds_is_all_there_is(fresh_platform: Platform, fresh_database: str) -> None:
     """The walk through all pages against a plain count of the rows."""
     app = create_app(fresh_platform.settings, fresh_platform, connect=False)
     person = await register(app)
     workspace_id = UUID((await make_workspace(person))["id"])
-    documents = 3_000
+    documents = rounds(1_200, 3_000)
     await searchable.fill(fresh_database, workspace_id, documents)
-    every = {"common": 1, "com": 1, "hundredth": 100, "scarce": 10_000}[question]
-    ids = [one["id"] for one in await walk(person, question, limit=200)]
-    assert len(ids) == len(set(ids)) == -(-documents // every)
+    for question, every in {"common": 1, "com": 1, "hundredth": 100, "scarce": 10_000}.items():
+        ids = [one["id"] for one in await walk(person, question, limit=200)]
+        assert len(ids) == len(set(ids)) == -(-documents // every), question
     await person.client.aclose()

@@ -149,7 +149,7 @@ async def test_a_document_never_stands_in_anothers_way(shelf: Shelf, owner: Pers
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=400)
 
 
-@settings(max_examples=rounds(150, 5000), deadline=None)
+@settings(max_examples=rounds(60, 5000), deadline=None)
 @given(text=texts, q=texts)
 def test_highlights_are_the_text_itself(text: str, q: str) -> None:
     """Parsed as a browser does, nothing is left of them but the text, with words marked that were asked for."""
@@ -168,7 +168,7 @@ def test_highlights_are_the_text_itself(text: str, q: str) -> None:
         assert read(pieces).marked
 
 
-@settings(max_examples=rounds(150, 5000), deadline=None)
+@settings(max_examples=rounds(60, 5000), deadline=None)
 @given(text=texts)
 def test_a_text_is_found_by_each_of_its_words(text: str) -> None:
     """What is asked with a word of a text means that very word of the text."""

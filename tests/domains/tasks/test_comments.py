@@ -34,7 +34,7 @@ async def test_a_comment_is_written_read_changed_and_taken_back(site: Site) -> N
     address = path(task, f"/comments/{made['id']}")
     assert answer.headers["Location"] == address
     assert answer.headers["ETag"] == '"1"'
-    assert made["author"] == {"id": str(member.id), "name": "Mo Member"}
+    assert made["author"] == {"id": str(member.id), "name": "Mo Member", "avatar": None}
     assert (made["body"], made["parentId"], made["mentions"], made["reactions"]) == (
         "Ready for **Friday**?",
         None,
@@ -227,7 +227,7 @@ async def test_only_who_sees_the_task_is_named(site: Site) -> None:
     body = f"@[Ina \\[In\\]](user:{inside.id}) and @[Otto](user:{outside.id}), @[Ina](user:{str(inside.id).upper()})"
     sent = {"body": body, "mentionIds": [str(stranger.id), NOWHERE, str(inside.id)]}
     answer = await send(site.owner, "POST", path(task, "/comments"), 201, sent)
-    assert answer["comment"]["mentions"] == [{"id": str(inside.id), "name": "Ina [In]"}]
+    assert answer["comment"]["mentions"] == [{"id": str(inside.id), "name": "Ina [In]", "avatar": None}]
     assert answer["ignoredMentions"] == [str(outside.id), str(stranger.id), NOWHERE]
     address = path(task, f"/comments/{answer['comment']['id']}")
     await site.put(project, outside, "VIEWER")

@@ -19,7 +19,7 @@ from pm_api.domains.tasks import listing
 from pm_api.domains.tasks.enums import TaskSort
 from pm_api.domains.tasks.repository.listing import Wanted
 from pm_api.identity.permissions import Role
-from tests.conftest import TEMPLATE, database_url, open_platform, register, server_command
+from tests.conftest import copy_of_template, database_url, open_platform, register, server_command
 from tests.domains.tasks.sites import Site
 from tests.domains.tasks.volume import add_tasks
 from tests.identity.teams import join, make_workspace
@@ -97,7 +97,7 @@ async def grown(worker_database: str) -> AsyncIterator[Grown]:
     """Two workspaces in a database of their own, each with five projects of the same size, tidied up."""
     assert worker_database
     name = f"pm_grown_{uuid4().hex[:12]}"
-    await server_command(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    await server_command(copy_of_template(name))
     database = database_url(name)
     try:
         async with open_platform(settings_for(database), MovableClock()) as platform:

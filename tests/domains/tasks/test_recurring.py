@@ -1,6 +1,7 @@
 """Tasks that come again: the calendar's rules, one next task however often this one is done, wall time over DST."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,8 +9,10 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 
+from pm_api.app import create_app
 from pm_api.core.jobs import PERIODICS, JobContext
 from pm_api.core.platform import Platform
 from pm_api.domains.tasks import series
@@ -18,9 +21,27 @@ from pm_api.identity.permissions import Role
 from tests.conftest import Person
 from tests.domains.tasks.sites import Json, Site, path_of, refusal
 from tests.support.clock import MovableClock
+from tests.support.kept import kept
 
 WEEKLY = {"rrule": "FREQ=WEEKLY", "timeZone": "Europe/Berlin"}
 BY = UUID(int=1)
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[Platform]:
+    """A database that no other test writes in: the sweep makes what is due of everybody."""
+    async with kept() as one:
+        yield one.platform
+
+
+@pytest.fixture
+def app(platform: Platform) -> FastAPI:
+    return create_app(platform.settings, platform)
+
+
+@pytest.fixture
+def still_clock() -> None:
+    """It is put back with the platform."""
 
 
 async def recur(site: Site, task: Json, by: Person | None = None, **rule: Any) -> httpx.Response:

@@ -59,15 +59,19 @@ async def test_a_task_is_made_and_read(site: Site) -> None:
         "color": project["color"],
     }
     assert (task["status"], task["statusCategory"], task["priority"]) == ("IN_PROGRESS", "IN_PROGRESS", "HIGH")
-    assert task["assignees"] == [{"id": str(ann.id), "name": "Ann Archer"}]
+    assert task["assignees"] == [{"id": str(ann.id), "name": "Ann Archer", "avatar": None}]
     assert task["labels"] == [{"id": label, "name": "bug", "color": "#d73a4a"}]
     assert (task["startOn"], task["startAt"]) == ("2026-03-02", None)
     assert (task["dueOn"], task["dueAt"]) == (None, "2026-03-06T16:00:00.000Z")
     assert (task["parentId"], task["depth"], task["timeZone"]) == (parent["id"], 1, "Europe/Berlin")
-    assert task["createdBy"] == {"id": str(site.owner.id), "name": "Olga Owner"}
+    assert task["createdBy"] == {"id": str(site.owner.id), "name": "Olga Owner", "avatar": None}
     assert (task["completedAt"], task["deletedAt"], task["recurrence"], task["fields"]) == (None, None, None, {})
     assert task["counts"] == dict.fromkeys(
-        ["subtasks", "subtasksDone", "comments", "checklist", "checklistDone", "blockedBy", "minutesLogged"], 0
+        [
+            *("subtasks", "subtasksDone", "comments", "checklist", "checklistDone", "blockedBy", "minutesLogged"),
+            "attachments",
+        ],
+        0,
     )
     assert task["allowedActions"] == ["update", "move", "comment", "log_time", "delete"]
     assert (await site.read(task)) == task

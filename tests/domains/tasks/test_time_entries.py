@@ -30,7 +30,7 @@ async def test_time_is_entered_corrected_and_taken_away(site: Site) -> None:
     made = answer.json()["timeEntry"]
     address = path(task, f"/time-entries/{made['id']}")
     assert (answer.status_code, answer.headers["Location"], answer.headers["ETag"]) == (201, address, '"1"')
-    assert made["user"] == {"id": str(member.id), "name": "Mo Member"}
+    assert made["user"] == {"id": str(member.id), "name": "Mo Member", "avatar": None}
     assert (made["workedOn"], made["minutes"], made["note"]) == ("2026-03-02", 90, "Looked for the leak")
     assert (await send(member, "GET", address, 200))["timeEntry"] == made
     changed = (await send(member, "PATCH", address, 200, {"minutes": 60, "note": None}))["timeEntry"]

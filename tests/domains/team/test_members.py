@@ -52,6 +52,7 @@ async def test_the_invited_are_listed_by_status(platform: Platform, new_person: 
         "workspaceId": workspace_id,
         "userId": None,
         "name": None,
+        "avatar": None,
         "email": known.email,
         "role": "VIEWER",
         "status": "INVITED",

@@ -15,9 +15,9 @@ from tests.identity.teams import join
 from tests.support.queue import work_off
 
 
-async def told(platform: Platform, person: Person) -> list[dict[str, object]]:
+async def told(platform: Platform, person: Person, workspace_id: str) -> list[dict[str, object]]:
     """What they were told of the team, oldest first."""
-    await work_off(platform, "member.changed>")
+    await work_off(platform, "member.changed>", about=workspace_id)
     return [one for one in (await listed(person))[::-1] if str(one["type"]).startswith("team.")]
 
 
@@ -35,13 +35,13 @@ async def test_who_gets_another_role_is_told(platform: Platform, new_person: New
     path = await path_of_member(ann, workspace_id, bob)
     for role in ("ADMIN", "ADMIN", "OWNER"):
         assert (await ann.client.put(path, json={"role": role})).status_code == 200
-    found = await told(platform, bob)
+    found = await told(platform, bob, workspace_id)
     assert [(one["title"], one["category"], one["workspaceId"], one["link"]) for one in found] == [
         ("You are now an admin of Acme", "WORKSPACE", workspace_id, "/dashboard/team"),
         ("You are now an owner of Acme", "WORKSPACE", workspace_id, "/dashboard/team"),
     ]
     assert (await ann.client.put(await path_of_member(ann, workspace_id, ann), json={"role": "ADMIN"})).is_success
-    assert await told(platform, ann) == [], "nobody is told of what they did themselves"
+    assert await told(platform, ann, workspace_id) == [], "nobody is told of what they did themselves"
 
 
 async def test_who_is_removed_is_told_and_sees_it_without_the_workspace(
@@ -54,10 +54,10 @@ async def test_who_is_removed_is_told_and_sees_it_without_the_workspace(
     removal = await ann.client.delete(await path_of_member(ann, workspace_id, bob))
     assert removal.json()["removal"]["member"]["status"] == "REMOVED"
     assert (await eve.client.delete(await path_of_member(eve, workspace_id, eve))).is_success
-    [found] = await told(platform, bob)
+    [found] = await told(platform, bob, workspace_id)
     assert (found["title"], found["workspaceId"], found["link"]) == ("You were removed from Acme", None, None)
-    assert await told(platform, eve) == []
-    assert await told(platform, ann) == []
+    assert await told(platform, eve, workspace_id) == []
+    assert await told(platform, ann, workspace_id) == []
 
 
 async def test_a_removal_of_many_says_so_of_each(platform: Platform, new_person: NewPerson) -> None:
@@ -67,7 +67,7 @@ async def test_a_removal_of_many_says_so_of_each(platform: Platform, new_person:
     body = {"workspaceId": workspace_id, "memberIds": [member_id], "action": "REMOVE", "dryRun": True}
     answer = await ann.client.post("/api/team/bulk", json=body)
     assert answer.json()["results"][0]["member"]["status"] == "REMOVED"
-    assert await told(platform, bob) == [], "a dry run tells nobody"
+    assert await told(platform, bob, workspace_id) == [], "a dry run tells nobody"
     listing = await ann.client.get("/api/team/members", params={"workspaceId": workspace_id, "status": "REMOVED"})
     assert listing.status_code == 422
 
@@ -80,16 +80,16 @@ async def test_who_has_an_account_sees_the_invitation_in_the_app_without_its_lin
     workspace_id = await a_team(platform, ann)
     made = await invited(ann, workspace_id, bob.email)
     await invite(ann, workspace_id, eve.email, f"{uuid4().hex[:12]}@example.com")
-    [one] = await told(platform, bob)
+    [one] = await told(platform, bob, workspace_id)
     assert (one["title"], one["workspaceId"], one["link"]) == ("Ann invites you to Acme", None, None)
     assert await token_of(platform, made["id"]) not in str(one)
     async with platform.database.reading() as session:
         mails = await session.scalar(text("SELECT count(*) FROM mails WHERE subject_id = :id"), {"id": one["id"]})
         waits = await session.scalar(text("SELECT mail_due_at FROM notifications WHERE id = :id"), {"id": one["id"]})
     assert (mails, waits) == (0, None), "the letter with the link is the mail"
-    assert await told(platform, eve) == [], "an address that nobody has proved may be anybody's"
+    assert await told(platform, eve, workspace_id) == [], "an address that nobody has proved may be anybody's"
     await ann.client.post(f"/api/team/invitations/{made['id']}/resend")
-    assert len(await told(platform, bob)) == 2
+    assert len(await told(platform, bob, workspace_id)) == 2
 
 
 @pytest.mark.parametrize("registers", [True, False])

@@ -172,7 +172,7 @@ async def test_after_three_days_it_is_given_up_and_what_waited_goes_on(sender: P
     await place.write(1)
     await place.write(2)
     began = sender.clock.now()
-    await place.live(timedelta(days=2, hours=23))
+    await place.live(timedelta(days=2, hours=23), timedelta(hours=1))
     assert await place.statuses() == [(1, "PENDING"), (2, "PENDING")]
     await place.live(timedelta(hours=2))
     assert await place.statuses() == [(1, "GIVEN_UP"), (2, "DELIVERED")]

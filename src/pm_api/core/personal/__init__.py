@@ -6,6 +6,9 @@
     @contributes("workspaces.json", "Where you belong.")        # a file that is more than a table
     async def places(session, person_id, after, limit) -> Stretch: ...
 
+    @encloses                                   # bytes of the person's own, as they are
+    async def own_files(platform, person_id) -> AsyncIterator[Enclosed]: ...
+
     @obstructs("billing")                       # what has to be settled before an account can be deleted
     @ends("billing", order=20)                  # what a slice does when a person goes; safe to run twice
 
@@ -14,11 +17,23 @@ A table with a `user_id` or an `account_id` that no slice speaks of is handed ou
 """
 
 from pm_api.core.personal.going import DELETED_USER, Ending, Leaving, Obstacle, endings, ends, obstacles, obstructs
-from pm_api.core.personal.handing import ExportFile, Stretch, contributes, files, hands_out, keeps_back, wire_form
+from pm_api.core.personal.handing import (
+    Enclosed,
+    ExportFile,
+    Stretch,
+    contributes,
+    enclosed,
+    encloses,
+    files,
+    hands_out,
+    keeps_back,
+    wire_form,
+)
 from pm_api.core.personal.marks import Mark, erase_marked, marks_of, strike, strike_by_pages
 
 __all__ = [
     "DELETED_USER",
+    "Enclosed",
     "Ending",
     "ExportFile",
     "Leaving",
@@ -26,6 +41,8 @@ __all__ = [
     "Obstacle",
     "Stretch",
     "contributes",
+    "enclosed",
+    "encloses",
     "endings",
     "ends",
     "erase_marked",

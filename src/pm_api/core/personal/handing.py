@@ -1,7 +1,7 @@
 """What a person gets when they ask for their data: one JSON file a table or contributor, read in stretches."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, LargeBinary, Table, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.db import Base
+from pm_api.core.platform import Platform
 from pm_api.core.schema import written
 
 OWNERS: Final = ("user_id", "account_id")
@@ -30,6 +31,22 @@ Read = Callable[[AsyncSession, UUID, Any, int], Awaitable[Stretch]]
 """(session, person, place after which to go on or None, most rows) -> Stretch."""
 
 
+Also = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""What a row says in its columns -> what is told beside it."""
+
+
+class Enclosed(NamedTuple):
+    """A file of somebody's own, which goes into their export as it is. Of one that is gone by then nothing comes."""
+
+    name: str
+    size_bytes: int
+    open: Callable[[], AsyncIterator[bytes]]
+
+
+Enclose = Callable[[Platform, UUID], AsyncIterator[Enclosed]]
+"""(platform, person) -> what is theirs; no session may be open while one is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExportFile:
     """One file of an export, and what a person is told of it."""
@@ -41,6 +58,7 @@ class ExportFile:
 
 _FILES: Final[dict[str, ExportFile]] = {}
 _SPOKEN_OF: Final[dict[str, str]] = {}
+_ENCLOSED: Final[list[Enclose]] = []
 
 
 def contributes(name: str, about: str, *tables: type[Base]) -> Callable[[Read], Read]:
@@ -56,13 +74,34 @@ def contributes(name: str, about: str, *tables: type[Base]) -> Callable[[Read], 
 
 
 def hands_out(
-    model: type[Base], name: str, about: str, *, of: str | Sequence[str] = OWNERS, without: Collection[str] = ()
+    model: type[Base],
+    name: str,
+    about: str,
+    *,
+    of: str | Sequence[str] = OWNERS,
+    without: Collection[str] = (),
+    also: Also | None = None,
 ) -> None:
-    """Register a table as a file: the rows that carry the person in one of the columns `of`. Secrets stay back."""
+    """Register a table as a file: the rows that carry the person in one of the columns `of`. Secrets stay back;
+    `also` tells of a row what no column says.
+    """
     table: Table = model.__table__  # type: ignore[assignment]  # a mapped class has a Table
     owners = [of] if isinstance(of, str) else [one for one in of if one in table.columns]
-    _add(ExportFile(name, about, _reader(table, owners, without)))
+    _add(ExportFile(name, about, _reader(table, owners, without, also)))
     _SPOKEN_OF[table.name] = f"in {name}"
+
+
+def encloses(find: Enclose) -> Enclose:
+    """Register what finds somebody's own files."""
+    _ENCLOSED.append(find)
+    return find
+
+
+async def enclosed(platform: Platform, person_id: UUID) -> AsyncIterator[Enclosed]:
+    """All of them, whoever keeps them."""
+    for find in _ENCLOSED:
+        async for one in find(platform, person_id):
+            yield one
 
 
 def keeps_back(model: type[Base], reason: str) -> None:
@@ -86,7 +125,7 @@ def _add(file: ExportFile) -> None:
     _FILES[file.name] = file
 
 
-def _reader(table: Table, owners: Sequence[str], without: Collection[str]) -> Read:
+def _reader(table: Table, owners: Sequence[str], without: Collection[str], also: Also | None = None) -> Read:
     shown = [
         column
         for column in table.columns
@@ -100,7 +139,8 @@ def _reader(table: Table, owners: Sequence[str], without: Collection[str]) -> Re
         if after is not None:
             statement = statement.where(tuple_(*key) > after)
         found = (await session.execute(statement.order_by(*key).limit(limit))).all()
-        rows = [wire_form(dict(zip((str(one.name) for one in shown), row, strict=False))) for row in found]
+        told = [dict(zip((str(one.name) for one in shown), row, strict=False)) for row in found]
+        rows = [wire_form({**one, **also(one)} if also is not None else one) for one in told]
         return Stretch(rows, tuple(found[-1][len(shown) :]) if len(found) == limit else None)
 
     return read

@@ -21,7 +21,12 @@ from pm_api.domains.account.contributors import CONTRIBUTORS
 ROWS_AT_A_TIME: Final = 500
 PART_BYTES: Final = 1024 * 1024
 MOST_BYTES: Final = 256 * 1024 * 1024
+ROOM_FOR_THE_REST: Final = 1024 * 1024
+"""What the list of what is in it may take up, and what does not become smaller."""
+MOST_NAMED: Final = 1000
+"""Of what did not fit in: of the others only how many they are is said, or the list alone could be too large."""
 README: Final = "README.txt"
+CONTENT: Final = "storage/content/"
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 assert CONTRIBUTORS, "every slice's files are registered"
@@ -49,8 +54,33 @@ async def _write(platform: Platform, person_id: UUID, file: IO[bytes]) -> int:
         for one in personal.files():
             has_rows = await _write_one(platform, person_id, archive, one, file)
             told += [one] if has_rows else []
-        archive.writestr(_entry(README), _readme(told))
-    return len(told) + 1
+        count, left_out = await _enclose(platform, person_id, archive, file)
+        archive.writestr(_entry(README), _readme(platform, told, count, left_out))
+    return len(told) + count + 1
+
+
+async def _enclose(
+    platform: Platform, person_id: UUID, archive: zipfile.ZipFile, file: IO[bytes]
+) -> tuple[int, Sequence[str]]:
+    """How many of the person's own files are in it as they are, and the names of those that are not."""
+    count, left_out = 0, []
+    async for one in personal.enclosed(platform, person_id):
+        if file.tell() + one.size_bytes > MOST_BYTES - ROOM_FOR_THE_REST:
+            left_out.append(one.name)
+            continue
+        pieces = one.open()
+        first = await anext(pieces, b"")
+        if len(first) == 0 < one.size_bytes:
+            left_out.append(one.name)
+            continue
+        entry = _entry(one.name)
+        entry.compress_type = zipfile.ZIP_STORED  # what takes up room is packed already
+        with archive.open(entry, "w") as into:
+            into.write(first)
+            async for piece in pieces:
+                into.write(piece)
+        count += 1
+    return count, left_out
 
 
 async def _write_one(
@@ -102,6 +132,24 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _readme(told: Sequence[ExportFile]) -> str:
+def _readme(platform: Platform, told: Sequence[ExportFile], count: int, left_out: Sequence[str]) -> str:
     lines = [f"{one.name}: {one.about}" for one in told]
-    return "\n".join(["Everything we keep of you, as JSON, one file a subject.", "", *lines, ""])
+    if count:
+        lines.append(f"{CONTENT}: Your own files as they are, {count} of them, each in a folder named by its id.")
+    if left_out:
+        lines += [
+            "",
+            "These did not fit in, or are gone. Read each at the contentUrl that storage/files.json tells:",
+            *left_out[:MOST_NAMED],
+        ]
+    if len(left_out) > MOST_NAMED:
+        lines.append(f"and {len(left_out) - MOST_NAMED} more")
+    return "\n".join(
+        [
+            "Everything we keep of you, as JSON, one file a subject.",
+            f"Addresses that begin with / are at {platform.settings.public_url.rstrip('/')}",
+            "",
+            *lines,
+            "",
+        ]
+    )

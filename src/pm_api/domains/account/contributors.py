@@ -10,6 +10,7 @@ from pm_api.domains.changes import closing as changes
 from pm_api.domains.messages import closing as messages
 from pm_api.domains.notifications import closing as notifications
 from pm_api.domains.projects import departing as projects
+from pm_api.domains.storage import closing as storage
 from pm_api.domains.tasks import closing as task_talk
 from pm_api.domains.tasks import departing as tasks
 from pm_api.domains.team import departing as team
@@ -27,4 +28,5 @@ CONTRIBUTORS = (
     team,
     messages,
     bug_reports,
+    storage,
 )

@@ -10,13 +10,13 @@ from pm_api.domains.account.schemas.person import ProfileRead, ProfileWrite, Set
 from pm_api.domains.changes import service as changes
 from pm_api.domains.notifications import preferences
 from pm_api.domains.notifications.preference_schemas import PreferencesRead
-from pm_api.identity import users
+from pm_api.identity import pictures, users
 from pm_api.identity.models.people import User
 from pm_api.identity.repository import people as identity
 
 
-async def profile(session: AsyncSession, scope: UserScope) -> ProfileRead:
-    return ProfileRead.model_validate(await _person(session, scope))
+async def profile(session: AsyncSession, platform: Platform, scope: UserScope) -> ProfileRead:
+    return _profile(platform, await _person(session, scope))
 
 
 async def put_profile(
@@ -25,7 +25,7 @@ async def put_profile(
     """Write the profile whole; raises PreconditionFailed."""
     user, changed = await users.change(session, platform, scope.user_id, wanted.model_dump(), expected_version)
     _record(session, platform, scope, user, changed)
-    return ProfileRead.model_validate(user)
+    return _profile(platform, user)
 
 
 async def settings(session: AsyncSession, scope: UserScope) -> SettingsRead:
@@ -50,6 +50,11 @@ async def patch_settings(
         await session.flush()
         await preferences.reschedule(session, platform, scope.user_id)
     return _settings(user, chosen)
+
+
+def _profile(platform: Platform, user: User) -> ProfileRead:
+    address = pictures.address_of(platform, user.avatar)
+    return ProfileRead.model_validate(user).model_copy(update={"avatar": address})
 
 
 def _settings(user: User, chosen: PreferencesRead) -> SettingsRead:

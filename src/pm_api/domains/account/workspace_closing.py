@@ -1,6 +1,6 @@
 """Deleted workspaces, once nobody can restore them: what they had bought ends for good, open holds are released, what
-is left in the pool is void, their customer at Stripe and their webhook endpoints are deleted. Until then only the
-subscription has ended: a workspace that is restored has its credits.
+is left in the pool is void, their files, their customer at Stripe and their webhook endpoints are deleted. Until then
+only the subscription has ended: a workspace that is restored has its credits and its files.
 """
 
 from typing import Final
@@ -12,6 +12,7 @@ from pm_api.core.platform import Platform
 from pm_api.core.sweeping import is_nobodys_fault
 from pm_api.domains.ai_credits import closing as ai_credits
 from pm_api.domains.billing import closing as billing
+from pm_api.domains.storage import closing as storage
 from pm_api.domains.webhooks_out import closing as webhooks_out
 from pm_api.entitlements.enums import AccountType
 from pm_api.identity import leaving as identity
@@ -48,6 +49,7 @@ async def _close(platform: Platform, one: Closing) -> None:
     await billing.end_account(platform, account)
     await ai_credits.close(platform, one.workspace_id)
     await billing.forget_account(platform, account)
+    await storage.close(platform, one.workspace_id)
     async with platform.database.transaction() as session:
         await identity.close_workspace(session, platform, one.workspace_id)
         await webhooks_out.end_workspace(session, platform, one.workspace_id)

@@ -42,6 +42,6 @@ def straight_on(course: Course, period: Stretch, now: datetime) -> Line:
         return Line(None, met)
     at_end = course.used + round(grown * (left / max(passed, SHORTEST)))
     if met is None and course.limit is not None and grown > 0:
-        time_to_limit = passed * ((course.limit - course.used) / grown)
-        met = now + time_to_limit if time_to_limit <= left else None
+        as_long_again = (course.limit - course.used) / grown
+        met = now + passed * as_long_again if as_long_again <= left / passed else None
     return Line(at_end, met)

@@ -27,6 +27,7 @@ from pm_api.domains.billing.schemas.overview import (
     UsageForecast,
     UsagePeriod,
 )
+from pm_api.domains.storage import usage as storage
 from pm_api.domains.tasks import service as tasks
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType, Metric, Plan, Status
@@ -145,7 +146,7 @@ async def _usage_of(session: AsyncSession, found: _Account) -> SubscriptionUsage
     return SubscriptionUsage(
         users=await entitlements.users_in(session, found.budget),
         max_users=found.limits.max_users,
-        storage=NOT_COUNTED_YET,
+        storage=await storage.of_budget(session, found.budget),
         max_storage=found.limits.max_storage_bytes,
         ai_credits=found.credits.spent,
         max_ai_credits=found.max_ai_credits,
@@ -165,9 +166,11 @@ async def usage(session: AsyncSession, platform: Platform, scope: AccountScope) 
     projects_before = await entitlements.projects_in(session, found.budget, before=month.start)
     counted_tasks = await tasks.count_of(session, found.budget.workspace_ids)
     tasks_before = await tasks.count_of(session, found.budget.workspace_ids, before=month.start)
+    stored = await storage.of_budget(session, found.budget)
+    stored_before = await storage.of_budget(session, found.budget, before=month.start)
     counted = [
         _metric(Metric.USERS, COUNT, users, limits.max_users, month, now, began_with=users_before),
-        _metric(Metric.STORAGE, BYTES, NOT_COUNTED_YET, limits.max_storage_bytes, month, now),
+        _metric(Metric.STORAGE, BYTES, stored, limits.max_storage_bytes, month, now, began_with=stored_before),
         await _ai_credits(session, platform, scope, found),
         _metric(Metric.API_CALLS, COUNT, NOT_COUNTED_YET, limits.max_api_calls, month, now),
         _metric(Metric.PROJECTS, COUNT, projects, limits.max_projects, month, now, began_with=projects_before),

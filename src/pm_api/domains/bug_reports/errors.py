@@ -27,6 +27,15 @@ class InvalidAssignee(Unprocessable):
     code = "invalid_assignee"
 
 
+class InvalidScreenshot(Unprocessable):
+    """A screenshot is a picture: PNG, JPEG, WebP, GIF or AVIF.
+
+    What counts is what is in the file, not what it is called.
+    """
+
+    code = "invalid_screenshot"
+
+
 class InvalidDuplicate(Unprocessable):
     """A report is a duplicate of another one in the same place that is no duplicate itself.
 

@@ -28,6 +28,7 @@ class BugReport(Base, Versioned, Timestamped):
         Index("ix_bug_reports_assignee_user_id", "assignee_user_id"),
         Index("ix_bug_reports_duplicate_of_id", "duplicate_of_id"),
         Index("ix_bug_reports_task_id", "task_id"),
+        Index("ix_bug_reports_screenshot_id", "screenshot_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -43,3 +44,4 @@ class BugReport(Base, Versioned, Timestamped):
     assignee_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     note: Mapped[str] = mapped_column(default="", server_default="", info=personal("erased", of="workspace_id"))
     task_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="SET NULL"))
+    screenshot_id: Mapped[UUID | None] = mapped_column(ForeignKey("files.id", ondelete="SET NULL"))

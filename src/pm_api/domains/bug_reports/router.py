@@ -3,19 +3,25 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from pm_api.core.actor import UserScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import Forbidden, NotFound, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, entity_tag, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.bug_reports import service
 from pm_api.domains.bug_reports.enums import ReportStatus, Severity
-from pm_api.domains.bug_reports.errors import BugReportNotFound, BugReportSettled, InvalidAssignee, InvalidDuplicate
+from pm_api.domains.bug_reports.errors import (
+    BugReportNotFound,
+    BugReportSettled,
+    InvalidAssignee,
+    InvalidDuplicate,
+    InvalidScreenshot,
+)
 from pm_api.domains.bug_reports.limits import limit_hinting, limit_reporting
 from pm_api.domains.bug_reports.models import BugReport
 from pm_api.domains.bug_reports.repository import Wanted
@@ -32,10 +38,28 @@ from pm_api.domains.bug_reports.schemas import (
     BugReportUpdate,
 )
 from pm_api.domains.projects.errors import ProjectArchived
+from pm_api.domains.storage.enums import Disposition
+from pm_api.domains.storage.errors.files import (
+    FileGone,
+    FileInTrash,
+    FileIsPicture,
+    FileNotFound,
+    FileNotReady,
+    NotTheUploader,
+    RangeNotSatisfiable,
+)
+from pm_api.domains.storage.errors.places import FileHasPlace
+from pm_api.domains.storage.router import answering
+from pm_api.domains.storage.router.parameters import IfNoneMatch, IfRange, InPlace, Range
 from pm_api.identity.errors.people import InvalidTransition, WorkspaceNotFound
 from pm_api.identity.guards import signed_in
+from pm_api.integrations.blobs import StorageUnavailable
 
 CREATED: Final = answers_with("ETag", "Location")
+OF_SCREENSHOTS: Final = (
+    *(FileNotFound, FileHasPlace, FileIsPicture, FileInTrash, FileNotReady, NotTheUploader),
+    InvalidScreenshot,
+)
 
 router = api_router(tag="bug_reports")
 
@@ -49,7 +73,7 @@ ExpectedVersion = Annotated[int | None, Depends(if_match)]
     operation_id="createBugReport",
     status_code=201,
     responses={201: CREATED},
-    openapi_extra=raises(WorkspaceNotFound),
+    openapi_extra=raises(WorkspaceNotFound, *OF_SCREENSHOTS),
 )
 async def create_bug_report(
     scope: Caller,
@@ -62,13 +86,13 @@ async def create_bug_report(
     """Say what is broken: in a workspace of yours, or without `workspaceId` in the product.
 
     A report on a workspace is seen by you, as long as you are a member, and by its admins; one on the product by you
-    and the operators of this installation. They are told of it, you of what they do. At most 20 an hour. Screenshots
-    can not be sent yet.
+    and the operators of this installation. They are told of it, you of what they do. At most 20 an hour. Upload a
+    screenshot as a file of your own first, and name it in `screenshotId`: whoever sees the report sees it.
     """
     made, alike = await service.create(session, platform, scope, wanted)
     response.headers["Location"] = f"/api/bug-reports/{made.id}"
     response.headers["ETag"] = entity_tag(made.version)
-    [shown] = await service.reads(session, scope, [made])
+    [shown] = await service.reads(session, platform, scope, [made])
     return BugReportMadeAnswer(bug_report=shown, possible_duplicates=alike)
 
 
@@ -125,17 +149,43 @@ async def list_bug_reports(
     openapi_extra=raises(BugReportNotFound),
 )
 async def get_bug_report(
-    scope: Caller, session: SessionDep, response: Response, report_id: ReportId
+    scope: Caller, session: SessionDep, platform: PlatformDep, response: Response, report_id: ReportId
 ) -> BugReportAnswer:
     """One report you see."""
-    return await _answer(session, scope, await service.get(session, scope, report_id), response)
+    return await _answer(session, platform, scope, await service.get(session, scope, report_id), response)
+
+
+@router.get(
+    "/bug-reports/{bug_report_id}/screenshot",
+    operation_id="getBugReportScreenshot",
+    response_class=answering.FileResponse,
+    responses=dict(answering.AS_FILE),
+    openapi_extra=raises(
+        BugReportNotFound, FileNotFound, FileNotReady, FileGone, RangeNotSatisfiable, StorageUnavailable
+    ),
+)
+async def get_bug_report_screenshot(
+    scope: Caller,
+    platform: PlatformDep,
+    request: Request,
+    report_id: ReportId,
+    disposition: InPlace = Disposition.ATTACHMENT,
+    range_: Range = None,
+    if_range: IfRange = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The screenshot of a report that you see, as a file's content is given out."""
+    del range_, if_range, if_none_match  # read from the request, where the answer is made
+    async with platform.database.reading() as session:
+        found = await service.screenshot(session, platform, scope, report_id)
+    return await answering.answer(platform, request, found, disposition)
 
 
 @router.patch(
     "/bug-reports/{bug_report_id}",
     operation_id="updateBugReport",
     responses={200: ETAG_HEADER},
-    openapi_extra=raises(BugReportNotFound, BugReportSettled, PreconditionFailed, InvalidIfMatch),
+    openapi_extra=raises(BugReportNotFound, BugReportSettled, PreconditionFailed, InvalidIfMatch, *OF_SCREENSHOTS),
 )
 async def update_bug_report(
     scope: Caller,
@@ -148,7 +198,7 @@ async def update_bug_report(
 ) -> BugReportAnswer:
     """Change what is reported, while it is not settled. Whoever sees a report may mend what it says."""
     report = await service.update(session, platform, scope, report_id, wanted, expected_version)
-    return await _answer(session, scope, report, response)
+    return await _answer(session, platform, scope, report, response)
 
 
 @router.post(
@@ -178,7 +228,7 @@ async def triage_bug_report(
     is told of it.
     """
     report = await service.triage(session, platform, scope, report_id, wanted, expected_version)
-    return await _answer(session, scope, report, response)
+    return await _answer(session, platform, scope, report, response)
 
 
 @router.post(
@@ -202,11 +252,17 @@ async def convert_bug_report(
     """
     report, task_id, _is_new = await service.convert(session, platform, scope, report_id, wanted.project_id)
     response.headers["ETag"] = entity_tag(report.version)
-    [shown] = await service.reads(session, scope, [report])
+    [shown] = await service.reads(session, platform, scope, [report])
     return BugReportConvertedAnswer(bug_report=shown, task_id=task_id)
 
 
-async def _answer(session: SessionDep, scope: UserScope, report: BugReport, response: Response) -> BugReportAnswer:
-    response.headers["ETag"] = entity_tag(report.version)
-    [shown] = await service.reads(session, scope, [report])
+async def _answer(
+    session: SessionDep, platform: PlatformDep, scope: UserScope, report: BugReport, response: Response
+) -> BugReportAnswer:
+    [shown] = await service.reads(session, platform, scope, [report])
+    # What becomes of the picture's file changes what is shown, without a new version.
+    is_plain = shown.screenshot is None
+    response.headers["ETag"] = (
+        entity_tag(report.version) if is_plain else sight_tag(report.version, shown.model_dump_json())
+    )
     return BugReportAnswer(bug_report=shown)

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable, storable_json
 from pm_api.domains.bug_reports.enums import ReportAction, ReportStatus, Severity
+from pm_api.domains.storage.schemas.files import AttachedFile
+from pm_api.identity.schemas.pictured import Pictured
 
 TITLE_LENGTH: Final = 200
 STEPS_LENGTH: Final = 20_000
@@ -60,6 +62,10 @@ TITLE_TOLD: Final = "What is wrong, in one line."
 STEPS_TOLD: Final = "How to see it: steps, what was expected, what happened instead. Markdown, shown as text."
 PAGE_TOLD: Final = "Where it happened: an http or https address."
 BROWSER_TOLD: Final = "What the app knows of the browser: any JSON object of at most 4,096 bytes."
+SCREENSHOT_TOLD: Final = (
+    "A picture that shows it: a file of your own, uploaded without a workspace (`POST /api/storage/uploads`) not more"
+    " than 24 hours ago."
+)
 WORKSPACE_TOLD: Final = (
     "The workspace it concerns, seen by its admins; null for the product itself, seen by its operators."
 )
@@ -75,6 +81,7 @@ class BugReportCreate(ApiRequest):
     browser_info: BrowserInfo = Field(
         default_factory=dict, description=BROWSER_TOLD, examples=[{"userAgent": "Firefox/130"}]
     )
+    screenshot_id: UUID | None = Field(default=None, description=SCREENSHOT_TOLD)
     workspace_id: UUID | None = Field(default=None, description=WORKSPACE_TOLD)
 
 
@@ -85,6 +92,10 @@ class BugReportUpdate(ApiRequest):
     steps: Annotated[Steps | None, NotNull] = Field(default=None, description=STEPS_TOLD)
     page_url: WebAddress | None = Field(default=None, description=PAGE_TOLD + " Null takes it out.")
     browser_info: Annotated[BrowserInfo | None, NotNull] = Field(default=None, description=BROWSER_TOLD)
+    screenshot_id: UUID | None = Field(
+        default=None,
+        description=SCREENSHOT_TOLD + " Null takes it out, into your trash; another's stays as it is.",
+    )
 
 
 class BugReportTriage(ApiRequest):
@@ -117,7 +128,7 @@ class BugReportDuplicatesRequest(ApiRequest):
     workspace_id: UUID | None = Field(default=None, description=WORKSPACE_TOLD)
 
 
-class ReportPerson(ApiModel):
+class ReportPerson(Pictured):
     id: UUID = Field(description="The user's id.")
     name: str = Field(description="Their name.", examples=["Ann"])
 
@@ -138,6 +149,9 @@ class BugReportRead(ApiModel):
     severity: Severity = Field(description="How bad it is.")
     page_url: str | None = Field(description=PAGE_TOLD)
     browser_info: dict[str, Any] = Field(description=BROWSER_TOLD)
+    screenshot: AttachedFile | None = Field(
+        description="A picture that shows it, read at its `contentUrl` by whoever sees the report; null without one."
+    )
     status: ReportStatus = Field(description="Where it stands.")
     duplicate_of_id: UUID | None = Field(description="The original of a duplicate.")
     reporter: ReportPerson = Field(description="Who made it.")

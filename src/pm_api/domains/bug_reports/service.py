@@ -13,7 +13,7 @@ from pm_api.core.events import emit
 from pm_api.core.http import check_version
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.domains.bug_reports import repository, rules, telling
+from pm_api.domains.bug_reports import repository, rules, screenshots, telling
 from pm_api.domains.bug_reports.enums import SETTLED, ReportStatus, Severity
 from pm_api.domains.bug_reports.errors import BugReportNotFound, BugReportSettled, InvalidAssignee, InvalidDuplicate
 from pm_api.domains.bug_reports.events import BugReportChanged
@@ -30,8 +30,11 @@ from pm_api.domains.bug_reports.schemas import (
     ReportPerson,
 )
 from pm_api.domains.search import service as search
+from pm_api.domains.storage.schemas.files import AttachedFile
+from pm_api.domains.storage.serving import Served
 from pm_api.domains.tasks import service as tasks
 from pm_api.domains.tasks.schemas.tasks import TaskCreate
+from pm_api.identity import pictures
 from pm_api.identity.errors.people import InvalidTransition, WorkspaceNotFound, role_lacks
 from pm_api.identity.permissions import Role, allows
 from pm_api.identity.repository import people
@@ -58,8 +61,13 @@ class _Standing:
 async def create(
     session: AsyncSession, platform: Platform, scope: UserScope, wanted: BugReportCreate
 ) -> tuple[BugReport, list[PossibleDuplicateReport]]:
-    """A new report, and open ones that say much the same; those in charge are told. Raises WorkspaceNotFound."""
+    """A new report, and open ones that say much the same; those in charge are told. Raises WorkspaceNotFound,
+    and what `screenshots.claim` refuses.
+    """
     await _enter(session, scope, wanted.workspace_id)
+    screenshot_id = wanted.screenshot_id
+    if screenshot_id is not None:
+        await screenshots.claim(session, platform, scope, screenshot_id)
     alike = await duplicates(session, scope, wanted.title, wanted.workspace_id)
     now = platform.clock.now()
     report = BugReport(
@@ -76,6 +84,7 @@ async def create(
         updated_at=now,
         version=1,
         note="",
+        screenshot_id=screenshot_id,
     )
     session.add(report)
     await session.flush()
@@ -117,7 +126,7 @@ async def list_of(
     shown = rows[: page.limit]
     following = (shown[-1].id,) if len(rows) > page.limit else None
     return BugReportsAnswer(
-        bug_reports=await reads(session, scope, shown),
+        bug_reports=await reads(session, platform, scope, shown),
         next_cursor=platform.cursors.encode(following, of="bug_reports", **filters),
     )
 
@@ -130,6 +139,11 @@ async def get(session: AsyncSession, scope: UserScope, report_id: UUID) -> BugRe
     return report
 
 
+async def screenshot(session: AsyncSession, platform: Platform, scope: UserScope, report_id: UUID) -> Served:
+    """What a report that the caller sees is shown with. Raises BugReportNotFound, FileNotFound, FileNotReady."""
+    return await screenshots.served(session, platform, await get(session, scope, report_id))
+
+
 async def update(
     session: AsyncSession,
     platform: Platform,
@@ -139,15 +153,20 @@ async def update(
     expected_version: int | None,
 ) -> BugReport:
     """Change what is reported: its reporter, or who triages it, until it is settled. Raises BugReportNotFound,
-    PreconditionFailed, BugReportSettled.
+    PreconditionFailed, BugReportSettled, and what `screenshots.replace` refuses.
     """
+    fields = {name: getattr(wanted, name) for name in wanted.model_fields_set}
+    if "screenshot_id" in fields:
+        await screenshots.hold(session, platform, scope)
     report = (await repository.lock(session, [report_id])).get(report_id)
     await _standing(session, scope, report)
     assert report is not None
     check_version(report.version, expected_version)
     if report.status in SETTLED:
         raise BugReportSettled
-    changed = _write(report, {name: getattr(wanted, name) for name in wanted.model_fields_set})
+    if "screenshot_id" in fields:
+        fields["screenshot_id"] = await screenshots.replace(session, platform, scope, report, fields["screenshot_id"])
+    changed = _write(report, fields)
     await _changed(session, platform, scope, report, "updated", changed)
     return report
 
@@ -225,7 +244,9 @@ async def convert(
     return report, task.id, True
 
 
-async def reads(session: AsyncSession, scope: UserScope, reports: Sequence[BugReport]) -> list[BugReportRead]:
+async def reads(
+    session: AsyncSession, platform: Platform, scope: UserScope, reports: Sequence[BugReport]
+) -> list[BugReportRead]:
     """As the caller sees them, in a few queries however many."""
     people_in = {one.reporter_user_id for one in reports} | {
         one.assignee_user_id for one in reports if one.assignee_user_id is not None
@@ -234,13 +255,29 @@ async def reads(session: AsyncSession, scope: UserScope, reports: Sequence[BugRe
     places = {one.workspace_id for one in reports if one.workspace_id is not None}
     roles = await repository.roles_of(session, scope.user_id, places)
     seen = await tasks.seen_among(session, scope.user_id, {one.task_id for one in reports if one.task_id is not None})
-    return [
-        _read(scope, one, names, roles.get(one.workspace_id) if one.workspace_id else None, seen) for one in reports
+    pictured = await screenshots.shown(session, reports)
+    found = [
+        _read(
+            scope,
+            one,
+            names,
+            roles.get(one.workspace_id) if one.workspace_id else None,
+            seen,
+            pictured.get(one.id),
+        )
+        for one in reports
     ]
+    await pictures.put_in(session, platform, (person for one in found for person in (one.reporter, one.assignee)))
+    return found
 
 
 def _read(
-    scope: UserScope, report: BugReport, names: Any, role: Role | None, seen: Collection[UUID]
+    scope: UserScope,
+    report: BugReport,
+    names: Any,
+    role: Role | None,
+    seen: Collection[UUID],
+    screenshot: AttachedFile | None,
 ) -> BugReportRead:
     triages = rules.may_triage(
         in_workspace=report.workspace_id is not None, role=role, is_operator=scope.actor.is_admin
@@ -254,6 +291,7 @@ def _read(
         severity=Severity(report.severity),
         page_url=report.page_url,
         browser_info=report.browser_info,
+        screenshot=screenshot,
         status=ReportStatus(report.status),
         duplicate_of_id=report.duplicate_of_id,
         reporter=ReportPerson(id=report.reporter_user_id, name=names[report.reporter_user_id]),

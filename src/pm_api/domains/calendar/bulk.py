@@ -15,8 +15,9 @@ from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
 from pm_api.core.problem import Problem, problem_body
 from pm_api.core.recurrence import occurrence_id
-from pm_api.domains.calendar import dry_running, permitting, writing
+from pm_api.domains.calendar import conflicts, dry_running, permitting, writing
 from pm_api.domains.calendar.dry_running import Name
+from pm_api.domains.calendar.enums import ConflictPolicy
 from pm_api.domains.calendar.errors.events import EventNotFound
 from pm_api.domains.calendar.errors.series import BulkEventsForbidden, BulkEventsNotFound
 from pm_api.domains.calendar.guards import EventScope, named
@@ -94,8 +95,8 @@ async def run(
 
 
 async def _hold(session: AsyncSession, scope: WorkspaceScope, work: _Work) -> None:
-    """All events that are named, then their projects and rooms, each by id, as everybody takes them: of two who write
-    the same in another order none waits for the other.
+    """All events that are named, then their projects, people and rooms, each by id, as everybody takes them: of two
+    who write the same in another order none waits for the other.
     """
     for index, item in work.items:
         if not isinstance(item, BulkEventCreate):
@@ -115,7 +116,16 @@ async def _hold(session: AsyncSession, scope: WorkspaceScope, work: _Work) -> No
             project_ids.add(item.change.project_id)
             room_ids.update(item.change.resource_ids or ())
     await hold_projects(session, project_ids)
+    if any(_rejects(item) for _, item in work.items):
+        await conflicts.hold(session, scope, None, ConflictPolicy.REJECT)
     await resources.lock(session, room_ids)
+
+
+def _rejects(item: BulkEventItem) -> bool:
+    if isinstance(item, BulkEventDelete):
+        return False
+    fields = item.event if isinstance(item, BulkEventCreate) else item.change
+    return fields.conflict_policy is ConflictPolicy.REJECT
 
 
 async def _check(session: AsyncSession, platform: Platform, scope: WorkspaceScope, work: _Work) -> None:

@@ -215,7 +215,7 @@ async def free_busy(session: AsyncSession, scope: WorkspaceScope, wanted: FreeBu
             PersonBusy(
                 user_id=one,
                 busy=_intervals([use.taken for use in uses.of[one]], within),
-                errors=_problems([*uses.refusals[one], *([] if one in zones else [PersonNotFound()])]),
+                errors=problems([*uses.refusals[one], *([] if one in zones else [PersonNotFound()])]),
             )
             for one in dict.fromkeys(wanted.user_ids)
         ],
@@ -223,7 +223,7 @@ async def free_busy(session: AsyncSession, scope: WorkspaceScope, wanted: FreeBu
             ResourceBusy(
                 resource_id=one,
                 busy=_intervals(taken[one], within),
-                errors=_problems([] if one in rooms else [ResourceNotFound()]),
+                errors=problems([] if one in rooms else [ResourceNotFound()]),
             )
             for one in dict.fromkeys(wanted.resource_ids)
         ],
@@ -234,6 +234,7 @@ def _intervals(taken: Sequence[Taken], within: Span) -> list[BusyInterval]:
     return [BusyInterval(start=one.start, end=one.end, status=one.status) for one in merged(taken, within)]
 
 
-def _problems(errors: Sequence[ApiError]) -> list[BusyProblem]:
+def problems(errors: Sequence[ApiError]) -> list[BusyProblem]:
+    """What could not be told of somebody, each once."""
     told = {one.code: one.detail for one in errors}
     return [BusyProblem(code=code, detail=detail) for code, detail in sorted(told.items())]

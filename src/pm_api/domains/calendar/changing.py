@@ -59,6 +59,7 @@ async def finish_new(
 ) -> tuple[Series, list[ConflictRead]]:
     """Who comes to it, which rooms it takes, and all that follows."""
     await attending.invite(session, platform, scope, event, members=wanted.attendee_ids, addresses=wanted.attendees)
+    await _hold_people(session, scope, event, wanted.conflict_policy)
     await booking.tie(session, scope, event, wanted.resource_ids)
     met = await _conflicts(session, platform, scope, event, wanted.conflict_policy)
     series = await settling.settle(session, platform, scope, event, action=settling.CREATED, moved=True)
@@ -102,6 +103,7 @@ async def change_all(
     changed = await _invite(session, platform, scope, event, sent, None) or changed
     if old_scope_id != event.scope_id:
         await _ensure_all_see(session, event)
+    await _hold_people(session, scope, event, sent.get("conflict_policy"))
     changed = await _take_rooms(session, scope, event, sent) or changed
     if not (changed or moved or action == settling.CREATED):
         await _remind(session, platform, scope, series, sent)
@@ -235,6 +237,7 @@ async def change_one(
         return Written(series, original_at)
     if moved or found.cancelled:
         await attending.reset_answers(session, event, at=original_at, keep=[scope.user_id])
+    await _hold_people(session, scope, event, sent.get("conflict_policy"))
     met = await _conflicts(session, platform, scope, event, sent.get("conflict_policy"), at=original_at)
     after = await settling.settle(
         session,
@@ -355,6 +358,18 @@ async def _remind(
     """The caller's own: nobody else's event is another one for it, and its version counts them not."""
     if "reminders" in sent:
         await reminding.put(session, platform, series, scope.user_id, sent["reminders"], only_at=at)
+
+
+async def _hold_people(
+    session: AsyncSession, scope: WorkspaceScope, event: CalendarEvent, policy: ConflictPolicy | None
+) -> None:
+    """All who may take part: who of them does is read once they are held."""
+    if policy is not ConflictPolicy.REJECT:
+        return
+    await session.flush()
+    rows = (await attendees_of(session, [event.id]))[event.id]
+    people = {event.organizer_user_id, *(one.user_id for one in rows if one.user_id is not None)}
+    await conflicts.hold(session, scope, people, policy)
 
 
 async def _conflicts(

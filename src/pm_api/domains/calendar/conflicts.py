@@ -1,5 +1,8 @@
 """What an event meets of those who take part in it: with WARN it is told, with REJECT nothing is written.
 
+Of two writers at one moment who both say REJECT about the same person one waits for the other, and meets what that
+one wrote: who writes so holds the event's row and its projects', then those who take part (`hold`), then its rooms.
+
 Looked at are the year from its first occurrence on, and of a series that has begun the year from now on. What is
 tentative counts, what is declined or shown as free does not; what takes no time meets nothing.
 """
@@ -32,6 +35,16 @@ GREENWICH: Final = "UTC"
 BUSY: Final = "Busy"
 
 Clash = tuple[UUID, Use]
+
+
+async def hold(
+    session: AsyncSession, scope: WorkspaceScope, user_ids: Collection[UUID] | None, policy: ConflictPolicy | None
+) -> None:
+    """Before any room is held: from now on nobody else writes with REJECT for any of these. None: for anybody, which
+    is for whoever writes several events in one transaction.
+    """
+    if policy is ConflictPolicy.REJECT:
+        await repository.hold_people(session, scope.workspace_id, user_ids)
 
 
 async def found(

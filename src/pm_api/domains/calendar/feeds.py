@@ -44,6 +44,7 @@ class Served(NamedTuple):
     """What a program gets: the tag of what the feed says now, and unless it has that already, the feed."""
 
     tag: str
+    is_known: bool
     content: AsyncIterator[bytes] | None
 
 
@@ -108,8 +109,9 @@ async def revoke(session: AsyncSession, scope: WorkspaceScope, feed_id: UUID) ->
         raise FeedNotFound
 
 
-async def serve(platform: Platform, token: str, known: str | None) -> Served:
-    """What the holder of an address reads: what whoever made it sees now; `known` is the tag of what they have.
+async def serve(platform: Platform, token: str, known: str | None, *, whole: bool = True) -> Served:
+    """What the holder of an address reads: what whoever made it sees now; `known` is the tag of what they have. Not
+    `whole`: the tag alone.
 
     Raises FeedNotFound, TooManyRequests.
     """
@@ -126,10 +128,11 @@ async def serve(platform: Platform, token: str, known: str | None) -> Served:
         async with platform.database.transaction() as session:
             await repository.was_read(session, feed.id, now, now - NOTED_EVERY)
     tag = content_tag(f"{FORM}:{feed.id}:{feed.version}:{state}:{tzdata_version()}")
-    if known is not None and _has(known, tag):
-        return Served(tag, None)
+    is_known = known is not None and _has(known, tag)
+    if is_known or not whole:
+        return Served(tag, is_known, None)
     wanted = Wanted(feed.project_id, None, feed.name, ASKED_AGAIN_AFTER)
-    return Served(tag, await exporting.export(platform, scope, wanted))
+    return Served(tag, is_known, await exporting.export(platform, scope, wanted))
 
 
 async def _scope(session: AsyncSession, feed: CalendarFeed) -> WorkspaceScope:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.recurrence import Window, zone, zone_or_utc
-from pm_api.domains.calendar.busy import uses_of
+from pm_api.domains.calendar.busy import problems, uses_of
 from pm_api.domains.calendar.enums import ShowAs
 from pm_api.domains.calendar.errors.places import InvalidResources
 from pm_api.domains.calendar.errors.time import AttendeesUnknown
@@ -38,6 +38,7 @@ from pm_api.domains.calendar.schemas.busy import (
     SlotBlocker,
     SlotObstacle,
     SlotRead,
+    UnknownBusy,
 )
 from pm_api.identity.repository import people
 
@@ -53,7 +54,8 @@ WHY: Final = {
 
 
 async def find(session: AsyncSession, scope: WorkspaceScope, wanted: FindTimeRequest) -> FindTimeRead:
-    """The best times first; the same question over the same calendar has the same answer.
+    """The best times first; the same question over the same calendar has the same answer. Of whom not all could be
+    worked out, what could be counts.
 
     Raises AttendeesUnknown, InvalidResources, ZoneUnknown.
     """
@@ -71,8 +73,6 @@ async def find(session: AsyncSession, scope: WorkspaceScope, wanted: FindTimeReq
     wish = _wish(wanted, window, await _origin(session, scope, wanted))
     wide = Window(wanted.start - wish.before, wanted.end + wish.after)
     uses = await uses_of(session, scope, zones, wide)
-    for errors in uses.refusals.values():
-        raise errors[0]
     hours = await repository.hours_of(session, zones)
     around = Span(wanted.start - MARGIN, wanted.end + MARGIN)
     invited = [
@@ -83,12 +83,15 @@ async def find(session: AsyncSession, scope: WorkspaceScope, wanted: FindTimeReq
                 hours[one.user_id].days if one.user_id in hours else USUAL_DAYS, zone(zones[one.user_id]), around
             ),
             is_required=not one.optional,
+            is_known=one.user_id not in uses.refusals,
         )
         for one in wanted.attendees
     ]
     rooms = await _rooms(session, scope, wanted)
     # In a thread: thousands of times for a large group take longer than others should wait for.
-    return _read(await asyncio.to_thread(find_times, wish, invited, rooms, wanted.limit), wanted)
+    found = await asyncio.to_thread(find_times, wish, invited, rooms, wanted.limit)
+    unknown = [UnknownBusy(user_id=one, errors=problems(uses.refusals[one])) for one in ids if one in uses.refusals]
+    return _read(found, wanted, unknown)
 
 
 async def _origin(session: AsyncSession, scope: WorkspaceScope, wanted: FindTimeRequest) -> datetime:
@@ -133,7 +136,7 @@ async def _rooms(session: AsyncSession, scope: WorkspaceScope, wanted: FindTimeR
     return [Room(one, merged(taken[one])) for one in ids]
 
 
-def _read(found: Found, wanted: FindTimeRequest) -> FindTimeRead:
+def _read(found: Found, wanted: FindTimeRequest, unknown: list[UnknownBusy]) -> FindTimeRead:
     none_found = None
     if found.why is not None:
         rooms = set(wanted.resource_ids)
@@ -151,7 +154,7 @@ def _read(found: Found, wanted: FindTimeRequest) -> FindTimeRead:
                 for one in found.obstacles[:MOST_OBSTACLES]
             ],
         )
-    return FindTimeRead(slots=[_slot(one) for one in found.slots], none_found=none_found)
+    return FindTimeRead(slots=[_slot(one) for one in found.slots], none_found=none_found, unknown=unknown)
 
 
 def _slot(one: Slot) -> SlotRead:

@@ -32,6 +32,7 @@ from pm_api.domains.calendar.schemas.events import (
 )
 from pm_api.domains.calendar.standing import Standing, of_person, standing
 from pm_api.domains.projects.models import Project
+from pm_api.identity import pictures
 from pm_api.identity.permissions import Role
 from pm_api.identity.repository import circles
 
@@ -62,12 +63,12 @@ async def reads(
     """Occurrences and single events, all of them in the caller's sight, in their order; `zone` is where all-day ones
     were laid.
     """
-    del platform, zone  # laid out already
+    del zone  # laid out already
     if not placed:
         return []
     keys = [one.original_at for one in placed if one.original_at is not None]
     around = await _around(session, scope, [one.series.event for one in placed], keys)
-    return [_read(scope, one, around, is_master=False) for one in placed]
+    return await _with_pictures(session, platform, [_read(scope, one, around, is_master=False) for one in placed])
 
 
 async def read_masters(
@@ -81,13 +82,20 @@ async def read_masters(
     """Single events, and series as a whole, in their order; all-day ones begin at midnight in `zone`, or where the
     caller is.
     """
-    del platform
     if not events:
         return []
     zone = zone or await surroundings.time_zone_of(session, scope.user_id)
     series = await with_overrides(session, events)
     around = await _around(session, scope, events, [])
-    return [_read(scope, first_of(one, zone), around, is_master=True) for one in series]
+    read = [_read(scope, first_of(one, zone), around, is_master=True) for one in series]
+    return await _with_pictures(session, platform, read)
+
+
+async def _with_pictures(session: AsyncSession, platform: Platform, read: list[EventRead]) -> list[EventRead]:
+    people = [one for event in read for one in (event.organizer, event.creator)]
+    people += [each.user for event in read for each in event.attendees]
+    await pictures.put_in(session, platform, people)
+    return read
 
 
 async def masked_among(session: AsyncSession, user_id: UUID, events: Collection[CalendarEvent]) -> set[UUID]:
@@ -208,7 +216,7 @@ def _dates(event: CalendarEvent, walls: Sequence[datetime]) -> list[str]:
 
 
 def _person(user_id: UUID, around: Around) -> EventPerson:
-    return EventPerson(id=user_id, name=around.names.get(user_id, ""), avatar=None)
+    return EventPerson(id=user_id, name=around.names.get(user_id, ""))
 
 
 def _project(project: Project) -> EventProject:

@@ -140,9 +140,10 @@ def _instant(day: date, clock: str, place: ZoneInfo) -> datetime:
 
 
 class Hindrance(StrEnum):
-    """Why somebody, or a room, cannot have a time; the strongest is told."""
+    """Why somebody, or a room, cannot have a time, or perhaps not; the strongest is told."""
 
     TENTATIVE = "TENTATIVE"
+    UNKNOWN = "UNKNOWN"
     OUTSIDE_WORKING_HOURS = "OUTSIDE_WORKING_HOURS"
     BUFFER = "BUFFER"
     BUSY = "BUSY"
@@ -158,19 +159,22 @@ class NoneFound(StrEnum):
     NOT_AT_ONE_TIME = "NOT_AT_ONE_TIME"
 
 
+PERHAPS: Final = frozenset({Hindrance.TENTATIVE, Hindrance.UNKNOWN})
+"""Who may come: nobody waits for them, and they count half."""
 _FROM_STATUS: Final = {ShowAs.BUSY: Hindrance.BUSY, ShowAs.OOO: Hindrance.OOO}
 
 
 @dataclass(frozen=True)
 class Invited:
     """Somebody who is to come: `taken` as `merged` gives it, a buffer wider than the window, `works` as
-    `working_spans` does. `works` None: at any time.
+    `working_spans` does. `works` None: at any time. Not `is_known`: they may have more than `taken` says.
     """
 
     id: UUID
     taken: Sequence[Taken]
     works: Sequence[Span] | None
     is_required: bool
+    is_known: bool = True
 
     @cached_property
     def taken_from(self) -> list[datetime]:
@@ -259,7 +263,7 @@ def find_times(wish: Wish, people: Sequence[Invited], rooms: Sequence[Room] | No
     for start in starts:
         end = start + wish.duration
         blockers = tuple(_blockers(wish, people, start, end))
-        absent = sum(one.is_required and one.hindrance is not Hindrance.TENTATIVE for one in blockers)
+        absent = sum(one.is_required and one.hindrance not in PERHAPS for one in blockers)
         present = sum(one.is_required for one in people) - absent
         free = tuple(one.id for one in rooms or () if _is_free(one.taken, start, end))
         enough_people += present >= needed
@@ -268,7 +272,7 @@ def find_times(wish: Wish, people: Sequence[Invited], rooms: Sequence[Room] | No
             slots.append(_slot(wish, people, start, blockers, free))
             continue
         for one in blockers:
-            if one.is_required and one.hindrance is not Hindrance.TENTATIVE:
+            if one.is_required and one.hindrance not in PERHAPS:
                 times[one.id, one.hindrance] = times.get((one.id, one.hindrance), 0) + 1
         for room in rooms or ():
             if room.id not in free:
@@ -311,6 +315,8 @@ def _hindrance(wish: Wish, one: Invited, start: datetime, end: datetime) -> Hind
         return Hindrance.BUFFER
     if not wish.any_hour and not _works(one, start, end):
         return Hindrance.OUTSIDE_WORKING_HOURS
+    if not one.is_known:
+        return Hindrance.UNKNOWN
     return Hindrance.TENTATIVE if strongest is ShowAs.TENTATIVE else None
 
 
@@ -344,8 +350,7 @@ def _slot(
     end = start + wish.duration
     weights = {one.id: REQUIRED_WEIGHT if one.is_required else 1 for one in people}
     whole = 2 * sum(weights.values())
-    # Who may come counts half.
-    lost = sum(weights[one.id] * (1 if one.hindrance is Hindrance.TENTATIVE else 2) for one in blockers)
+    lost = sum(weights[one.id] * (1 if one.hindrance in PERHAPS else 2) for one in blockers)
     working = sum(_works(one, start, end) for one in people)
     latest = wish.window.end - wish.duration - wish.window.start
     left = wish.window.end - end

@@ -1,7 +1,7 @@
 """The one place that makes events and writes them, whoever asks: a route, a bulk edit, an import.
 
 Whoever writes holds the event's row first: of two writers one waits, and goes by what the other left. After it come
-its projects, then its rooms, each by id.
+its projects, with conflictPolicy REJECT who takes part, then its rooms, each by id.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
 from pm_api.core.recurrence import admit, bounds
 from pm_api.core.recurrence.errors import RuleEmpty
-from pm_api.domains.calendar import changing, following, permitting, settling
+from pm_api.domains.calendar import changing, conflicts, following, permitting, settling
 from pm_api.domains.calendar.changing import Written
 from pm_api.domains.calendar.drafting import placement_of
 from pm_api.domains.calendar.enums import SHOWN_AS, Scope
@@ -93,8 +93,7 @@ async def create(
     )
     session.add(event)
     await session.flush()
-    series, conflicts = await changing.finish_new(session, platform, scope, event, wanted)
-    return series, conflicts
+    return await changing.finish_new(session, platform, scope, event, wanted)
 
 
 async def place_for(
@@ -150,6 +149,9 @@ async def change(
         return await changing.change_all(
             session, platform, scope, held.series, sent, original_at=at.original_at, action=settling.UPDATED
         )
+
+    # What is left before is settled first, with its rooms.
+    await conflicts.hold(session, scope, None, sent.get("conflict_policy"))
 
     async def rest(event: CalendarEvent, is_new: bool) -> Written:
         [series] = await repository.with_overrides(session, [event])

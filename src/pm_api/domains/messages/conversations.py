@@ -72,7 +72,7 @@ async def get(
     standings = await repository.standings(session, scope, platform.clock.now(), only=conversation_id)
     if not standings:
         raise NotFound
-    [read] = await shown.conversations(session, standings)
+    [read] = await shown.conversations(session, platform, standings)
     return read
 
 
@@ -102,7 +102,7 @@ async def list_of(
     on_page = rows[: page.limit]
     last = on_page[-1].conversation if len(rows) > page.limit else None
     return ConversationsAnswer(
-        conversations=await shown.conversations(session, on_page),
+        conversations=await shown.conversations(session, platform, on_page),
         next_cursor=platform.cursors.encode((last.active_at, last.id) if last else None, of=LISTED, **filters),
     )
 

@@ -48,7 +48,7 @@ async def find(
         kept = [one for one in seen if conversation_id in (None, one.conversation_id)]
         results += [
             FoundMessageRead(message=one, highlights=marked[one.id])
-            for one in await shown.messages(session, scope.user_id, kept)
+            for one in await shown.messages(session, platform, scope.user_id, kept)
         ]
         if cursor is None or len(results) >= page.limit:
             break

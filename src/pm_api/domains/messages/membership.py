@@ -24,6 +24,7 @@ from pm_api.domains.messages.schemas.conversations import (
     ConversationMembersAnswer,
     ConversationRead,
 )
+from pm_api.identity import pictures
 from pm_api.identity.permissions import Role
 from pm_api.identity.repository import circles
 from pm_api.identity.repository import people as identity
@@ -43,7 +44,11 @@ async def list_of(
     return ConversationMembersAnswer(
         members=[
             ConversationMemberRead(
-                user_id=one.user.id, name=one.user.name, is_admin=one.role == Role.ADMIN, added_at=one.added_at
+                user_id=one.user.id,
+                name=one.user.name,
+                avatar=pictures.address_of(platform, one.user.avatar),
+                is_admin=one.role == Role.ADMIN,
+                added_at=one.added_at,
             )
             for one in on_page
         ],

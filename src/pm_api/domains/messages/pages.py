@@ -57,7 +57,7 @@ async def of_conversation(
     older = (OLDER, window.rows[-1].number) if window.rows and window.has_older else None
     newer = (NEWER, window.rows[0].number) if window.rows and window.has_newer else None
     return MessagesAnswer(
-        messages=await shown.messages(session, scope.user_id, window.rows),
+        messages=await shown.messages(session, platform, scope.user_id, window.rows),
         next_cursor=platform.cursors.encode(older, of=LISTED, **filters),
         newer_cursor=platform.cursors.encode(newer, of=LISTED, **filters),
     )

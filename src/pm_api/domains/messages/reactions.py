@@ -32,7 +32,7 @@ async def put(
     now = platform.clock.now()
     if await repository.add_reaction(session, message.id, message.workspace_id, scope.user_id, emoji, now):
         await service.changed(session, platform, scope, message, "reacted")
-    return await service.get(session, scope, message_id)
+    return await service.get(session, platform, scope, message_id)
 
 
 async def drop(
@@ -45,4 +45,4 @@ async def drop(
     await service.ensure_living(session, message, row)
     if await repository.drop_reaction(session, message.id, scope.user_id, emoji):
         await service.changed(session, platform, scope, message, "unreacted")
-    return await service.get(session, scope, message_id)
+    return await service.get(session, platform, scope, message_id)

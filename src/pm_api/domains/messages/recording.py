@@ -50,6 +50,18 @@ def message_at(
     session: AsyncSession, platform: Platform, scope: WorkspaceScope, row: Message, action: str, version: int
 ) -> None:
     """At a version that the row in hand does not say yet."""
+    message_by(session, platform, row, action, scope.user_id, version)
+
+
+def message_by(
+    session: AsyncSession,
+    platform: Platform,
+    row: Message,
+    action: str,
+    actor_user_id: UUID,
+    version: int | None = None,
+) -> None:
+    """Of whoever it was: who changes a message's files need not be asked here."""
     changes.record(
         session,
         platform,
@@ -57,9 +69,9 @@ def message_at(
         entity=MESSAGE,
         entity_id=row.id,
         action=action,
-        version=version,
+        version=row.version if version is None else version,
         scope_id=row.scope_id,
-        actor_user_id=scope.user_id,
+        actor_user_id=actor_user_id,
     )
 
 

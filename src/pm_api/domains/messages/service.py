@@ -1,4 +1,6 @@
-"""Rules of messages: saying, changing and taking back. Locks: an answer → what it answers → their conversation."""
+"""Rules of messages: saying, changing and taking back. Locks: the counters of files → an answer → what it answers →
+their conversation.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -12,7 +14,7 @@ from pm_api.core.errors import NotFound
 from pm_api.core.events import emit, event_id
 from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
-from pm_api.domains.messages import conversations, recording, shown, telling
+from pm_api.domains.messages import attaching, conversations, recording, shown, telling
 from pm_api.domains.messages.enums import ConversationKind
 from pm_api.domains.messages.errors import (
     ConversationArchived,
@@ -29,6 +31,8 @@ from pm_api.domains.messages.repository import unread
 from pm_api.domains.messages.schemas.messages import MessageCreate, MessageRead, MessageUpdate
 from pm_api.domains.messages.telling import Said
 from pm_api.domains.search import service as search
+from pm_api.domains.storage import service as storage
+from pm_api.identity import pictures
 from pm_api.identity.permissions import allows
 
 SEARCHED_AS: Final = "message"
@@ -37,7 +41,8 @@ SEARCHED_AS: Final = "message"
 async def post(
     session: AsyncSession, platform: Platform, scope: WorkspaceScope, wanted: MessageCreate
 ) -> MessageRead:
-    """Say something. Raises NotFound, ConversationArchived, ProjectArchived, InvalidParent and InvalidMention.
+    """Say something. Raises NotFound, ConversationArchived, ProjectArchived, InvalidParent, InvalidMention, and what
+    `attaching.attach` refuses.
 
     The number is taken last: from then on whoever writes there waits for us, and whatever can be done before was.
     """
@@ -45,9 +50,10 @@ async def post(
     await conversations.ensure_writable(session, row)
     called = await _called(session, row, wanted.mentions)
     names = await repository.names(session, [scope.user_id, *called])
+    said = Said(row, platform.randomness.uuid(), scope.user_id, names[scope.user_id])
+    files = await attaching.attach(session, platform, scope, row, said.message_id, wanted.file_ids)
     if wanted.parent_id is not None:
         await _answer(session, platform, scope, row, wanted.parent_id)
-    said = Said(row, platform.randomness.uuid(), scope.user_id, names[scope.user_id])
     now = platform.clock.now()
     await _put_into_search(session, row, said.message_id, wanted.body, now)
     await telling.tell(session, platform, said, called)
@@ -72,13 +78,15 @@ async def post(
         await unread.start_at(session, row.id, [scope.user_id], 1)
     recording.message(session, platform, scope, message, "created")
     await emit(session, _posted(platform, row, message))
-    return shown.message(message, names, [])
+    read = shown.message(message, names, [], files)
+    await pictures.put_in(session, platform, [read.author, *read.mentions])
+    return read
 
 
-async def get(session: AsyncSession, scope: WorkspaceScope, message_id: UUID) -> MessageRead:
+async def get(session: AsyncSession, platform: Platform, scope: WorkspaceScope, message_id: UUID) -> MessageRead:
     """Deleted ones too; raises NotFound."""
     message, _ = await found(session, scope, message_id)
-    return await _shown(session, scope, message)
+    return await _shown(session, platform, scope, message)
 
 
 async def edit(
@@ -100,7 +108,7 @@ async def edit(
     before = [UUID(one) for one in message.mentions]
     called = before if wanted.mentions is None else await _called(session, row, wanted.mentions)
     if (wanted.body, called) == (message.body, before):
-        return await _shown(session, scope, message)
+        return await _shown(session, platform, scope, message)
     if wanted.body != message.body:
         session.add(_revision(message))
         message.edited_at = platform.clock.now()
@@ -110,7 +118,7 @@ async def edit(
     names = await repository.names(session, [scope.user_id])
     said = Said(row, message.id, scope.user_id, names[scope.user_id])
     await telling.tell_called(session, platform, said, set(called) - set(before))
-    return await _shown(session, scope, message)
+    return await _shown(session, platform, scope, message)
 
 
 async def delete(
@@ -120,10 +128,12 @@ async def delete(
     message_id: UUID,
     expected_version: int | None,
 ) -> None:
-    """Take back what was said, with its history and reactions; its place stays. Once more changes nothing.
+    """Take back what was said, with its history and reactions; its place stays, its files go into the trash of who
+    uploaded them. Once more changes nothing.
 
     Raises NotFound, PreconditionFailed, NotTheAuthor, and ProjectArchived or ConversationArchived.
     """
+    await storage.hold_files_of_message(session, platform, scope, message_id)
     message, row = await found(session, scope, message_id, lock=True)
     check_version(message.version, expected_version)
     manages = row.kind != ConversationKind.DIRECT and allows(scope.role, "message.manage")
@@ -137,6 +147,7 @@ async def delete(
     await repository.drop_revisions(session, message.id)
     await repository.drop_reactions(session, message.id)
     await search.drop(session, kind=SEARCHED_AS, entity_ids=[message.id])
+    await storage.take_off_message(session, platform, message.id, actor_user_id=scope.user_id)
     if message.parent_id is not None:
         parent, _ = await found(session, scope, message.parent_id)
         await _count(session, platform, scope, parent, -1)
@@ -247,6 +258,6 @@ async def changed(
     recording.message(session, platform, scope, message, action)
 
 
-async def _shown(session: AsyncSession, scope: WorkspaceScope, message: Message) -> MessageRead:
-    [read] = await shown.messages(session, scope.user_id, [message])
+async def _shown(session: AsyncSession, platform: Platform, scope: WorkspaceScope, message: Message) -> MessageRead:
+    [read] = await shown.messages(session, platform, scope.user_id, [message])
     return read

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core.platform import Platform
 from pm_api.domains.messages.enums import ConversationKind
 from pm_api.domains.messages.models import Message
 from pm_api.domains.messages.repository import messages as repository
@@ -13,11 +14,16 @@ from pm_api.domains.messages.repository.conversations import Standing
 from pm_api.domains.messages.rules import shown_count
 from pm_api.domains.messages.schemas.conversations import ConversationRead, PersonRead, ReadStateRead
 from pm_api.domains.messages.schemas.messages import MessageRead, ReactionRead
+from pm_api.domains.storage import service as storage
+from pm_api.domains.storage.schemas.files import AttachedFile
+from pm_api.identity import pictures
 from pm_api.identity.repository import circles
 
 
-async def messages(session: AsyncSession, user_id: UUID, rows: Sequence[Message]) -> list[MessageRead]:
-    """In the order given, as this person sees them: two queries."""
+async def messages(
+    session: AsyncSession, platform: Platform, user_id: UUID, rows: Sequence[Message]
+) -> list[MessageRead]:
+    """In the order given, as this person sees them: four queries."""
     if not rows:
         return []
     called = {UUID(one) for row in rows for one in row.mentions}
@@ -25,10 +31,15 @@ async def messages(session: AsyncSession, user_id: UUID, rows: Sequence[Message]
     given: dict[UUID, list[ReactionRead]] = defaultdict(list)
     for one in await repository.reactions(session, [row.id for row in rows], user_id):
         given[one.message_id].append(ReactionRead(emoji=one.emoji, count=one.count, mine=one.mine))
-    return [message(row, named, given[row.id]) for row in rows]
+    files = await storage.files_of_messages(session, [row.id for row in rows if row.deleted_at is None])
+    read = [message(row, named, given[row.id], files.get(row.id, ())) for row in rows]
+    await pictures.put_in(session, platform, (person for one in read for person in (one.author, *one.mentions)))
+    return read
 
 
-def message(row: Message, named: Mapping[UUID, str], given: Sequence[ReactionRead]) -> MessageRead:
+def message(
+    row: Message, named: Mapping[UUID, str], given: Sequence[ReactionRead], files: Sequence[AttachedFile]
+) -> MessageRead:
     """With the names of its author and of whom it calls."""
     return MessageRead(
         id=row.id,
@@ -39,6 +50,7 @@ def message(row: Message, named: Mapping[UUID, str], given: Sequence[ReactionRea
         author=PersonRead(id=row.author_user_id, name=named[row.author_user_id]),
         body=row.body,
         mentions=[PersonRead(id=one, name=named[one]) for one in map(UUID, row.mentions)],
+        attachments=list(files),
         reactions=list(given),
         reply_count=row.reply_count,
         last_reply_at=row.last_reply_at,
@@ -50,10 +62,14 @@ def message(row: Message, named: Mapping[UUID, str], given: Sequence[ReactionRea
     )
 
 
-async def conversations(session: AsyncSession, standings: Sequence[Standing]) -> list[ConversationRead]:
-    """In the order given: one query."""
+async def conversations(
+    session: AsyncSession, platform: Platform, standings: Sequence[Standing]
+) -> list[ConversationRead]:
+    """In the order given: two queries."""
     counts = await circles.count_companions(session, {one.conversation.scope_id for one in standings})
-    return [_conversation(one, counts.get(one.conversation.scope_id, 0)) for one in standings]
+    read = [_conversation(one, counts.get(one.conversation.scope_id, 0)) for one in standings]
+    await pictures.put_in(session, platform, [one.other for one in read])
+    return read
 
 
 def _conversation(standing: Standing, member_count: int) -> ConversationRead:

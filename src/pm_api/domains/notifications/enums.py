@@ -15,6 +15,7 @@ class Category(StrEnum):
     TASKS = "TASKS"
     MESSAGES = "MESSAGES"
     CALENDAR = "CALENDAR"
+    FILES = "FILES"
 
 
 REQUIRED: Final = frozenset({Category.BILLING, Category.SECURITY})

@@ -36,6 +36,7 @@ LABELS: Final = {
     Category.TASKS: "Tasks",
     Category.MESSAGES: "Messages",
     Category.CALENDAR: "Calendar",
+    Category.FILES: "Files",
 }
 PERIODS: Final = {
     Delivery.INSTANT: "While you were not to be disturbed",

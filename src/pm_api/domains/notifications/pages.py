@@ -14,6 +14,7 @@ WORDS: Final[dict[Category | Delivery, str]] = {
     Category.TASKS: "about tasks",
     Category.MESSAGES: "about messages",
     Category.CALENDAR: "about your calendar",
+    Category.FILES: "about files",
     Delivery.INSTANT: "that are sent at once, but for payments and the security of your account",
     Delivery.HOURLY: "that gather what is new every hour",
     Delivery.DAILY: "that gather what is new every day",

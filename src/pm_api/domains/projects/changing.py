@@ -56,7 +56,7 @@ async def update(
     if project.archived_at is not None and (changes or switches):
         raise ProjectArchived
     if not (changes or switches or step):
-        return await read(session, scope, project_id)
+        return await read(session, platform, scope, project_id)
     await _write(session, project, changes)
     if switches:
         await _switch(session, platform, scope, project, private=bool(private))
@@ -69,7 +69,7 @@ async def update(
         await holding.tell(session, platform, scope.actor, project, "updated", fields=fields)
     if step is not None:
         await holding.tell(session, platform, scope.actor, project, DONE[step], fields=("status",))
-    return await read(session, scope, project_id)
+    return await read(session, platform, scope, project_id)
 
 
 async def _write(session: AsyncSession, project: Project, changes: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ async def step(
     holding.touch(project, platform)
     await session.flush()
     await holding.tell(session, platform, scope.actor, project, DONE[target], fields=("status",))
-    return await read(session, scope, project_id)
+    return await read(session, platform, scope, project_id)
 
 
 async def delete(
@@ -171,4 +171,4 @@ async def restore(
     holding.touch(project, platform)
     await session.flush()
     await holding.tell(session, platform, scope.actor, project, action)
-    return await read(session, scope, project_id)
+    return await read(session, platform, scope, project_id)

@@ -18,8 +18,8 @@ CountIn = Callable[[AsyncSession, UUID, str], Awaitable[int]]
 """(session, project id, key of a status) -> how many rows stand there, deleted ones too."""
 MoveOut = Callable[[AsyncSession, Platform, WorkspaceScope, UUID, str, str], Awaitable[int]]
 """(…, project id, from, to) -> how many have moved. The project's row is locked; deleted rows move too."""
-Erase = Callable[[AsyncSession, UUID, int], Awaitable[int]]
-"""(session, project id, most rows) -> how many were deleted for good; fewer than asked for: none is left."""
+Erase = Callable[[AsyncSession, Platform, UUID, int], Awaitable[int]]
+"""(…, project id, most rows) -> how many were deleted for good; fewer than asked for: none is left."""
 ForgetField = Callable[[AsyncSession, UUID, str], Awaitable[int]]
 """(session, project id, key of a field) -> how many rows said something in it; deleted ones too."""
 
@@ -68,12 +68,12 @@ async def forget_field(session: AsyncSession, project_id: UUID, key: str) -> Non
             await one.forget_field(session, project_id, key)
 
 
-async def erase(session: AsyncSession, project_id: UUID, most: int) -> int:
+async def erase(session: AsyncSession, platform: Platform, project_id: UUID, most: int) -> int:
     """Delete some of what a project holds, for good; fewer than `most`: nothing is left."""
     erased = 0
     for one in _in_order():
         if one.erase is not None and erased < most:
-            erased += await one.erase(session, project_id, most - erased)
+            erased += await one.erase(session, platform, project_id, most - erased)
     return erased
 
 

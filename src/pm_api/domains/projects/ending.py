@@ -50,7 +50,7 @@ async def _erase_some(platform: Platform, project_id: UUID) -> bool:
         project = await _held(session, platform, project_id)
         if project is None:
             return False
-        if await contents.erase(session, project_id, ROWS_AT_A_TIME):
+        if await contents.erase(session, platform, project_id, ROWS_AT_A_TIME):
             return True
         if await search.drop_project(session, project_id, limit=ROWS_AT_A_TIME):
             return True

@@ -39,7 +39,7 @@ async def create(
         session.add(_status(platform, project, step, position))
     await session.flush()
     await holding.tell(session, platform, scope.actor, project, "created")
-    return await read(session, scope, project.id)
+    return await read(session, platform, scope, project.id)
 
 
 async def copy(
@@ -66,7 +66,7 @@ async def copy(
     if wanted.include_tasks:
         copied = await copying.copy_contents(session, platform, scope, Copy(source, project, label_ids))
     await holding.tell(session, platform, scope.actor, project, "created")
-    return await read(session, scope, project.id), copied
+    return await read(session, platform, scope, project.id), copied
 
 
 async def _make_room(session: AsyncSession, platform: Platform, scope: WorkspaceScope) -> None:

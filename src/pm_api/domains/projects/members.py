@@ -22,7 +22,7 @@ from pm_api.domains.projects.errors import LastProjectAdmin, NotAWorkspaceMember
 from pm_api.domains.projects.models import Project
 from pm_api.domains.projects.repository import projects as repository
 from pm_api.domains.projects.schemas.members import ProjectMemberRead, ProjectMembersAnswer
-from pm_api.identity import audit
+from pm_api.identity import audit, pictures
 from pm_api.identity.permissions import Role, allows
 from pm_api.identity.repository import circles
 from pm_api.identity.repository.circles import Companion
@@ -43,18 +43,20 @@ async def list_of(
     shown = rows[: page.limit]
     following = (shown[-1].user.id,) if len(rows) > page.limit else None
     return ProjectMembersAnswer(
-        members=[_read(project, one) for one in shown],
+        members=[_read(platform, project, one) for one in shown],
         next_cursor=platform.cursors.encode(following, of=LISTED, project=project_id),
     )
 
 
-async def get(session: AsyncSession, scope: WorkspaceScope, project_id: UUID, user_id: UUID) -> ProjectMemberRead:
+async def get(
+    session: AsyncSession, platform: Platform, scope: WorkspaceScope, project_id: UUID, user_id: UUID
+) -> ProjectMemberRead:
     """One of them; raises NotFound."""
     project = await _seen(session, scope, project_id)
     found = await _companion(session, project, user_id)
     if found is None:
         raise NotFound
-    return _read(project, found)
+    return _read(platform, project, found)
 
 
 async def put(
@@ -76,7 +78,7 @@ async def put(
     if before is None and await repository.role_in_workspace(session, project.workspace_id, user_id) is None:
         raise NotAWorkspaceMember
     if before is not None and before.role == role:
-        return _read(project, before), False
+        return _read(platform, project, before), False
     if role is not ProjectRole.ADMIN:
         await _keep_an_admin(session, project, before, is_open=is_open)
     await enter(session, platform, scope.actor, project, user_id, role)
@@ -87,7 +89,7 @@ async def put(
         await holding.tell(session, platform, scope.actor, project, "member_changed")
     found = await _companion(session, project, user_id)
     assert found is not None, "they were just put into it"
-    return _read(project, found), before is None
+    return _read(platform, project, found), before is None
 
 
 async def remove(
@@ -224,11 +226,12 @@ async def _companion(session: AsyncSession, project: Project, user_id: UUID) -> 
     return found[0] if found else None
 
 
-def _read(project: Project, found: Companion) -> ProjectMemberRead:
+def _read(platform: Platform, project: Project, found: Companion) -> ProjectMemberRead:
     return ProjectMemberRead(
         project_id=project.id,
         user_id=found.user.id,
         name=found.user.name,
+        avatar=pictures.address_of(platform, found.user.avatar),
         role=ProjectRole(found.role or ProjectRole.MEMBER),
         workspace_role=Role(found.workspace_role),
         added_at=found.added_at,

@@ -15,6 +15,7 @@ from pm_api.domains.projects.progress import Progress, progress_of
 from pm_api.domains.projects.repository import projects as repository
 from pm_api.domains.projects.repository.projects import Seen
 from pm_api.domains.projects.schemas.projects import ProgressRead, ProjectCreator, ProjectRead, ProjectsAnswer
+from pm_api.identity import pictures
 from pm_api.identity.permissions import allows
 from pm_api.identity.repository import circles
 
@@ -62,13 +63,18 @@ async def list_of(
     shown = rows[: page.limit]
     following = (shown[-1].project.id,) if len(rows) > page.limit else None
     return ProjectsAnswer(
-        projects=await reads(session, shown),
+        projects=await reads(session, platform, shown),
         next_cursor=platform.cursors.encode(following, of=LISTED, **filters),
     )
 
 
 async def read(
-    session: AsyncSession, scope: WorkspaceScope, project_id: UUID, *, deleted: bool | None = False
+    session: AsyncSession,
+    platform: Platform,
+    scope: WorkspaceScope,
+    project_id: UUID,
+    *,
+    deleted: bool | None = False,
 ) -> ProjectRead:
     """One project as the caller sees it; raises NotFound."""
     seen = await repository.seen_by(
@@ -76,17 +82,19 @@ async def read(
     )
     if not seen:
         raise NotFound
-    [found] = await reads(session, seen)
+    [found] = await reads(session, platform, seen)
     return found
 
 
-async def reads(session: AsyncSession, seen: Sequence[Seen]) -> list[ProjectRead]:
+async def reads(session: AsyncSession, platform: Platform, seen: Sequence[Seen]) -> list[ProjectRead]:
     """What was read, with how far each is and how many are in it."""
     if not seen:
         return []
     progress = await progress_of(session, [one.project.id for one in seen])
     members = await circles.count_companions(session, [one.project.scope_id for one in seen])
-    return [_read(one, progress[one.project.id], members.get(one.project.scope_id, 0)) for one in seen]
+    found = [_read(one, progress[one.project.id], members.get(one.project.scope_id, 0)) for one in seen]
+    await pictures.put_in(session, platform, [one.created_by for one in found])
+    return found
 
 
 def _read(seen: Seen, progress: Progress, member_count: int) -> ProjectRead:

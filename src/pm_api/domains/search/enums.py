@@ -12,3 +12,4 @@ class Kind(StrEnum):
     MESSAGE = "message"
     BUG_REPORT = "bug_report"
     EVENT = "event"
+    FILE = "file"

@@ -201,24 +201,26 @@ async def _keyed(session: AsyncSession, wanted: Wanted, text: str) -> list[Match
 
 
 async def _with_living_parents(session: AsyncSession, matches: list[Match]) -> list[Match]:
-    """Without comments of tasks that have no document, being deleted."""
-    tasks = {one.parent_id for one in matches if one.kind == Kind.COMMENT and one.parent_id is not None}
+    """Without comments and files of tasks that have no document, being deleted."""
+    tasks = {one.parent_id for one in matches if one.kind in _OF_TASKS and one.parent_id is not None}
     if not tasks:
         return matches
     living = await reading.present(session, Kind.TASK, tasks)
-    return [one for one in matches if one.kind != Kind.COMMENT or one.parent_id is None or one.parent_id in living]
+    return [one for one in matches if one.kind not in _OF_TASKS or one.parent_id is None or one.parent_id in living]
 
 
 def _only_workspace(scope: AccountScope) -> UUID | None:
     return scope.workspace_id if isinstance(scope, WorkspaceScope) else None
 
 
+_OF_TASKS: Final = (Kind.COMMENT, Kind.FILE)
 _KEY_SCOPES: Final = {
     Kind.PROJECT: KeyScope.PROJECT_READ,
     Kind.TASK: KeyScope.TASK_READ,
     Kind.COMMENT: KeyScope.TASK_READ,
     Kind.MESSAGE: KeyScope.MESSAGE_READ,
     Kind.EVENT: KeyScope.CALENDAR_READ,
+    Kind.FILE: KeyScope.FILE_READ,
 }
 
 

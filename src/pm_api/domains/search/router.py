@@ -46,7 +46,7 @@ async def search(
         Query(alias="workspaceId", description="Only in this workspace; without it in all of yours."),
     ] = None,
     kinds: Annotated[
-        list[Kind] | None, Query(description="Only these kinds, each named once; all without it.", max_length=6)
+        list[Kind] | None, Query(description="Only these kinds, each named once; all without it.", max_length=7)
     ] = None,
     project_id: Annotated[
         UUID | None,

@@ -33,7 +33,7 @@ class SearchResult(ApiModel):
     workspace_id: UUID = Field(description="The workspace it belongs to.")
     project_id: UUID | None = Field(description="The project it belongs to; null outside projects.")
     parent_id: UUID | None = Field(
-        description="The task of a comment, the conversation of a message; null for what stands by itself."
+        description="The task of a comment or a file, the conversation of a message; null for what stands by itself."
     )
     url: str = Field(
         description="A path within the app where it is shown.",

@@ -27,6 +27,7 @@ _URLS: Final = {
     Kind.MESSAGE: "/messages/{parent}?message={id}",
     Kind.BUG_REPORT: "/bug-reports/{id}",
     Kind.EVENT: "/calendar/events/{id}",
+    Kind.FILE: "/files/{id}",
 }
 
 

@@ -62,14 +62,38 @@ def record(
     undo_id: UUID | None = None,
 ) -> UUID:
     """Note what was done to a task, and by whom; the key of the request at hand is named beside its person."""
+    return record_of(
+        session,
+        platform,
+        task,
+        action,
+        changes,
+        actor_user_id=scope.user_id,
+        actor_key_id=scope.actor.api_key_id,
+        undo_id=undo_id,
+    )
+
+
+def record_of(
+    session: AsyncSession,
+    platform: Platform,
+    task: Task,
+    action: str,
+    changes: Sequence[FieldChange],
+    *,
+    actor_user_id: UUID,
+    actor_key_id: UUID | None = None,
+    undo_id: UUID | None = None,
+) -> UUID:
+    """The same of somebody whose scope is not at hand."""
     made = TaskActivity(
         id=platform.randomness.uuid(),
         workspace_id=task.workspace_id,
         scope_id=task.scope_id,
         project_id=task.project_id,
         task_id=task.id,
-        actor_user_id=scope.user_id,
-        actor_key_id=scope.actor.api_key_id or acting.key_id(),
+        actor_user_id=actor_user_id,
+        actor_key_id=actor_key_id or acting.key_id(),
         action=action,
         changes=[one.form() for one in changes],
         undo_id=undo_id,

@@ -29,6 +29,7 @@ from pm_api.domains.tasks.schemas.tasks import (
 )
 from pm_api.domains.tasks.service import ensure_may_edit
 from pm_api.domains.tasks.writing import apply, create
+from pm_api.identity import pictures
 
 MOST_WATCHERS: Final = 200
 
@@ -140,12 +141,16 @@ async def restore(session: AsyncSession, platform: Platform, at: TaskScope, expe
 # --- watchers ------------------------------------------------------------------------------------------------------
 
 
-async def watchers(session: AsyncSession, at: TaskScope) -> list[PersonShown]:
+async def watchers(session: AsyncSession, platform: Platform, at: TaskScope) -> list[PersonShown]:
     """Who is told of what happens to it, by name."""
-    return [PersonShown(id=user_id, name=name) for user_id, name in await ties.watchers(session, at.task_id)]
+    found = [PersonShown(id=user_id, name=name) for user_id, name in await ties.watchers(session, at.task_id)]
+    await pictures.put_in(session, platform, found)
+    return found
 
 
-async def change_watchers(session: AsyncSession, at: TaskScope, delta: PeopleDelta) -> list[PersonShown]:
+async def change_watchers(
+    session: AsyncSession, platform: Platform, at: TaskScope, delta: PeopleDelta
+) -> list[PersonShown]:
     """Everybody who sees the task may watch it or stop to; for others, whoever may edit it. A task's version does not
     count its watchers. Raises TaskNotFound, Forbidden, TooManyWatchers, or ValidationFailed for who does not see it.
     """
@@ -158,7 +163,7 @@ async def change_watchers(session: AsyncSession, at: TaskScope, delta: PeopleDel
     await ties.unwatch(session, task.id, delta.remove)
     if delta.add and await ties.count_watchers(session, task.id) > MOST_WATCHERS:
         raise TooManyWatchers
-    return await watchers(session, at)
+    return await watchers(session, platform, at)
 
 
 # --- each of them --------------------------------------------------------------------------------------------------

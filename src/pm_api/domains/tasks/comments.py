@@ -29,6 +29,7 @@ from pm_api.domains.tasks.schemas.comments import (
     ReactionShown,
 )
 from pm_api.domains.tasks.schemas.tasks import PersonShown
+from pm_api.identity import pictures
 from pm_api.identity.permissions import allows
 
 ENTITY: Final = "task_comment"
@@ -72,7 +73,7 @@ async def create(
     await repository.put_mentions(session, comment.id, seeing)
     await _wrote(session, platform, at, task, comment, "created")
     await telling.told_of_comment(session, platform, at.scope, task, comment, seeing, is_new=True)
-    return await get(session, at, comment.id), ignored
+    return await get(session, platform, at, comment.id), ignored
 
 
 async def list_of(
@@ -87,17 +88,17 @@ async def list_of(
     shown = rows[: page.limit]
     following = (shown[-1][0].id,) if len(rows) > page.limit else None
     return CommentsAnswer(
-        comments=await _reads(session, at.scope, shown),
+        comments=await _reads(session, platform, at.scope, shown),
         next_cursor=platform.cursors.encode(following, of="task_comments", **filters),
     )
 
 
-async def get(session: AsyncSession, at: TaskScope, comment_id: UUID) -> CommentRead:
+async def get(session: AsyncSession, platform: Platform, at: TaskScope, comment_id: UUID) -> CommentRead:
     """One as the list shows it; raises CommentNotFound."""
     found = await repository.shown(session, at.task_id, comment_id)
     if found is None:
         raise CommentNotFound
-    [read] = await _reads(session, at.scope, [found])
+    [read] = await _reads(session, platform, at.scope, [found])
     return read
 
 
@@ -129,7 +130,7 @@ async def update(
             await repository.put_mentions(session, comment.id, seeing)
             await _wrote(session, platform, at, task, comment, "updated")
             await telling.told_of_comment(session, platform, at.scope, task, comment, seeing - before, is_new=False)
-    return await get(session, at, comment.id), ignored
+    return await get(session, platform, at, comment.id), ignored
 
 
 async def delete(
@@ -171,7 +172,7 @@ async def react(
     )
     if await repository.react(session, reaction):
         await _reacted(session, platform, at, task, comment, "reacted")
-    return await get(session, at, comment.id)
+    return await get(session, platform, at, comment.id)
 
 
 async def take_back(
@@ -184,7 +185,7 @@ async def take_back(
         raise CommentNotFound
     if await repository.take_back(session, comment.id, at.scope.user_id, emoji):
         await _reacted(session, platform, at, task, comment, "unreacted")
-    return await get(session, at, comment.id)
+    return await get(session, platform, at, comment.id)
 
 
 async def _reacted(
@@ -255,13 +256,13 @@ async def put_document(session: AsyncSession, comment: TaskComment, project_id: 
 
 
 async def _reads(
-    session: AsyncSession, scope: WorkspaceScope, rows: Sequence[tuple[TaskComment, str]]
+    session: AsyncSession, platform: Platform, scope: WorkspaceScope, rows: Sequence[tuple[TaskComment, str]]
 ) -> list[CommentRead]:
-    """Two queries more, however many."""
+    """Three queries more, however many."""
     ids = [comment.id for comment, _name in rows]
     mentions = await repository.mentions(session, ids)
     reactions = await repository.reactions(session, ids, scope.user_id)
-    return [
+    found = [
         CommentRead(
             id=comment.id,
             task_id=comment.task_id,
@@ -281,3 +282,6 @@ async def _reads(
         )
         for comment, name in rows
     ]
+    people = (person for one in found for person in (one.author, *one.mentions))
+    await pictures.put_in(session, platform, people)
+    return found

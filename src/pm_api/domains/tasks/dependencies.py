@@ -34,6 +34,7 @@ from pm_api.domains.tasks.schemas.dependencies import (
     NewDependencyKind,
 )
 from pm_api.domains.tasks.schemas.tasks import PersonShown
+from pm_api.identity import pictures
 from pm_api.identity.errors.people import role_lacks
 from pm_api.identity.permissions import allows
 from pm_api.identity.repository import circles
@@ -91,7 +92,7 @@ async def create(
     )
     await repository.put(session, made)
     await _told(session, platform, at, made, held, is_new=True)
-    return await get(session, at, made.id)
+    return await get(session, platform, at, made.id)
 
 
 async def list_of(session: AsyncSession, platform: Platform, at: TaskScope, page: PageRequest) -> DependenciesAnswer:
@@ -102,18 +103,22 @@ async def list_of(session: AsyncSession, platform: Platform, at: TaskScope, page
     )
     shown = rows[: page.limit]
     following = (shown[-1].dependency.id,) if len(rows) > page.limit else None
+    dependencies = [_read(one, at.task_id) for one in shown]
+    await pictures.put_in(session, platform, [one.created_by for one in dependencies])
     return DependenciesAnswer(
-        dependencies=[_read(one, at.task_id) for one in shown],
+        dependencies=dependencies,
         next_cursor=platform.cursors.encode(following, of="task_dependencies", task=at.task_id),
     )
 
 
-async def get(session: AsyncSession, at: TaskScope, dependency_id: UUID) -> DependencyRead:
+async def get(session: AsyncSession, platform: Platform, at: TaskScope, dependency_id: UUID) -> DependencyRead:
     """Raises DependencyNotFound."""
     found = await repository.link(session, at.scope, at.task_id, dependency_id)
     if found is None:
         raise DependencyNotFound
-    return _read(found, at.task_id)
+    read = _read(found, at.task_id)
+    await pictures.put_in(session, platform, [read.created_by])
+    return read
 
 
 async def delete(session: AsyncSession, platform: Platform, at: TaskScope, dependency_id: UUID) -> None:

@@ -13,6 +13,7 @@ from pm_api.domains.tasks.repository import histories as repository
 from pm_api.domains.tasks.repository import tasks
 from pm_api.domains.tasks.schemas.histories import ActivityAnswer, ActivityRead, FieldChangeRead
 from pm_api.domains.tasks.schemas.tasks import PersonShown
+from pm_api.identity import pictures
 
 LINKS: Final = frozenset({"blocks", "blockedBy", "relates", "duplicates", "duplicatedBy"})
 """Fields that name another task, which not everybody sees who sees this one."""
@@ -26,17 +27,19 @@ async def list_of(session: AsyncSession, platform: Platform, at: TaskScope, page
     linked = {UUID(told) for row, _ in shown for change in row.changes for told in _linked(change)}
     seen = await tasks.seen_among(session, at.scope.user_id, linked) if linked else set()
     following = (shown[-1][0].id,) if len(rows) > page.limit else None
+    activity = [
+        ActivityRead(
+            id=one.id,
+            action=one.action,
+            actor=PersonShown(id=one.actor_user_id, name=name or "") if one.actor_user_id is not None else None,
+            changes=[FieldChangeRead.model_validate(_in_sight(change, seen)) for change in one.changes],
+            created_at=one.created_at,
+        )
+        for one, name in shown
+    ]
+    await pictures.put_in(session, platform, [one.actor for one in activity])
     return ActivityAnswer(
-        activity=[
-            ActivityRead(
-                id=one.id,
-                action=one.action,
-                actor=PersonShown(id=one.actor_user_id, name=name or "") if one.actor_user_id is not None else None,
-                changes=[FieldChangeRead.model_validate(_in_sight(change, seen)) for change in one.changes],
-                created_at=one.created_at,
-            )
-            for one, name in shown
-        ],
+        activity=activity,
         next_cursor=platform.cursors.encode(following, of="task_activity", task=at.task_id),
     )
 

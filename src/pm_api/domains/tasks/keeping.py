@@ -73,7 +73,7 @@ def _note(
     )
 
 
-async def erase(session: AsyncSession, project_id: UUID, most: int) -> int:
+async def erase(session: AsyncSession, _platform: Platform, project_id: UUID, most: int) -> int:
     """Some tasks of a project that is deleted for good, with all that hangs on them."""
     return len(await repository.erase_of_project(session, project_id, most))
 

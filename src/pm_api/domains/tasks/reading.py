@@ -8,17 +8,19 @@ from pm_api.core.actor import AccountScope
 from pm_api.core.platform import Platform
 from pm_api.domains.projects.enums import StatusCategory
 from pm_api.domains.projects.models import Project
+from pm_api.domains.storage import service as storage
 from pm_api.domains.tasks import rules
 from pm_api.domains.tasks.enums import Priority
 from pm_api.domains.tasks.models import Task
 from pm_api.domains.tasks.repository import reading as repository
 from pm_api.domains.tasks.repository.reading import Counted
 from pm_api.domains.tasks.schemas.tasks import LabelShown, PersonShown, ProjectShown, TaskCounts, TaskRead
+from pm_api.identity import pictures
 from pm_api.identity.repository import circles
 
 
 async def reads(
-    session: AsyncSession, _platform: Platform, scope: AccountScope, tasks: Sequence[Task]
+    session: AsyncSession, platform: Platform, scope: AccountScope, tasks: Sequence[Task]
 ) -> list[TaskRead]:
     """The tasks, all of them in the caller's sight, in their order."""
     if not tasks:
@@ -30,13 +32,14 @@ async def reads(
     assignees = await repository.assignees(session, ids)
     labels = await repository.labels(session, ids)
     counts = await repository.counts(session, scope, ids)
+    attached = await storage.count_of_tasks(session, ids)
     creators = await repository.names(session, {one.created_by_user_id for one in tasks})
     roles = await circles.roles_in_scopes(session, scope.user_id, {one.scope_id for one in tasks})
     found = []
     for task in tasks:
         project = projects[task.project_id]
         people = assignees.get(task.id, [])
-        counted = _counts(counts.get(task.id, ()))
+        counted = _counts(counts.get(task.id, ()), attached.get(task.id, 0))
         role = roles.get(task.scope_id)
         found.append(
             TaskRead(
@@ -82,6 +85,8 @@ async def reads(
                 updated_at=task.updated_at,
             )
         )
+    shown = (person for one in found for person in (*one.assignees, one.created_by))
+    await pictures.put_in(session, platform, shown)
     return found
 
 
@@ -89,7 +94,7 @@ def project_shown(project: Project) -> ProjectShown:
     return ProjectShown(id=project.id, key=project.key, name=project.name, colour=project.colour)
 
 
-def _counts(counted: Sequence[Counted]) -> TaskCounts:
+def _counts(counted: Sequence[Counted], attached: int) -> TaskCounts:
     by_kind = {one.kind: one for one in counted}
     none = Counted("", 0, 0)
     subtasks, checklist = by_kind.get(repository.SUBTASKS, none), by_kind.get(repository.CHECKLIST, none)
@@ -101,4 +106,5 @@ def _counts(counted: Sequence[Counted]) -> TaskCounts:
         checklist_done=checklist.done,
         blocked_by=by_kind.get(repository.BLOCKED_BY, none).amount,
         minutes_logged=by_kind.get(repository.MINUTES, none).amount,
+        attachments=attached,
     )

@@ -12,6 +12,7 @@ from pm_api.core.platform import Platform
 from pm_api.domains.projects import service as projects
 from pm_api.domains.search import service as search
 from pm_api.domains.search.enums import Kind
+from pm_api.domains.storage import places
 from pm_api.domains.tasks import rules
 from pm_api.domains.tasks.activity import FieldChange
 from pm_api.domains.tasks.announcing import DELETED, RESTORED, announce
@@ -21,6 +22,7 @@ from pm_api.domains.tasks.repository import keeping, trees
 
 RESTORABLE_FOR: Final = timedelta(days=30)
 MOST_AT_ONCE: Final = 1000
+FILES_AT_A_TIME: Final = 500
 NOT_YOURS: Final = "You may delete and restore tasks that you made; others only who manages tasks."
 
 
@@ -79,7 +81,12 @@ async def restore(session: AsyncSession, platform: Platform, scope: WorkspaceSco
 
 async def forget(session: AsyncSession, platform: Platform, limit: int) -> int:
     """Delete some tasks for good that nobody can restore any more, with all that hangs on them; returns how many."""
-    gone = await keeping.erase_deleted(session, platform.clock.now() - RESTORABLE_FOR, limit)
+    before = platform.clock.now() - RESTORABLE_FOR
+    going = await keeping.deleted_before(session, before, limit)
+    files = FILES_AT_A_TIME
+    while going and files == FILES_AT_A_TIME:
+        files = await places.purge_of_tasks(session, platform, going, FILES_AT_A_TIME)
+    gone = await keeping.erase_deleted(session, before, limit)
     await search.drop(session, kind=Kind.TASK, entity_ids=gone, with_children=True)
     return len(gone)
 

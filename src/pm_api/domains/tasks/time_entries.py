@@ -29,6 +29,7 @@ from pm_api.domains.tasks.schemas.time_entries import (
     TimeEntryUpdate,
     TimeReportAnswer,
 )
+from pm_api.identity import pictures
 from pm_api.identity.permissions import allows
 
 ENTITY: Final = "time_entry"
@@ -63,7 +64,7 @@ async def create(session: AsyncSession, platform: Platform, at: TaskScope, wante
     session.add(entry)
     await session.flush()
     _told(session, platform, at, task, entry, "created", FieldChange(FIELD, None, _form(entry)))
-    return await get(session, at, entry.id)
+    return await get(session, platform, at, entry.id)
 
 
 async def list_of(session: AsyncSession, platform: Platform, at: TaskScope, page: PageRequest) -> TaskTimeAnswer:
@@ -73,20 +74,25 @@ async def list_of(session: AsyncSession, platform: Platform, at: TaskScope, page
     shown = rows[: page.limit]
     following = (shown[-1][0].id,) if len(rows) > page.limit else None
     people = await repository.totals_of_task(session, at.task_id, MOST_PEOPLE)
+    entries = [_read(entry, name) for entry, name in shown]
+    totals = [PersonTotal(user=PersonShown(id=one, name=name), minutes=minutes) for one, name, minutes in people]
+    await pictures.put_in(session, platform, [*(one.user for one in entries), *(one.user for one in totals)])
     return TaskTimeAnswer(
-        time_entries=[_read(entry, name) for entry, name in shown],
+        time_entries=entries,
         total_minutes=await repository.minutes_of_task(session, at.task_id),
-        people=[PersonTotal(user=PersonShown(id=one, name=name), minutes=minutes) for one, name, minutes in people],
+        people=totals,
         next_cursor=platform.cursors.encode(following, of="task_time", task=at.task_id),
     )
 
 
-async def get(session: AsyncSession, at: TaskScope, entry_id: UUID) -> TimeEntryRead:
+async def get(session: AsyncSession, platform: Platform, at: TaskScope, entry_id: UUID) -> TimeEntryRead:
     """Raises TimeEntryNotFound."""
     found = await repository.one(session, at.task_id, entry_id)
     if found is None:
         raise TimeEntryNotFound
-    return _read(*found)
+    read = _read(*found)
+    await pictures.put_in(session, platform, [read.user])
+    return read
 
 
 async def update(
@@ -116,7 +122,7 @@ async def update(
         entry.updated_at = platform.clock.now()
         await session.flush()
         _told(session, platform, at, task, entry, "updated", FieldChange(FIELD, old, _form(entry)))
-    return await get(session, at, entry.id)
+    return await get(session, platform, at, entry.id)
 
 
 async def delete(
@@ -163,12 +169,15 @@ async def report(
     rows = await repository.report(session, scope, period, after=after, limit=page.limit + 1)
     shown = rows[: page.limit]
     following = (shown[-1][0].worked_on.isoformat(), shown[-1][0].id) if len(rows) > page.limit else None
+    entries = [_read(entry, name) for entry, name in shown]
+    totals = None if key else await _totals(session, scope, period)
+    await pictures.put_in(session, platform, [*(one.user for one in entries), *(one.user for one in totals or ())])
     return TimeReportAnswer(
-        time_entries=[_read(entry, name) for entry, name in shown],
+        time_entries=entries,
         from_=first,
         to=last,
         total_minutes=None if key else await repository.total(session, scope, period),
-        totals=None if key else await _totals(session, scope, period),
+        totals=totals,
         next_cursor=platform.cursors.encode(following, of="time_report", **filters),
     )
 

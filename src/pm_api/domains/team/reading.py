@@ -43,6 +43,7 @@ def member(found: MemberRead, status: MemberStatus = MemberStatus.ACTIVE) -> Tea
         workspace_id=found.workspace_id,
         user_id=found.user_id,
         name=found.name,
+        avatar=found.avatar,
         email=found.email,
         role=found.role,
         status=status,

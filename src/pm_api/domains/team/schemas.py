@@ -156,6 +156,7 @@ class TeamMemberRead(ApiModel):
     workspace_id: UUID = Field(description=_WORKSPACE)
     user_id: UUID | None = Field(description="The person; null for who is invited.")
     name: str | None = Field(description="The person's name; null for who is invited.", examples=["Ann Archer"])
+    avatar: str | None = Field(None, description="Address of their picture; null without one.")
     email: str = Field(description="The person's address.", examples=["ann@acme.dev"])
     role: Role = Field(description=_ROLE, examples=["MEMBER"])
     status: MemberStatus = Field(

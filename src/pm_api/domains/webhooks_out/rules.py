@@ -57,6 +57,7 @@ READ_AT: Final[dict[str, str | None]] = {
     "bug_report": "/api/bug-reports/{id}",
     "calendar_event": "/api/calendar/events/{id}",
     "calendar_resource": "/api/calendar/resources/{id}",
+    "file": "/api/storage/files/{id}",
 }
 """Every kind of thing that changes tell of, and where it is read; None for what is read with what it is a part of. A
 slice that tells of a new kind enters it here."""

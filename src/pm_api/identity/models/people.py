@@ -29,6 +29,8 @@ class User(Base, Versioned, Timestamped):
     name: Mapped[str] = mapped_column(info=personal(BY_IDENTITY))
     job_title: Mapped[str | None] = mapped_column(info=personal(BY_IDENTITY))
     about: Mapped[str | None] = mapped_column(info=personal(BY_IDENTITY))
+    avatar: Mapped[str | None] = mapped_column(info=personal(BY_IDENTITY))
+    """Path of their picture at this API, written by storage."""
     password_hash: Mapped[str | None] = mapped_column(info=personal(BY_IDENTITY))
     is_admin: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     email_verified_at: Mapped[datetime | None]
@@ -90,6 +92,8 @@ class Workspace(Base, Versioned, Timestamped):
     name: Mapped[str] = mapped_column(info=personal(WITH_ITS_LAST_MEMBER))
     slug: Mapped[str] = mapped_column(unique=True, info=personal(WITH_ITS_LAST_MEMBER))
     description: Mapped[str | None] = mapped_column(info=personal(WITH_ITS_LAST_MEMBER))
+    logo: Mapped[str | None] = mapped_column(info=personal(WITH_ITS_LAST_MEMBER))
+    """Path of its picture at this API, written by storage."""
     archived_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]

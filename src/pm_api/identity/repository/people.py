@@ -1,6 +1,6 @@
 """Queries of identity."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +21,12 @@ async def user_by_email(session: AsyncSession, email: str) -> User | None:
 
 async def user_by_id(session: AsyncSession, user_id: UUID) -> User | None:
     return await session.scalar(select(User).where(User.id == user_id))
+
+
+async def avatars(session: AsyncSession, user_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Paths of the pictures of those of the people who have one."""
+    rows = await session.execute(select(User.id, User.avatar).where(User.id.in_(user_ids), User.avatar.is_not(None)))
+    return {user_id: avatar for user_id, avatar in rows if avatar is not None}
 
 
 # --- sessions --------------------------------------------------------------------------------------------------

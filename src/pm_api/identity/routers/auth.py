@@ -103,11 +103,13 @@ async def logout_all(scope: Caller, session: SessionDep, platform: PlatformDep, 
 
 
 @router.get("/auth/me", operation_id="getMe", responses={200: ETAG_HEADER})
-async def get_me(scope: Annotated[UserScope, Depends(itself)], session: SessionDep, response: Response) -> MeAnswer:
+async def get_me(
+    scope: Annotated[UserScope, Depends(itself)], session: SessionDep, platform: PlatformDep, response: Response
+) -> MeAnswer:
     """Who the caller is, and their workspaces with their role in each. An API key of one workspace learns its id, its
     scopes and that workspace; of its maker only who it is.
     """
-    answer = await users.describe(session, scope)
+    answer = await users.describe(session, platform, scope)
     # Of the whole answer: the user's version alone does not tell of a new workspace or role.
     response.headers["ETag"] = content_tag(answer.model_dump_json())
     return answer

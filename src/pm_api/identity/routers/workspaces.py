@@ -79,11 +79,12 @@ async def list_workspaces(
 async def get_workspace(
     scope: Annotated[WorkspaceScope, Depends(require("workspace.read", of="workspaces"))],
     session: SessionDep,
+    platform: PlatformDep,
     response: Response,
     _workspace_id: WorkspaceId,
 ) -> WorkspaceAnswer:
     """One workspace."""
-    return _answer(await workspaces.get(session, scope), response)
+    return _answer(await workspaces.get(session, platform, scope), response)
 
 
 @router.patch(

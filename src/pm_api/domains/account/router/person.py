@@ -50,9 +50,11 @@ ExpectedVersion = Annotated[int | None, Depends(if_match)]
 
 
 @router.get("/user/profile", operation_id="getProfile", responses={200: ETAG_HEADER})
-async def get_profile(scope: Oneself, session: SessionDep, response: Response) -> ProfileAnswer:
+async def get_profile(
+    scope: Oneself, session: SessionDep, platform: PlatformDep, response: Response
+) -> ProfileAnswer:
     """What you say of yourself."""
-    found = await profiles.profile(session, scope)
+    found = await profiles.profile(session, platform, scope)
     response.headers["ETag"] = entity_tag(found.version)
     return ProfileAnswer(profile=found)
 

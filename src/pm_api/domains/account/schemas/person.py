@@ -45,6 +45,9 @@ class ProfileRead(ApiModel):
     )
     email_verified_at: Timestamp | None = Field(description="When the address was proved; null before.")
     name: str = Field(description="Name shown to others.", examples=["Ann Archer"])
+    avatar: str | None = Field(
+        None, description="Address of your picture, which `POST /api/user/avatar` puts on; null without one."
+    )
     job_title: str | None = Field(description="What you do; null when you say nothing.", examples=["Designer"])
     about: str | None = Field(description="A few words about yourself; null when there are none.")
     created_at: Timestamp = Field(description="When the account was opened.")

@@ -34,7 +34,7 @@ async def get_subscription(
     """The plan an account has, and what is used of it. Without a subscription or a contract it is FREE.
 
     A workspace without a plan of its own lives under its owner's limits, together with the owner's other such
-    workspaces. `storage` and `apiCalls` are 0 until files and API keys are counted.
+    workspaces. `apiCalls` are 0 until calls with API keys are counted.
     """
     answer = SubscriptionAnswer(subscription=await overview.subscription(session, platform, scope))
     response.headers["ETag"] = snapshot_tag(answer.subscription.version, answer.model_dump_json())
@@ -50,7 +50,7 @@ async def get_billing_usage(
 ) -> UsageAnswer:
     """Each metric: how much is used, its limit, its period, and what comes of it if things go on as they went.
 
-    AI credits are forecast from their own history, the others in a straight line. STORAGE and API_CALLS are
-    0 until such things are counted.
+    AI credits are forecast from their own history, the others in a straight line. API_CALLS are 0 until such things
+    are counted.
     """
     return await overview.usage(session, platform, scope)

@@ -22,12 +22,12 @@ class LimitsFrom(ApiModel):
 class SubscriptionUsage(ApiModel):
     """What is used now of what is there. Null is unlimited. Workspaces that share limits are counted together.
 
-    `storage` and `apiCalls` are counted once files and API keys are; until then they are 0.
+    `apiCalls` are counted once calls with API keys are; until then they are 0.
     """
 
     users: int = Field(description="People, each once; viewers are people too.", examples=[4])
     max_users: int | None = Field(description="Most people.", examples=[10])
-    storage: int = Field(description="Bytes stored; 0 until files are counted.", examples=[0])
+    storage: int = Field(description="Bytes stored; who shares the plan is counted together.", examples=[734003200])
     max_storage: int | None = Field(description="Most bytes.", examples=[107374182400])
     ai_credits: int = Field(description="Of this period's plan credits, how many are spent.", examples=[120])
     max_ai_credits: int = Field(
@@ -125,6 +125,4 @@ class UsageAnswer(ApiModel):
     """Every metric of one account."""
 
     limits_from: LimitsFrom = Field(description="Whose plan gives the limits.")
-    usage: list[MetricUsage] = Field(
-        description="STORAGE and API_CALLS are counted once there are such things; until then 0."
-    )
+    usage: list[MetricUsage] = Field(description="API_CALLS are counted once there are such things; until then 0.")

@@ -4,9 +4,10 @@ nothing but the time of it is told.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Text, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import WorkspaceScope
@@ -22,6 +23,10 @@ from pm_api.domains.calendar.repository.events import reaching, touching
 from pm_api.domains.projects.models import Project
 from pm_api.identity.models.people import Member, User
 from pm_api.identity.repository.people import is_guest, visible_scope
+
+SHARES: Final = 64
+"""The people of a workspace share so many locks: one each would fill the server's table when large groups meet."""
+LOCK: Final = "calendar-people:"
 
 
 async def zones_of(session: AsyncSession, scope: WorkspaceScope, user_ids: Collection[UUID]) -> dict[UUID, str]:
@@ -128,6 +133,16 @@ async def bookings_of(
 async def hours_of(session: AsyncSession, user_ids: Collection[UUID]) -> dict[UUID, CalendarWorkingHours]:
     rows = await session.scalars(select(CalendarWorkingHours).where(CalendarWorkingHours.user_id.in_(user_ids)))
     return {row.user_id: row for row in rows}
+
+
+async def hold_people(session: AsyncSession, workspace_id: UUID, user_ids: Collection[UUID] | None) -> None:
+    """Until the transaction ends nobody else asks whether the time of these is free, to write only if so; None:
+    anybody's. In one order, so that of two groups with the same people one waits for the other.
+    """
+    shares = range(SHARES) if user_ids is None else sorted({one.int % SHARES for one in user_ids})
+    names = [f"{LOCK}{workspace_id}:{share:02}" for share in shares]
+    name = func.unnest(literal(names, ARRAY(Text))).column_valued("name")
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 async def lock_hours(session: AsyncSession, user_id: UUID) -> CalendarWorkingHours | None:

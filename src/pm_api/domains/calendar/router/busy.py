@@ -53,6 +53,7 @@ async def find_time(scope: Reads, session: SessionDep, wanted: FindTimeRequest) 
 
     A time suits when everybody who is not optional (or a `quorum` of them) is neither BUSY nor out of office, works
     then by the clocks of their own zone, and has the buffers free; and when one of the rooms is free, if any are
-    asked for. Who may come (TENTATIVE) can. Without any, `noneFound` says why and who was in the way.
+    asked for. Who may come (TENTATIVE) can. Without any, `noneFound` says why and who was in the way. Of whom not all
+    could be worked out, as with a rule that takes too long, `unknown` says so, and it fails nobody else's.
     """
     return FindTimeAnswer(find_time=await finding_time.find(session, scope, wanted))

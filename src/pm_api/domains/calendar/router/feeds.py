@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from pm_api.core.actor import WorkspaceScope
@@ -13,7 +13,7 @@ from pm_api.core.http import sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
-from pm_api.core.platform import PlatformDep
+from pm_api.core.platform import PlatformDep, get_platform
 from pm_api.domains.calendar import feeds
 from pm_api.domains.calendar.errors.interchange import FeedNotFound, TooManyFeeds
 from pm_api.domains.calendar.guards import require_calendar
@@ -28,6 +28,7 @@ router = api_router(tag="calendar")
 READ: Final = "calendar.read"
 ASKED_EACH_TIME: Final = "public, max-age=0, must-revalidate"
 """A copy may be kept, but is asked for every time: once revoked, an address leads nowhere."""
+NAMED: Final = {"Content-Disposition": 'inline; filename="calendar.ics"'}
 AS_FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "content": {MEDIA_TYPE.partition(";")[0]: {"schema": {"type": "string"}}},
@@ -94,12 +95,34 @@ async def get_calendar_feed_file(
         str | None, Header(alias="If-None-Match", description="ETag of what you have; 304 when it is that still.")
     ] = None,
 ) -> Response:
-    """What whoever made the feed sees of the calendar now, as iCalendar (RFC 5545) with its time zones."""
+    """What whoever made the feed sees of the calendar now, as iCalendar (RFC 5545) with its time zones.
+
+    HEAD answers the same without the calendar.
+    """
     served = await feeds.serve(platform, token, if_none_match)
-    headers = {"ETag": served.tag, "Cache-Control": ASKED_EACH_TIME}
     if served.content is None:
-        return Response(status_code=304, headers=headers)
-    return FeedStream(served.content, headers={**headers, "Content-Disposition": 'inline; filename="calendar.ics"'})
+        return Response(status_code=304, headers=_headers(served.tag))
+    return FeedStream(served.content, headers={**_headers(served.tag), **NAMED})
+
+
+async def head_of_calendar_feed_file(request: Request) -> Response:
+    """As the GET, for programs that look first; it is no operation of its own."""
+    token, known = request.path_params["token"], request.headers.get("If-None-Match")
+    served = await feeds.serve(get_platform(request), token, known, whole=False)
+    if served.is_known:
+        return Response(status_code=304, headers=_headers(served.tag))
+    answer = Response(headers={**_headers(served.tag), **NAMED, "Content-Type": MEDIA_TYPE})
+    del answer.headers["Content-Length"]  # 0 would be said of the calendar
+    return answer
+
+
+def _headers(tag: str) -> dict[str, str]:
+    return {"ETag": tag, "Cache-Control": ASKED_EACH_TIME}
+
+
+router.add_route(
+    "/api/calendar/feeds/{token}.ics", head_of_calendar_feed_file, methods=["HEAD"], include_in_schema=False
+)
 
 
 @router.get(

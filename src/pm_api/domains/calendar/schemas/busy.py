@@ -163,7 +163,11 @@ class SlotBlocker(ApiModel):
     user_id: UUID = Field(description="Who.")
     optional: bool = Field(description="Whether it goes on without them.")
     reason: Hindrance = Field(
-        description="TENTATIVE: perhaps not. BUFFER: something is too close before or after.", examples=["BUSY"]
+        description=(
+            "TENTATIVE: perhaps not. UNKNOWN: not all that they have could be worked out. BUFFER: something is too"
+            " close before or after."
+        ),
+        examples=["BUSY"],
     )
 
 
@@ -202,9 +206,19 @@ class NoTimeRead(ApiModel):
     obstacles: list[SlotObstacle] = Field(description="Who was in the way, the most often first; at most 50.")
 
 
+class UnknownBusy(ApiModel):
+    """Somebody of whom it is not known when they are free."""
+
+    user_id: UUID = Field(description="Who.")
+    errors: list[BusyProblem] = Field(description="What could not be told of them.")
+
+
 class FindTimeRead(ApiModel):
     slots: list[SlotRead] = Field(description="The best first, of equals the sooner.")
     none_found: NoTimeRead | None = Field(description="Why there is none; null when there is one.")
+    unknown: list[UnknownBusy] = Field(
+        description="Of whom not all could be worked out: what could be counts, and otherwise they may come."
+    )
 
 
 class FindTimeAnswer(ApiModel):

@@ -26,6 +26,7 @@ from pm_api.domains.calendar.enums import (
     Visibility,
 )
 from pm_api.identity.schemas.people import Email, not_null
+from pm_api.identity.schemas.pictured import Pictured
 
 MOST_ATTENDEES: Final = 300
 MOST_RESOURCES: Final = 20
@@ -177,12 +178,11 @@ class EventUpdate(ApiRequest):
     conflict_policy: Annotated[ConflictPolicy | None, BeforeValidator(not_null)] = Field(None, description=_POLICY)
 
 
-class EventPerson(ApiModel):
+class EventPerson(Pictured):
     """Somebody of the workspace."""
 
     id: UUID = Field(description="The person's id.")
     name: str = Field(description="Their name.", examples=["Ann Archer"])
-    avatar: str | None = Field(description="Address of their picture, if they have one.")
 
 
 class EventProject(ApiModel):

@@ -192,6 +192,30 @@ async def count_reply(session: AsyncSession, parent_id: UUID, change: int, now: 
     return version
 
 
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+async def conversation_of(session: AsyncSession, message_id: UUID) -> Conversation | None:
+    """Where a message was said, whoever sees it."""
+    return await session.scalar(
+        select(Conversation)
+        .join(Message, Message.conversation_id == Conversation.id)
+        .where(Message.id == message_id)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def touch(session: AsyncSession, message_id: UUID, now: datetime) -> Message | None:
+    """Count a change of a message that still says something."""
+    return await session.scalar(
+        update(Message)
+        .where(Message.id == message_id, Message.deleted_at.is_(None))
+        .values(version=Message.version + 1, updated_at=now)
+        .returning(Message)
+        .execution_options(populate_existing=True, synchronize_session=False)
+    )
+
+
 # --- history ---------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Response
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, entity_tag, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -36,6 +36,8 @@ from pm_api.domains.messages.schemas.messages import (
     MessageUpdate,
 )
 from pm_api.domains.projects.errors import ProjectArchived
+from pm_api.domains.storage.errors.files import FileInTrash, FileIsPicture, FileNotFound, FileNotReady, NotTheUploader
+from pm_api.domains.storage.errors.places import FileHasPlace
 from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.guards import require
 
@@ -62,7 +64,10 @@ Page = Annotated[PageRequest, Depends(page_request)]
     operation_id="postMessage",
     status_code=201,
     responses={201: CREATED},
-    openapi_extra=raises(NotFound, ConversationArchived, ProjectArchived, InvalidParent, InvalidMention),
+    openapi_extra=raises(
+        *(NotFound, ConversationArchived, ProjectArchived, InvalidParent, InvalidMention),
+        *(FileNotFound, FileHasPlace, FileIsPicture, FileInTrash, FileNotReady, NotTheUploader),
+    ),
 )
 async def post_message(
     scope: WritesConversation,
@@ -74,6 +79,9 @@ async def post_message(
     """Say something in a conversation, or answer a message in its thread. Whom it is written to (in a direct
     conversation) or calls is told, unless they muted it, and once until they have read on. Over `GET /api/stream`
     everybody who sees the conversation gets its id.
+
+    Files are uploaded to the workspace first, and named in `fileIds`: from then on they are seen by whoever sees the
+    conversation.
     """
     posted = await service.post(session, platform, scope, wanted)
     response.headers["Location"] = f"/api/messages/{posted.id}"
@@ -143,9 +151,15 @@ async def search_messages(
     responses={200: ETAG_HEADER},
     openapi_extra=raises(NotFound),
 )
-async def get_message(scope: Reads, session: SessionDep, response: Response, message_id: MessageId) -> MessageAnswer:
+async def get_message(
+    scope: Reads, session: SessionDep, platform: PlatformDep, response: Response, message_id: MessageId
+) -> MessageAnswer:
     """One message."""
-    return _answer(await service.get(session, scope, message_id), response)
+    found = await service.get(session, platform, scope, message_id)
+    answer = _answer(found, response)
+    if found.attachments:  # a name, or what the scanner says, changes without the message
+        response.headers["ETag"] = sight_tag(found.version, found.model_dump_json())
+    return answer
 
 
 @router.patch(
@@ -191,7 +205,8 @@ async def delete_message(
     message_id: MessageId,
     expected_version: ExpectedVersion,
 ) -> None:
-    """Take it back, with its history and reactions: an empty place stays. For its author, and in groups and channels
+    """Take it back, with its history and reactions: an empty place stays. Its files go into the trash of who uploaded
+    them. For its author, and in groups and channels
     for who manages them.
     """
     await service.delete(session, platform, scope, message_id, expected_version)

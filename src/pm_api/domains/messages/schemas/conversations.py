@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 from pm_api.core.schema import ApiModel, ApiRequest, Name, Timestamp
 from pm_api.domains.messages.enums import ConversationKind, NewKind
 from pm_api.identity.schemas.people import not_null
+from pm_api.identity.schemas.pictured import Pictured
 
 MOST_MEMBERS: Final = 250
 NAMED_AT_ONCE: Final = 100
@@ -60,7 +61,7 @@ class MuteWrite(ApiRequest):
     )
 
 
-class PersonRead(ApiModel):
+class PersonRead(Pictured):
     """Somebody, by name."""
 
     id: UUID = Field(description="Their user id.")
@@ -109,6 +110,7 @@ class ConversationMemberRead(ApiModel):
 
     user_id: UUID = Field(description="Their user id.")
     name: str = Field(description="Their name as it is now.", examples=["Ann Archer"])
+    avatar: str | None = Field(None, description="Address of their picture; null without one.")
     is_admin: bool = Field(description="Whether they may rename and archive it, and put others in and out.")
     added_at: Timestamp | None = Field(description="Since when they are in it; null where nobody noted it.")
 

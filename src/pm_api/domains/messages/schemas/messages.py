@@ -7,9 +7,11 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from pm_api.core.schema import ApiModel, ApiRequest, Timestamp, storable
 from pm_api.domains.messages.schemas.conversations import PersonRead
+from pm_api.domains.storage.schemas.files import AttachedFile
 
 LONGEST_BODY: Final = 20_000
 MOST_MENTIONS: Final = 20
+MOST_FILES: Final = 10
 
 
 def _said(text: str) -> str:
@@ -19,6 +21,15 @@ def _said(text: str) -> str:
 
 
 Body = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_BODY), AfterValidator(_said)]
+
+
+def _each_once(ids: list[UUID]) -> list[UUID]:
+    if len(set(ids)) < len(ids):
+        raise ValueError("must name each once")
+    return ids
+
+
+Files = Annotated[list[UUID], Field(max_length=MOST_FILES), AfterValidator(_each_once)]
 Mentions = Annotated[list[UUID], Field(max_length=MOST_MENTIONS)]
 
 
@@ -29,10 +40,17 @@ class MessageCreate(ApiRequest):
     body: Body = Field(description="Markdown, as it is; whoever shows it must not trust it.", examples=["Ready?"])
     parent_id: UUID | None = Field(None, description="The message it answers; null outside of threads.")
     mentions: Mentions = Field([], description="User ids of whom to call; they see the conversation.")
+    file_ids: Files = Field(
+        [],
+        description=(
+            "Files that go with it: uploaded by you to the workspace, without a place (`POST /api/storage/uploads"
+            "?workspaceId=`), not older than 24 hours."
+        ),
+    )
 
 
 class MessageUpdate(ApiRequest):
-    """What the message says from now on. What it said before stays in its history."""
+    """What the message says from now on. What it said before stays in its history, and its files stay with it."""
 
     body: Body = Field(description="Markdown, as it is.", examples=["Ready!"])
     mentions: Mentions | None = Field(None, description="Whom it calls now; left out, those it called before.")
@@ -57,12 +75,15 @@ class MessageRead(ApiModel):
     author: PersonRead = Field(description="Who said it.")
     body: str = Field(description="Markdown, as it was sent; empty once it is deleted.", examples=["Ready?"])
     mentions: list[PersonRead] = Field(description="Whom it calls.")
+    attachments: list[AttachedFile] = Field(
+        description="The files that go with it, oldest first, without what is in the trash."
+    )
     reactions: list[ReactionRead] = Field(description="By emoji, the first given first.")
     reply_count: int = Field(description="How many answers to it there are.", examples=[0])
     last_reply_at: Timestamp | None = Field(description="When it was last answered; null before.")
     edited_at: Timestamp | None = Field(description="When its text last changed; null if never.")
     deleted_at: Timestamp | None = Field(description="When it was deleted; its place stays.")
-    version: int = Field(description="Counts changes of its text, reactions and answers.", examples=[1])
+    version: int = Field(description="Counts changes of its text, files, reactions and answers.", examples=[1])
     created_at: Timestamp = Field(description="When it was said.")
     updated_at: Timestamp = Field(description="When it last changed.")
 

@@ -46,10 +46,15 @@ async def list_project_members(
     openapi_extra=raises(NotFound),
 )
 async def get_project_member(
-    scope: Reads, session: SessionDep, response: Response, project_id: ProjectId, user_id: UserId
+    scope: Reads,
+    session: SessionDep,
+    platform: PlatformDep,
+    response: Response,
+    project_id: ProjectId,
+    user_id: UserId,
 ) -> ProjectMemberAnswer:
     """Somebody in the project."""
-    return _answer(await members.get(session, scope, project_id, user_id), response)
+    return _answer(await members.get(session, platform, scope, project_id, user_id), response)
 
 
 @router.put(

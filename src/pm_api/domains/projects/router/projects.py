@@ -93,9 +93,11 @@ async def list_projects(
     responses={200: ETAG_HEADER},
     openapi_extra=raises(NotFound),
 )
-async def get_project(scope: Reads, session: SessionDep, response: Response, project_id: ProjectId) -> ProjectAnswer:
+async def get_project(
+    scope: Reads, session: SessionDep, platform: PlatformDep, response: Response, project_id: ProjectId
+) -> ProjectAnswer:
     """One project, how far it is, and what the caller may do with it."""
-    return answer(await reading.read(session, scope, project_id), response)
+    return answer(await reading.read(session, platform, scope, project_id), response)
 
 
 @router.put(

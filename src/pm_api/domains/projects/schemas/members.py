@@ -22,6 +22,7 @@ class ProjectMemberRead(ApiModel):
     project_id: UUID = Field(description="The project.")
     user_id: UUID = Field(description="The person.")
     name: str = Field(description="Their name.", examples=["Ann Archer"])
+    avatar: str | None = Field(None, description="Address of their picture; null without one.")
     role: ProjectRole = Field(description="Their role in the project.", examples=["MEMBER"])
     workspace_role: Role = Field(
         description="Their role in the workspace: ADMIN and OWNER count here too, a GUEST sees such projects alone.",

@@ -11,6 +11,7 @@ from pm_api.domains.projects.enums import Action, ProjectState
 from pm_api.domains.projects.rules import KEY_PATTERN
 from pm_api.identity.permissions import Role
 from pm_api.identity.schemas.people import not_null
+from pm_api.identity.schemas.pictured import Pictured
 
 DEFAULT_COLOUR: Final = "#3b82f6"
 
@@ -102,7 +103,7 @@ class ProjectCopy(ApiRequest):
     )
 
 
-class ProjectCreator(ApiModel):
+class ProjectCreator(Pictured):
     id: UUID = Field(description="The person's id.")
     name: str = Field(description="Their name.", examples=["Ann Archer"])
 

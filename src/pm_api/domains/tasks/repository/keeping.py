@@ -133,9 +133,18 @@ async def erase_deleted(session: AsyncSession, before: datetime, most: int) -> l
     return await _erase(session, Task.deleted_at < before, most)
 
 
+async def deleted_before(session: AsyncSession, before: datetime, most: int) -> list[UUID]:
+    """Which those are that would go."""
+    return await _going(session, Task.deleted_at < before, most)
+
+
+async def _going(session: AsyncSession, where: ColumnElement[bool], most: int) -> list[UUID]:
+    return list(await session.scalars(select(Task.id).where(where).order_by(Task.depth.desc(), Task.id).limit(most)))
+
+
 async def _erase(session: AsyncSession, where: ColumnElement[bool], most: int) -> list[UUID]:
     """Delete tasks for good, the deepest first, so that none stands below one that is gone; returns their ids."""
-    ids = list(await session.scalars(select(Task.id).where(where).order_by(Task.depth.desc(), Task.id).limit(most)))
+    ids = await _going(session, where, most)
     if ids:
         await session.execute(
             update(Task)

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from pm_api.domains.tasks.router import (
+    attachments,
     board,
     bulk,
     checklists,
@@ -31,6 +32,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     duplicates.router,
     tasks.router,
     comments.router,
+    attachments.router,
     checklists.router,
     dependencies.router,
     time_entries.router,

@@ -83,10 +83,10 @@ async def list_task_comments(
     openapi_extra=raises(TaskNotFound, CommentNotFound),
 )
 async def get_task_comment(
-    at: Reading, session: SessionDep, response: Response, comment_id: CommentId
+    at: Reading, session: SessionDep, platform: PlatformDep, response: Response, comment_id: CommentId
 ) -> CommentAnswer:
     """One comment."""
-    return _answer(await comments.get(session, at, comment_id), response)
+    return _answer(await comments.get(session, platform, at, comment_id), response)
 
 
 @router.patch(

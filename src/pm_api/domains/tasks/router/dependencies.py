@@ -79,9 +79,11 @@ async def list_task_dependencies(
     operation_id="getTaskDependency",
     openapi_extra=raises(TaskNotFound, DependencyNotFound),
 )
-async def get_task_dependency(at: Reading, session: SessionDep, dependency_id: DependencyId) -> DependencyAnswer:
+async def get_task_dependency(
+    at: Reading, session: SessionDep, platform: PlatformDep, dependency_id: DependencyId
+) -> DependencyAnswer:
     """One dependency, as seen from the task in the address."""
-    return DependencyAnswer(dependency=await dependencies.get(session, at, dependency_id))
+    return DependencyAnswer(dependency=await dependencies.get(session, platform, at, dependency_id))
 
 
 @router.delete(

@@ -298,9 +298,9 @@ async def change_task_assignees(
 
 
 @router.get("/tasks/{task_id}/watchers", operation_id="listTaskWatchers", openapi_extra=raises(TaskNotFound))
-async def list_task_watchers(at: Readable, session: SessionDep) -> WatchersAnswer:
+async def list_task_watchers(at: Readable, session: SessionDep, platform: PlatformDep) -> WatchersAnswer:
     """Who is told of what happens to a task; at most 200."""
-    return WatchersAnswer(watchers=await changing.watchers(session, at))
+    return WatchersAnswer(watchers=await changing.watchers(session, platform, at))
 
 
 @router.post(
@@ -308,9 +308,11 @@ async def list_task_watchers(at: Readable, session: SessionDep) -> WatchersAnswe
     operation_id="changeTaskWatchers",
     openapi_extra=raises(TaskNotFound, Forbidden, TooManyWatchers),
 )
-async def change_task_watchers(at: Readable, session: SessionDep, delta: PeopleDelta) -> WatchersAnswer:
+async def change_task_watchers(
+    at: Readable, session: SessionDep, platform: PlatformDep, delta: PeopleDelta
+) -> WatchersAnswer:
     """Watch a task, or stop to: everybody who sees it for themselves, whoever may edit it for others too."""
-    return WatchersAnswer(watchers=await changing.change_watchers(session, at, delta))
+    return WatchersAnswer(watchers=await changing.change_watchers(session, platform, at, delta))
 
 
 def _changed(done: Done, response: Response) -> TaskChangedAnswer:

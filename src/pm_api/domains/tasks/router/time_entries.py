@@ -76,10 +76,10 @@ async def list_task_time_entries(
     openapi_extra=raises(TaskNotFound, TimeEntryNotFound),
 )
 async def get_time_entry(
-    at: Reading, session: SessionDep, response: Response, time_entry_id: EntryId
+    at: Reading, session: SessionDep, platform: PlatformDep, response: Response, time_entry_id: EntryId
 ) -> TimeEntryAnswer:
     """One time entry."""
-    return _answer(await time_entries.get(session, at, time_entry_id), response)
+    return _answer(await time_entries.get(session, platform, at, time_entry_id), response)
 
 
 @router.patch(

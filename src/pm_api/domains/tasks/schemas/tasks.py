@@ -11,6 +11,7 @@ from pm_api.core.recurrence.zones import zone
 from pm_api.core.schema import ApiModel, ApiRequest, Text, Timestamp, storable, storable_json
 from pm_api.domains.projects.enums import StatusCategory
 from pm_api.domains.tasks.enums import Priority, TaskAction
+from pm_api.identity.schemas.pictured import Pictured
 
 MOST_ON_A_TASK: Final = 50
 TITLE_LENGTH: Final = 300
@@ -163,7 +164,7 @@ class LabelDelta(ApiRequest):
     remove: Ids = Field([], description="Ids of labels to take away.")
 
 
-class PersonShown(ApiModel):
+class PersonShown(Pictured):
     """Somebody, as others see them."""
 
     id: UUID = Field(description="The user's id.")
@@ -197,6 +198,7 @@ class TaskCounts(ApiModel):
     checklist_done: int = Field(0, description="How many of them are ticked off.")
     blocked_by: int = Field(0, description="Open tasks that block it.")
     minutes_logged: int = Field(0, description="Minutes worked on it.")
+    attachments: int = Field(0, description="Files attached to it.")
 
 
 class TaskRead(ApiModel):

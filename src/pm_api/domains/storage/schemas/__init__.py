@@ -1,0 +1,1 @@
+"""What storage says and hears on the wire."""

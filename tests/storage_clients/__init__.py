@@ -1,0 +1,1 @@
+"""Other people's upload clients against our servers, over a line that breaks."""
