@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -85,11 +86,8 @@ def test_a_path_is_shown_without_what_opens_a_door() -> None:
     assert telemetry.shown_path(f"/{'x' * 31}") == f"/{'x' * 31}"
 
 
-async def test_a_secret_in_a_path_is_logged_as_its_place_however_short(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_secret_in_a_path_is_logged_as_its_place_however_short(client: httpx.AsyncClient) -> None:
     with capture_logs() as said:
-        monkeypatch.setattr("pm_api.core.http._log", structlog.get_logger("pm_api.http"))  # the other keeps its ways
         for path in ("/api/invitations/too-short", "/api/invitations/too-short/accept", "/problems/not_found"):
             await client.request("POST" if path.endswith("accept") else "GET", path)
     assert [one["path"] for one in said if one["event"] == "request"] == [
@@ -99,14 +97,39 @@ async def test_a_secret_in_a_path_is_logged_as_its_place_however_short(
     ]
 
 
-def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def logged_here(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """What is logged, as it is written; afterwards it is written where it was before."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield capsys
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_a_logger_that_was_used_is_still_heard_when_logging_is_configured_anew(
+    logged_here: pytest.CaptureFixture[str],
+) -> None:
+    log = structlog.get_logger("test.kept")
+    log.warning("first")
+    telemetry.configure_logging(level="WARNING", as_json=True)
+    with capture_logs() as said:
+        log.warning("caught")
+    assert [one["event"] for one in said] == ["caught"]
+    log.warning("last")
+    shown = logged_here.readouterr().err
+    assert "caught" not in shown
+    assert json.loads(shown.splitlines()[-1])["event"] == "last"
+
+
+def test_a_traceback_shows_no_local_variables(logged_here: pytest.CaptureFixture[str]) -> None:
     telemetry.configure_logging(level="WARNING", as_json=False)
     password = "hunter2 hunter2"
     try:
         int(f"not {len(password)} a number")
     except ValueError:
         structlog.get_logger("test").exception("failed")
-    shown = capsys.readouterr().err
+    shown = logged_here.readouterr().err
     assert "ValueError" in shown
     assert "hunter2" not in shown
 
@@ -116,7 +139,7 @@ HASH = "$argon2id$v=19$m=8"
 
 @pytest.mark.parametrize("as_json", [True, False])
 async def test_a_refused_row_stays_out_of_the_log(
-    platform: Platform, capsys: pytest.CaptureFixture[str], as_json: bool
+    platform: Platform, logged_here: pytest.CaptureFixture[str], as_json: bool
 ) -> None:
     """PostgreSQL quotes the whole row it refuses, or the key; SQLAlchemy the statement's values."""
     telemetry.configure_logging(level="WARNING", as_json=as_json)
@@ -131,10 +154,9 @@ async def test_a_refused_row_stays_out_of_the_log(
         except IntegrityError as error:
             log.exception("failed", error=repr(error), cause=error)
             logging.getLogger("library").warning("failed: %s", error)
-    shown = capsys.readouterr().err
+    shown = logged_here.readouterr().err
     assert shown.count("NotNullViolation") > 2
     assert shown.count("UniqueViolation") > 2
     assert "example.com" not in shown
     assert HASH not in shown.replace(f"'{HASH}'", "'in the statement itself'")
     assert "Archer" not in shown
-    telemetry.configure_logging(level="WARNING", as_json=False)

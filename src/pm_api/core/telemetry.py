@@ -54,6 +54,9 @@ FLOWS = Counter("pm_flows_total", "Flows by how a try of theirs ended.", ["kind"
 MAILS = Counter("pm_mails_total", "Tries to send a mail, by outcome.", ["outcome"])
 WEBHOOKS_OUT = Counter("pm_webhooks_out_total", "Tries to send a webhook, by outcome.", ["outcome"])
 STREAMS = Gauge("pm_streams_open", "Open event streams.")
+STORAGE_DRIFT = Gauge("pm_storage_drifting_accounts", "Accounts whose counters a recount found wrong.")
+STORAGE_ORPHANS = Gauge("pm_storage_orphans", "Objects in the store without a row, at the last reconciliation.")
+STORAGE_MISSING = Gauge("pm_storage_missing", "Rows without their bytes in the store, at the last reconciliation.")
 
 
 def request_id() -> str:
@@ -92,15 +95,19 @@ def _plain_traceback(out: TextIO, exc_info: Any) -> None:
     out.write(without_row_values(shown.getvalue()))
 
 
+_KNOWN: Final[list[structlog.typing.Processor]] = [
+    structlog.contextvars.merge_contextvars,
+    _add_request_id,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+# One list for as long as the process lives: a logger keeps the list it was first used with.
+_PROCESSORS: Final = [*_KNOWN, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+
+
 def configure_logging(*, level: str, as_json: bool) -> None:
     """One line an event on stderr; JSON in production, readable otherwise. Library logs take the same road."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        _add_request_id,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, _leave_out_rows, structlog.processors.JSONRenderer()]
         if as_json
@@ -111,7 +118,7 @@ def configure_logging(*, level: str, as_json: bool) -> None:
         ]
     )
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -119,7 +126,7 @@ def configure_logging(*, level: str, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=_KNOWN,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
