@@ -108,7 +108,7 @@ async def theatre(request: pytest.FixtureRequest) -> AsyncIterator[Theatre]:
         app = create_app(platform.settings, platform, connect=False)
         async with (
             serve(app) as address,
-            httpx.AsyncClient(base_url=address, trust_env=False, timeout=30) as client,
+            httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=30) as client,
         ):
             yield Theatre(client, cast, await cast.build_place())
 

@@ -147,7 +147,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def client(service: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service.address, trust_env=False, timeout=30) as opened:
+    with httpx.Client(base_url=service.address, trust_env=False, verify=False, timeout=30) as opened:
         yield opened
 
 

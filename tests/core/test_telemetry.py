@@ -48,7 +48,7 @@ async def test_traces_metrics_and_json_logs_of_a_process(fresh_database: str) ->
         }
         async with (
             processes.api(fresh_database, **settings) as process,
-            httpx.AsyncClient(base_url=process.url, trust_env=False) as client,
+            httpx.AsyncClient(base_url=process.url, trust_env=False, verify=False) as client,
         ):
             body = {"email": "ann@example.com", "password": PASSWORD, "name": "Ann"}
             answer = await client.post("/api/auth/register", json=body, headers={"X-Request-ID": "find-me"})

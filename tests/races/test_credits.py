@@ -23,7 +23,7 @@ async def two_apis(fresh_database: str) -> AsyncIterator[list[httpx.AsyncClient]
         running = await asyncio.gather(*(stack.enter_async_context(processes.api(fresh_database)) for _ in range(2)))
         yield [
             await stack.enter_async_context(
-                httpx.AsyncClient(base_url=one.url, timeout=30, trust_env=False, limits=httpx.Limits())
+                httpx.AsyncClient(base_url=one.url, timeout=30, trust_env=False, verify=False, limits=httpx.Limits())
             )
             for one in running
         ]

@@ -161,7 +161,9 @@ class Fleet:
         relay = Relay(urlsplit(process.url).port or 0)
         url = await relay.start()
         self.stack.push_async_callback(relay.stop)
-        client = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, limits=httpx.Limits(max_connections=20))
+        client = httpx.AsyncClient(
+            base_url=url, timeout=30, trust_env=False, verify=False, limits=httpx.Limits(max_connections=20)
+        )
         return Member(process, relay, await self.stack.enter_async_context(client))
 
 

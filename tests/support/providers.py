@@ -82,7 +82,7 @@ class IndependentProvider:
     async def person(self, **claims: Any) -> str:
         """Somebody new with an account there; returns their subject."""
         subject = uuid4().hex
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             answer = await client.put(f"{self.issuer}/users/{subject}", json=claims)
         assert answer.status_code == 204, answer.text
         return subject
@@ -95,7 +95,7 @@ class IndependentProvider:
         return await self._answer(address, {"action": "deny"})
 
     async def _answer(self, address: str, form: dict[str, str]) -> str:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             shown = await client.get(address)
             assert shown.status_code == 200, shown.text
             answer = await client.post(address, data=form)
@@ -125,7 +125,9 @@ async def independent_provider() -> AsyncIterator[IndependentProvider]:
     try:
         await _answers(f"http://127.0.0.1:{port}/jwks", handle, log.name)
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as behind,
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=20
+            ) as behind,
             serve(_proxy(behind, provider)) as address,
         ):
             provider.issuer = address
@@ -138,7 +140,7 @@ async def independent_provider() -> AsyncIterator[IndependentProvider]:
 
 
 async def _answers(address: str, handle: asyncio.subprocess.Process, log: str) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_TIMEOUT_S):
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client, asyncio.timeout(START_TIMEOUT_S):
         while True:
             if handle.returncode is not None:
                 raise AssertionError(await asyncio.to_thread(Path(log).read_text, "utf-8", "replace"))

@@ -75,7 +75,7 @@ async def listen(
     if last_id is not None:
         headers = {**headers, "Last-Event-ID": last_id}
     async with (
-        httpx.AsyncClient(base_url=base_url, timeout=30) as client,
+        httpx.AsyncClient(base_url=base_url, timeout=30, trust_env=False, verify=False) as client,
         client.stream("GET", "/api/stream", params=parameters, headers=headers) as response,  # type: ignore[arg-type]
     ):
         if response.status_code != 200:

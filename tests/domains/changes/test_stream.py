@@ -548,7 +548,7 @@ async def test_one_ticket_shown_twice_at_once_opens_one_stream(
 
     async def show() -> None:
         async with (
-            httpx.AsyncClient(base_url=server) as caller,
+            httpx.AsyncClient(base_url=server, trust_env=False, verify=False) as caller,
             caller.stream("GET", "/api/stream", params={"ticket": ticket}) as response,
         ):
             opened.append(response.status_code == 200)
@@ -563,7 +563,7 @@ async def test_streams_are_bounded(server: str, platform: Platform, monkeypatch:
     monkeypatch.setattr(settings, "streams_per_user", 1)
     monkeypatch.setattr(settings, "streams_per_process", 2)
     async with (
-        httpx.AsyncClient(base_url=server) as client,
+        httpx.AsyncClient(base_url=server, trust_env=False, verify=False) as client,
         listen(server, person.headers) as first,
         listen(server, other.headers) as second,
     ):
