@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, delete, exists, func, or_, select, update
@@ -235,6 +236,12 @@ async def members_of(
 
 # --- sight -----------------------------------------------------------------------------------------------------
 
+# Aliases, correlated of all that surrounds them, however deep: a query may have these tables itself. They are made
+# once: SQLAlchemy copies every column of a table for each.
+_inside: Final = aliased(ScopeMember)
+_circle: Final = aliased(Scope)
+_fellow: Final = aliased(Member)
+
 
 def visible_scope(
     column: SQLColumnExpression[UUID | None] | SQLColumnExpression[UUID], user_id: UUID | SQLColumnExpression[UUID]
@@ -242,15 +249,13 @@ def visible_scope(
     """The one predicate of sight: rows without a scope are for all members, an open scope's for all but guests, the
     others for the scope's own.
     """
-    # Aliases, correlated of all that surrounds them, however deep: a query may have these tables itself.
-    inside, circle, fellow = aliased(ScopeMember), aliased(Scope), aliased(Member)
     return or_(
         column.is_(None),
-        exists().where(inside.scope_id == column, inside.user_id == user_id).correlate_except(inside),
+        exists().where(_inside.scope_id == column, _inside.user_id == user_id).correlate_except(_inside),
         exists()
-        .where(circle.id == column, circle.is_open, fellow.workspace_id == circle.workspace_id)
-        .where(fellow.user_id == user_id, fellow.role != Role.GUEST)
-        .correlate_except(circle, fellow),
+        .where(_circle.id == column, _circle.is_open, _fellow.workspace_id == _circle.workspace_id)
+        .where(_fellow.user_id == user_id, _fellow.role != Role.GUEST)
+        .correlate_except(_circle, _fellow),
     )
 
 
@@ -261,11 +266,10 @@ def scopes_seen(workspace_id: UUID, user_id: UUID) -> Select[UUID]:
 
 def is_guest(workspace_id: UUID, user_id: UUID | SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     """Whether somebody is a member of single projects alone, who sees what is in scopes of theirs alone."""
-    fellow = aliased(Member)
     return (
         exists()
-        .where(fellow.workspace_id == workspace_id, fellow.user_id == user_id, fellow.role == Role.GUEST)
-        .correlate_except(fellow)
+        .where(_fellow.workspace_id == workspace_id, _fellow.user_id == user_id, _fellow.role == Role.GUEST)
+        .correlate_except(_fellow)
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
@@ -138,10 +138,13 @@ async def standings(
     return [Standing(*row) for row in rows]
 
 
+_other: Final = aliased(User)
+
+
 def _standings(
     scope: WorkspaceScope, now: datetime
 ) -> Select[Conversation, UUID, str, int, int, bool, datetime | None]:
-    other = aliased(User)
+    other = _other
     is_other = or_(
         and_(other.id == Conversation.first_user_id, other.id != scope.user_id),
         and_(other.id == Conversation.second_user_id, other.id != scope.user_id),

@@ -220,10 +220,12 @@ async def newest(
     return [Match(*row) for row in rows]
 
 
+_project: Final = aliased(SearchDocument)
+
+
 async def by_key(session: AsyncSession, wanted: Wanted, key: str, number: int, *, limit: int) -> list[Match]:
     """Tasks with this number in projects with this key, newest first."""
-    project = aliased(SearchDocument)
-    document = SearchDocument
+    document, project = SearchDocument, _project
     statement = (
         select(literal(1.0), document.position, document.kind, document.entity_id, document.parent_id)
         .join(project, and_(project.entity_id == document.project_id, project.kind == Kind.PROJECT.value))
@@ -247,7 +249,7 @@ async def present(session: AsyncSession, kind: Kind, entity_ids: Collection[UUID
 
 async def shown(session: AsyncSession, matches: Sequence[Match]) -> dict[tuple[str, UUID], Shown]:
     """What is shown of documents."""
-    document, project = SearchDocument, aliased(SearchDocument)
+    document, project = SearchDocument, _project
     chosen = (
         func.unnest(
             literal([one.kind for one in matches], ARRAY(SqlText())),
