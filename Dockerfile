@@ -10,7 +10,7 @@ RUN /venv/bin/pip install --no-cache-dir --no-deps .
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /nonexistent pm_api
 COPY --from=build /venv /venv
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PM_ENV=production PM_HOST=0.0.0.0 PM_PORT=8000
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PM_ENV=production PM_HOST=0.0.0.0 PM_PORT=8000 PM_WORKER_PORT=8000
 USER pm_api
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]

@@ -25,9 +25,9 @@ from pm_api.bootstrap import build_platform, running
 from pm_api.core import telemetry
 from pm_api.core.errors import ApiError, Forbidden, NotFound, Unauthorized
 from pm_api.core.flows import flow_key
-from pm_api.core.http import RequestContextMiddleware
+from pm_api.core.http import RequestContextMiddleware, conditional
 from pm_api.core.idempotency import IdempotencyInProgress, IdempotencyKeyReused, InvalidIdempotencyKey
-from pm_api.core.openapi import Addition, build_openapi
+from pm_api.core.openapi import Addition, WrittenDocument, build_openapi
 from pm_api.core.platform import Platform
 from pm_api.core.problem import install_error_handlers
 from pm_api.core.ratelimit import Policy
@@ -39,13 +39,14 @@ from pm_api.identity.errors.credentials import ApiKeyNotAllowed, InsufficientSco
 from pm_api.identity.errors.people import RegistrationRequired, WorkspaceNotFound
 from pm_api.identity.guards import Guard, Operator, Require, RequireAccount, RequireAccountOf, SignedIn
 from pm_api.identity.permissions import scope_of_permission
-from pm_api.routers import DEVELOPMENT_ROUTERS, FILE_BYTES, KEY_EXEMPT, ROUTERS
+from pm_api.routers import DEVELOPMENT_ROUTERS, FILE_BYTES, KEY_EXEMPT, ROUTERS, TAGS
 
 DESCRIPTION = (
     "Workspaces, projects and AI credits for teams. Bodies are JSON in camelCase, times are RFC 3339 in UTC, money "
     "is integer minor units with a currency, credits are integers. Errors are RFC 9457 problems with a `code`. "
     "Lists are paged by `cursor`. Send an `Idempotency-Key` with every POST you may have to retry."
 )
+DOCUMENT_PATH: Final = "/api/openapi.json"
 EXPOSED_HEADERS = (
     "Content-Disposition",
     "ETag",
@@ -97,12 +98,13 @@ def create_app(settings: Settings, platform: Platform | None = None, *, connect:
         title="pm_api",
         version=__version__,
         description=DESCRIPTION,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
+        openapi_tags=TAGS,
     )
     app.state.platform = parts
     app.router.routes += (
@@ -148,11 +150,12 @@ def _add_docs(app: FastAPI) -> None:
     assert folder.submodule_search_locations
     assets = Path(folder.submodule_search_locations[0]) / "static"
     app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")
+    app.add_route(DOCUMENT_PATH, conditional(WrittenDocument(app).answer), include_in_schema=False)
 
     @app.get("/docs", operation_id="getDocs", include_in_schema=False)
     async def get_docs() -> HTMLResponse:
         return get_swagger_ui_html(
-            openapi_url="/api/openapi.json",
+            openapi_url=DOCUMENT_PATH,
             title="pm_api",
             swagger_js_url="/docs/assets/swagger-ui-bundle.js",
             swagger_css_url="/docs/assets/swagger-ui.css",

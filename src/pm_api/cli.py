@@ -34,12 +34,14 @@ from pm_api.domains.storage import lifecycle, reconciling, recounting
 from pm_api.domains.storage.reconciling import Report
 from pm_api.integrations.blobs import StorageUnavailable
 from pm_api.integrations.stripe import PaymentProviderUnavailable, StripeRefused
+from pm_api.listening import PortTaken
 from pm_api.operations.schemas import HeldJob
 from pm_api.operations.service import held_job, release_held_job
 from pm_api.sandbox.postgres import EmbeddedPostgresError
 from pm_api.webhooks.handlers import STRIPE
 
 DOCUMENT = Path("openapi.json")
+HEAD = "head"
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The pm_api service."
@@ -86,7 +88,7 @@ def dev() -> None:
             assert ready.database_url is not None
             migrate.upgrade(ready.database_url.get_secret_value())
             uvloop.run(development.run(ready))
-    except (development.PortTaken, EmbeddedPostgresError) as error:
+    except (PortTaken, EmbeddedPostgresError) as error:
         typer.echo(f"pm-api cannot start: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -120,16 +122,23 @@ def serve(
 def work() -> None:
     """Jobs and sweeps."""
     settings = settings_or_exit()
-    with development.database_for(settings) as ready:
-        uvloop.run(worker.run(ready))
+    try:
+        with development.database_for(settings) as ready:
+            uvloop.run(worker.run(ready))
+    except PortTaken as error:
+        typer.echo(f"pm-api cannot start: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command(name="migrate")
 def migrate_database(
-    revision: Annotated[str, typer.Argument(help="Where to go; downgrades when it lies behind.")] = "head",
+    revision: Annotated[str, typer.Argument(help="Where to go; what lies behind needs --down.")] = HEAD,
     down: Annotated[bool, typer.Option("--down", help="Go back to the revision.")] = False,
 ) -> None:
     """Bring the database to this code's schema."""
+    if down and revision == HEAD:
+        typer.echo("pm-api migrate --down needs the revision to go back to.", err=True)
+        raise typer.Exit(2)
     settings = settings_or_exit()
     with development.database_for(settings) as ready:
         url = ready.database_direct_url or ready.database_url
@@ -138,7 +147,7 @@ def migrate_database(
             migrate.downgrade(url.get_secret_value(), revision)
         else:
             migrate.upgrade(url.get_secret_value(), revision)
-    typer.echo(f"The database is at {revision}.")
+        typer.echo(f"The database is at {migrate.current(url.get_secret_value()) or 'no revision'}.")
 
 
 @app.command()

@@ -5,16 +5,12 @@ Embedded PostgreSQL, migrations, demo data once, the sandbox providers, the API 
 
 import asyncio
 import contextlib
-import errno
 import signal
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import uvicorn
-from fastapi import FastAPI
 from pydantic import SecretStr
 
 from pm_api.app import create_app
@@ -29,6 +25,7 @@ from pm_api.identity import sessions
 from pm_api.identity.devices import Device
 from pm_api.identity.repository.people import user_by_id
 from pm_api.identity.tokens import AccessTokens
+from pm_api.listening import PortTaken, listener_on, serving
 from pm_api.operations.service import clock_state
 from pm_api.sandbox.mail import Faults, Mailbox, receiving
 from pm_api.sandbox.mail import create_app as create_mailbox
@@ -39,15 +36,10 @@ from pm_api.webhooks.handlers import STRIPE
 
 DATABASE: Final = "pm_api"
 LAST_PORT: Final = 65_535
-GRACE_S: Final = 3
 SPEND: Final = (
     "-H 'Content-Type: application/json' -H \"Idempotency-Key: try-$(date +%s)\""
     ' -d \'{"service": "TASK_GENERATION"}\''
 )
-
-
-class PortTaken(Exception):
-    """Something else listens where we should, or nobody can; the text names the variable to set."""
 
 
 @contextlib.contextmanager
@@ -78,14 +70,6 @@ def with_database(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"database_url": SecretStr(url)})
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to us: two servers share this process."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def check_ports(settings: Settings) -> None:
     """Whether all ports can be had, asked before anything is created on disk; raises PortTaken."""
     wanted = {
@@ -103,43 +87,6 @@ def check_ports(settings: Settings) -> None:
         names[port] = name
     for variable, (_, port) in wanted.items():
         listener_on(settings.host, port, variable).close()
-
-
-def listener_on(host: str, port: int, variable: str) -> socket.socket:
-    """Raises PortTaken, which names the variable that chooses another port."""
-    try:
-        return socket.create_server((host, port))
-    except socket.gaierror as error:
-        raise PortTaken(f"{host} is no address of this machine; set PM_HOST") from error
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise PortTaken(f"{host} is no address of this machine; set PM_HOST") from error
-        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
-        raise PortTaken(f"port {port} {reason}; choose another with {variable}") from error
-
-
-@contextlib.asynccontextmanager
-async def serving(app: FastAPI, host: str, port: int, *, variable: str, lifespan: bool) -> AsyncIterator[None]:
-    """Serve an application until the block ends; raises PortTaken."""
-    listener = listener_on(host, port, variable)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            lifespan="on" if lifespan else "off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        while not server.started and not task.done():  # noqa: ASYNC110  the server has a flag, not an event
-            await asyncio.sleep(0.02)
-        yield
-    finally:
-        server.should_exit = True
-        await task
-        listener.close()
 
 
 async def run(settings: Settings) -> None:

@@ -1,10 +1,14 @@
 """Running the migrations from code: `pm-api migrate`, `make run` and the tests."""
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import pool, text
+
+from pm_api.core.db import driver_url, engine_over
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -22,6 +26,21 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 def downgrade(url: str, revision: str) -> None:
     command.downgrade(alembic_config(url), revision)
+
+
+def current(url: str) -> str | None:
+    """Where a database is; None when it has been at no revision, or gone back behind the first."""
+
+    async def ask() -> str | None:
+        engine = engine_over(driver_url(url), poolclass=pool.NullPool)
+        try:
+            async with engine.connect() as connection:
+                found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+                return found
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(ask())
 
 
 def head() -> str:

@@ -57,6 +57,28 @@ DEVELOPMENT_ROUTERS: Final[tuple[APIRouter, ...]] = (operations.development,)
 
 AS_THE_PLAN_SAYS: Final = 1 << 62
 """The service reserves room before it reads, and refuses what is larger than the plan allows."""
+_PARTS: Final = {
+    "identity": "Signing in and out, second factor, API keys, workspaces, who may do what.",
+    "account": "Registration, profile, settings, a copy of one's data, leaving.",
+    "team": "Members of a workspace, and invitations into it.",
+    "projects": "Projects, who is in them, their workflow, labels and fields.",
+    "tasks": "Tasks: board, tree, comments, time, filters, bulk edits, recurrence.",
+    "calendar": "Events and series, guests, rooms, free time, feeds.",
+    "messages": "Conversations and what is said in them.",
+    "storage": "Files: uploads in three ways, versions, links, pictures, quotas.",
+    "search": "One search over what the caller sees.",
+    "notifications": "What people are told, in the app and by mail, and how they want it.",
+    "bug reports": "What users found wrong.",
+    "ai credits": "The credit ledger: spending, holds, pools, gifts, refunds, statements.",
+    "billing": "Plans, subscriptions, invoices, payment methods, top-ups.",
+    "changes": "Everything that changed, by polling or as a stream of events.",
+    "webhooks": "A workspace's changes sent to addresses of its own, and what Stripe tells.",
+    "operations": "Health, problem pages, and what the operator does.",
+    "development": "The business clock. Not in production.",
+}
+TAGS: Final = [{"name": name, "description": told} for name, told in _PARTS.items()]
+"""The parts of the document, in the order in which a reader meets them."""
+
 AS_THE_SERVICE_SAYS: Final = 1 << 62
 """The service reads no more than it takes, and its refusal names the figure."""
 

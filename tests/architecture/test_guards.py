@@ -77,6 +77,7 @@ WITHOUT_A_SESSION: Final = {
     "deleteTusUpload": "the same",
     "createUpload": "the file streams in between short transactions: room first, then the bytes, then the row",
     "createPresignedUpload": "room is promised first, then the store is asked with nothing in hand",
+    "cancelUpload": "an account's uploads end one after the other, and whoever waits for that has nothing in hand",
     "completeUpload": "the store is asked between short transactions of its own",
     "uploadAvatar": "the picture is made anew and stored between short transactions, as any upload",
     "uploadWorkspaceLogo": "the same",

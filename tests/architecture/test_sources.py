@@ -30,6 +30,7 @@ RAW_TRANSACTIONS: Final = {"domains/ai_credits/writer.py": "the ledger's group c
 
 SELECTORS: Final = {
     "core/idempotency.py": "owns idempotency_keys",
+    "core/idempotency_upkeep.py": "the same",
     "core/inbox.py": "owns inbox_events and inbox_leases",
     "core/flows/records.py": "owns flows",
     "core/personal/marks.py": "walks every table by the marks of its columns",

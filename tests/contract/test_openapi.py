@@ -321,6 +321,7 @@ def test_headers_of_requests_and_answers_are_told(name: str) -> None:
         assert has_tag == ("304" in responses) == ("If-None-Match" in sent)
     if "412" in responses and name not in VERSIONS_IN_BODY | VERSIONS_OF_A_PROTOCOL:
         assert "If-Match" in sent
+    assert ("If-Match" in sent) <= ("412" in responses)
 
 
 def test_events_are_a_stream_of_text() -> None:
@@ -333,3 +334,4 @@ def test_nothing_of_the_framework_shows_through() -> None:
     text = json.dumps(DOCUMENT)
     assert "HTTPValidationError" not in text
     assert "x-problems" not in text
+    assert '"schema": {}' not in text, "an answer of which nothing is said: what has no content says `response_class`"

@@ -13,10 +13,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner
 
-from pm_api import cli, development, doctor
+from pm_api import cli, development, doctor, migrate
 from pm_api.core.platform import Platform
 from pm_api.core.settings import Settings
-from pm_api.development import PortTaken, check_ports
+from pm_api.development import check_ports
+from pm_api.listening import PortTaken
 from pm_api.seed import Demo
 from tests.conftest import Person
 from tests.support.mail import post_office
@@ -144,6 +145,23 @@ async def test_doctor_says_that_production_sends_no_mail(fresh_database: str) ->
     )
     [found] = [one for one in await doctor.examine(settings) if one.name == "mail"]
     assert (found.ok, found.text[:24]) == (False, "PM_SMTP_URL is not set: ")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+def test_an_address_is_taken_as_it_is_usually_written(worker_database: str, scheme: str) -> None:
+    """With what managed databases say of TLS in it; a socket has none."""
+    url = f"{scheme}://{worker_database.partition('://')[2]}&sslmode=require"
+    for command in ("migrate", "jobs"):
+        code, said = invoke(command, **environment_for(url))
+        assert code == 0, said
+
+
+def test_migrate_says_where_the_database_is(worker_database: str) -> None:
+    """Not where it was told to go: an earlier revision is gone back to by --down alone."""
+    code, said = invoke("migrate", "0001", **environment_for(worker_database))
+    assert (code, said.splitlines()[-1]) == (0, f"The database is at {migrate.head()}.")
+    code, said = invoke("migrate", "--down", **environment_for(worker_database))
+    assert (code, said) == (2, "pm-api migrate --down needs the revision to go back to.\n")
 
 
 def test_an_unknown_job_cannot_be_released(worker_database: str) -> None:

@@ -29,6 +29,7 @@ from pm_api.core.jobs import (
     periodic,
     run_all_sweeps,
 )
+from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.operations import service as operations
 from tests.conftest import open_platform
@@ -214,14 +215,14 @@ async def test_a_job_that_raises_is_tried_again_then_held_then_released(
         await until(lambda: held(fresh_platform, "test.broken"), "the job to be held")
         assert attempts == [0, 1, 2]
         async with fresh_platform.database.transaction() as session:
-            (shown,) = await operations.list_held_jobs(session, 10)
+            (shown,) = (await operations.list_held_jobs(session, fresh_platform, PageRequest(10, None))).jobs
             assert (shown.name, shown.payload, shown.attempts) == ("test.broken", {"text": "hello"}, 2)
             broken = False
             await operations.release_held_job(session, fresh_platform, Actor(ActorKind.SYSTEM), shown.id)
         await until(lambda: rows_gone(fresh_platform, "test.broken"), "the released job to succeed")
     assert attempts == [0, 1, 2, 0]
     async with fresh_platform.database.reading() as session:
-        assert await operations.list_held_jobs(session, 10) == []
+        assert (await operations.list_held_jobs(session, fresh_platform, PageRequest(10, None))).jobs == []
         with pytest.raises(NotFound):
             await operations.release_held_job(session, fresh_platform, Actor(ActorKind.SYSTEM), shown.id)
 

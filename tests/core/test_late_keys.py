@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi import Response
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.idempotency import IdempotencyKeyReused
 from pm_api.core.late_keys import LateKey
@@ -71,3 +73,19 @@ async def test_who_ends_without_an_answer_leaves_the_key_to_the_next(
         else:
             await session.rollback()
     assert await second is None
+
+
+async def test_a_key_that_is_forgotten_while_it_is_asked_for_is_free(
+    platform: Platform, key: Callable[[], LateKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its two days end between the two statements of who asks for it."""
+    assert await claimed(platform, key()) is None
+    found = AsyncSession.get
+
+    async def forgotten(session: AsyncSession, *asked: Any) -> Any:
+        async with platform.database.transaction() as sweep:
+            await key().give_back(sweep)
+        return await found(session, *asked)
+
+    monkeypatch.setattr(AsyncSession, "get", forgotten)
+    assert await claimed(platform, key(), b"b" * 32) is None

@@ -97,3 +97,33 @@ async def test_a_held_job_is_released_by_its_id(operator: httpx.AsyncClient, fre
             )
         )
         assert [tuple(row) for row in rows] == [("admin_key", "job", str(held), {"name": "tests.held"})]
+
+
+async def test_held_jobs_are_walked_page_by_page(operator: httpx.AsyncClient, fresh_platform: Platform) -> None:
+    made = (
+        "INSERT INTO pgqueuer (priority, status, entrypoint, payload)"
+        " SELECT 0, 'failed', 'tests.held', '{}' FROM generate_series(1, 5) RETURNING id"
+    )
+    async with fresh_platform.database.transaction() as session:
+        held = sorted((await session.scalars(text(made))).all(), reverse=True)
+    walked: list[int] = []
+    page: dict[str, Any] = {"limit": 2}
+    while True:
+        answer = (await operator.get("/api/admin/jobs", params=page)).json()
+        walked += [one["id"] for one in answer["jobs"]]
+        if answer["nextCursor"] is None:
+            break
+        page["cursor"] = answer["nextCursor"]
+    assert walked == held
+    forged = await operator.get("/api/admin/jobs", params={"cursor": "forged"})
+    assert (forged.status_code, forged.json()["code"]) == (422, "invalid_cursor")
+
+
+async def test_monitors_ask_without_a_body(operator: httpx.AsyncClient, fresh_platform: Platform) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = await operator.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+    await fresh_platform.signals.stop()
+    fresh_platform.provide(service.Probe())
+    assert (await operator.head("/readyz")).status_code == 503
+    assert (await operator.head("/healthz")).status_code == 200

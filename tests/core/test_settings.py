@@ -241,3 +241,36 @@ def test_sign_in_providers_that_cannot_be_are_refused(environment: pytest.Monkey
     with pytest.raises(SettingsError, match="PM_OIDC_PROVIDERS") as refusal:
         load_settings()
     assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PM_DATABASE_URL", "mysql://ann:a-secret@host/name"),
+        ("PM_DATABASE_URL", "a-secret"),
+        ("PM_DATABASE_DIRECT_URL", "postgresql://ann:a-secret@host"),
+        ("PM_REDIS_URL", "host:6379/a-secret"),
+        ("PM_RATE_LIMIT_ADDRESS", "many"),
+        ("PM_RATE_LIMIT_CALLER", "10 a minute"),
+        ("PM_RATE_LIMIT_AUTH", "-1/minute"),
+        ("PM_LOG_LEVEL", "loud"),
+    ],
+)
+def test_what_no_request_could_use_is_refused_at_the_start(
+    environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name}: is ") as refusal:
+        load_settings()
+    assert "a-secret" not in str(refusal.value)
+
+
+def test_what_is_set_to_nothing_is_not_set(environment: pytest.MonkeyPatch) -> None:
+    """`PM_REDIS_URL=`: a line of `.env.example` without its comment mark, or `${…:-}` in a compose file."""
+    environment.setenv("PM_ENV", "development")
+    for name, _, _ in describe():
+        environment.delenv(name, raising=False)
+    plain = load_settings()
+    for name, _, _ in describe():
+        environment.setenv(name, "")
+    assert load_settings() == plain

@@ -7,6 +7,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -156,9 +157,16 @@ async def test_an_unknown_address(person: Person, client: httpx.AsyncClient) -> 
 
 
 async def test_a_method_that_is_not_there(person: Person) -> None:
-    answer = await person.client.put(PATH, json={})
-    assert_problem(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"]
+    """All there is stands in `Allow` (RFC 9110 §15.5.6): not what the first route of the address takes."""
+    for path, allowed in (
+        (PATH, "GET, POST"),
+        (f"{PATH}/{uuid4()}", "DELETE, GET, PATCH"),
+        ("/api/auth/login", "POST"),
+        ("/docs/assets/swagger-ui.css", "GET, HEAD"),
+    ):
+        answer = await person.client.put(path, json={})
+        assert_problem(answer, 405, "method_not_allowed")
+        assert answer.headers["allow"] == allowed
 
 
 async def test_a_request_without_a_token_is_told_how(client: httpx.AsyncClient) -> None:
@@ -449,6 +457,30 @@ def test_a_fault_of_ours_is_not_called_an_absence() -> None:
 
 
 # --- the document --------------------------------------------------------------------------------
+
+
+async def test_the_document_is_written_once_and_kept_by_who_has_it(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes seconds to make and is megabytes long: nobody else waits for it, and nobody fetches it twice."""
+    path = "/api/openapi.json"
+    plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+    assert (plain.status_code, plain.json()) == (200, app.openapi())
+    assert plain.headers["cache-control"].startswith("public, max-age=")
+
+    def again() -> None:
+        raise AssertionError("it was written a second time")
+
+    monkeypatch.setattr(app, "openapi", again)
+    packed = await client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert packed.json() == plain.json()
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 5
+    assert packed.headers["etag"] != plain.headers["etag"], "other bytes"
+    for answer in (plain, packed):
+        assert "Accept-Encoding" in answer.headers["vary"]
+        sent = {"If-None-Match": answer.headers["etag"], "Accept-Encoding": answer.request.headers["accept-encoding"]}
+        assert (await client.get(path, headers=sent)).status_code == 304
 
 
 async def test_the_document_shows_gates_headers_and_problems(client: httpx.AsyncClient) -> None:

@@ -4,25 +4,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.app import create_app
 from pm_api.core import idempotency
 from pm_api.core.db import BeforeCommit, before_commit
 from pm_api.core.errors import Conflict
-from pm_api.core.idempotency import WAIT_S, delete_expired_keys, request_fingerprint
+from pm_api.core.idempotency import WAIT_S, request_fingerprint
+from pm_api.core.idempotency_upkeep import delete_expired_keys
 from pm_api.core.platform import Platform
 from pm_api.core.tables import IdempotencyKey
 from pm_api.identity import members
 from pm_api.identity.models.people import Workspace
+from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person, client_of, open_platform, register
 from tests.identity.teams import make_workspace, unique_slug
 from tests.support.clock import MovableClock
+from tests.support.plans import have_room
 from tests.support.settings import settings_for
 
 PATH = "/api/workspaces"
@@ -124,6 +127,26 @@ async def test_a_key_opens_no_gate(client: httpx.AsyncClient, person: Person) ->
     assert (await create(person, key)).status_code == 201
     answer = await client.post(PATH, json={"name": "Acme"}, headers={"Idempotency-Key": key})
     assert answer.status_code == 401
+
+
+async def test_who_shut_the_gate_themselves_reads_what_they_did(
+    person: Person, platform: Platform, new_person: NewPerson
+) -> None:
+    """After the transfer its caller may not transfer any more: a retry of it is no such try."""
+    workspace, heir, key = await make_workspace(person), await new_person(), a_key()
+    async with platform.database.transaction() as session:
+        await have_room(session, platform, UUID(workspace["id"]))
+        await members.insert_member(session, platform, UUID(workspace["id"]), heir.id, Role.MEMBER)
+    path, body = f"{PATH}/{workspace['id']}/transfer", {"userId": str(heir.id)}
+    first = await person.client.post(path, json=body, headers={"Idempotency-Key": key})
+    assert first.status_code == 200
+    again = await person.client.post(path, json=body, headers={"Idempotency-Key": key})
+    assert (again.status_code, again.content, again.headers[REPLAYED]) == (200, first.content, "true")
+    for sent, other in ((a_key(), body), (key, {"userId": str(person.id)})):
+        refused = await person.client.post(path, json=other, headers={"Idempotency-Key": sent})
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), "another intention"
+    nobodys = await heir.client.post(f"{PATH}/{uuid4()}/transfer", json=body, headers={"Idempotency-Key": key})
+    assert nobodys.status_code == 404
 
 
 # --- refusals --------------------------------------------------------------------------------------------------
@@ -285,6 +308,24 @@ async def test_keys_are_forgotten_after_48_hours(person: Person, platform: Platf
     clock.reset()
     again = await create(person, old, slug=slug)
     assert again.status_code == 409, "a forgotten key is a new intention"
+
+
+async def test_a_key_that_is_forgotten_while_it_is_asked_for_is_free(
+    person: Person, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its two days end between the two statements of who asks for it."""
+    key, found = a_key(), AsyncSession.get
+    assert (await create(person, key, slug=unique_slug())).status_code == 201
+
+    async def forgotten(session: AsyncSession, entity: type, *asked: Any, **more: Any) -> Any:
+        if entity is IdempotencyKey:
+            async with platform.database.transaction() as sweep:
+                await sweep.execute(delete(IdempotencyKey).where(IdempotencyKey.key == key))
+        return await found(session, entity, *asked, **more)
+
+    monkeypatch.setattr(AsyncSession, "get", forgotten)
+    answer = await create(person, key, slug=unique_slug())
+    assert (answer.status_code, answer.headers.get(REPLAYED)) == (201, None)
 
 
 async def test_without_a_key_nothing_is_kept(person: Person, platform: Platform) -> None:

@@ -13,7 +13,7 @@ from pm_api.core.platform import Platform
 from pm_api.identity import leaving, recovery
 from pm_api.identity.devices import Device
 from pm_api.identity.email_tokens import Purpose, tokens_of
-from pm_api.identity.models.people import AuditEntry, User
+from pm_api.identity.models.people import AuditEntry, User, Workspace
 from pm_api.identity.models.sign_in import EmailToken, SecurityEvent
 from pm_api.identity.permissions import Role
 from pm_api.identity.repository import leaving as leaving_rows
@@ -72,6 +72,18 @@ async def test_so_is_the_end_of_the_last_membership(platform: Platform, person: 
     entries = await audit_of(platform, workspace_id)
     assert [one.action for one in entries][-2:] == ["workspace.deleted", "member.removed"]
     assert entries[-1].details["user_id"] == str(person.id)
+
+
+async def test_a_workspace_that_goes_with_its_person_is_nobodys(platform: Platform, person: Person) -> None:
+    made = await make_workspace(person, name="Ann Archer's", description="What Ann does.")
+    async with platform.database.transaction() as session:
+        row = await session.get_one(Workspace, UUID(made["id"]))
+        row.logo = "/api/storage/pictures/of-ann"
+    await depart(platform, person)
+    async with platform.database.reading() as session:
+        row = await session.get_one(Workspace, UUID(made["id"]))
+    assert (row.name, row.slug) == ("Deleted workspace", f"deleted-{row.id.hex}")
+    assert (row.description, row.logo) == (None, None)
 
 
 async def test_addresses_from_before_are_known_after_their_links_are_forgotten(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Final
 from uuid import UUID
 
@@ -59,6 +60,12 @@ class NaiveBook:
 
     def parts(self, hold: NaiveHold) -> list[tuple[NaiveLot, int]]:
         return [(lot, lot.where[hold.place]) for lot in in_turn(self.lots) if lot.where[hold.place]]
+
+    def units(self, hold: NaiveHold, credits: int) -> int | None:
+        """Whole units only."""
+        paid = Fraction(credits, hold.amount) * (hold.quantity or 0)
+        self.events["captures of no whole units"] += paid.denominator > 1
+        return int(paid) if paid.denominator == 1 else None
 
     def left(self, hold: NaiveHold) -> int:
         return sum(credits for _, credits in self.parts(hold))
@@ -239,7 +246,9 @@ class NaiveBook:
         return bool(paid)
 
     def leave_the_old_plan(self, before: Sequence[NaiveLot], made: Sequence[NaiveLot]) -> None:
-        old = [lot for lot in in_turn(before) if lot.kind in OF_A_PLAN]
+        held = [lot for lot in in_turn(before) if lot.kind in OF_A_PLAN and lot.count("held")]
+        self.events["plan lots kept by holds after their end"] += any(lot.is_over(self.now) for lot in held)
+        old = [lot for lot in held if not lot.is_over(self.now)]
         new_ones = [lot for lot in in_turn(made) if lot.kind in OF_A_PLAN]
         freed: Counter[int] = Counter()
         for hold in self.open_holds():  # in the order they were made
@@ -253,7 +262,10 @@ class NaiveBook:
         for lot in old:
             self.let_expire(lot, freed[lot.number])
             self.events["plan lots left by holds"] += freed[lot.number] > 0
-            self.events["plan lots left by holds after their end"] += freed[lot.number] > 0 and lot.is_over(self.now)
+
+    def holds_to_earlier(self, came: list[NaiveLot]) -> None:
+        for hold in self.open_holds():  # in the order they were made
+            self.move_to_earlier(hold, came)
 
     def move_to_earlier(self, hold: NaiveHold, made: list[NaiveLot]) -> None:
         def end(lot: NaiveLot) -> datetime:

@@ -183,7 +183,7 @@ class NaiveAccount(NaiveBook):
             command,
             hold=hold,
             service=hold.service,
-            quantity=hold.quantity,
+            quantity=None if hold.quantity is None else self.units(hold, amount),
             price_version=hold.price_version,
             description=command.description if command.description is not None else hold.description,
             details=command.details if command.details is not None else hold.details,
@@ -261,8 +261,7 @@ class NaiveAccount(NaiveBook):
         self.pay_debt([(lot, lot.usable(self.now)) for lot in made], command)
         if command.replaces_plan:
             self.leave_the_old_plan(before, made)
-        for hold in self.open_holds():  # in the order they were made
-            self.move_to_earlier(hold, made)
+        self.holds_to_earlier(made)
         if made:
             self.base, self.warned = self.available(), 100
 
@@ -307,6 +306,7 @@ class NaiveAccount(NaiveBook):
             came.append((self.refund_lot(total, service, self.now + REFUND_LIFE, command, line.seq, source), total))
             self.events["refund lots of a service"] += service is not None
         self.pay_debt(came, command)
+        self.holds_to_earlier([lot for lot, _ in came])
         if line.type is EntryType.USAGE:
             # What came out of a hold was counted for whoever placed it, when it was placed.
             placed = self.holds[line.hold - 1] if line.hold else None

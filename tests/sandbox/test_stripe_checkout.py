@@ -189,6 +189,37 @@ def seed(**more: Any) -> dict[str, Any]:
     return {"clientReferenceId": "checkout-1", "metadata": {"pack": "p1"}, "lineItems": [line], **more}
 
 
+async def test_webhooks_come_twice_late_out_of_order_or_never(setup: Setup) -> None:
+    async def made(count: int) -> list[str]:
+        return [(await setup.client.v1.customers.create_async({"name": str(one)})).id for one in range(count)]
+
+    def told() -> list[str]:
+        return [json.loads(body)["data"]["object"]["id"] for _, body in setup.receiver.received]
+
+    found = await setup.control("PUT", "/delivery", {"duplicate": 1, "dropEvery": 3, "typePrefix": "customer."})
+    assert found == {"duplicate": 1, "delayS": 0, "reorder": 0, "dropEvery": 3, "typePrefix": "customer."}
+    first, second, lost, fourth = await made(4)
+    await setup.told(6)
+    assert sorted(told()) == sorted([first, first, second, second, fourth, fourth]), "the third never came"
+    undelivered = await setup.client.v1.events.list_async({"delivery_success": False})
+    assert [event.to_dict()["data"]["object"]["id"] for event in undelivered.data] == [lost]
+
+    setup.receiver.received.clear()
+    await setup.control("PUT", "/delivery", {"reorder": 3, "delayS": 0.1})
+    in_order = await made(3)
+    await setup.told(3)
+    assert told() == in_order[::-1]
+
+    setup.receiver.received.clear()
+    await setup.control("PUT", "/delivery", {"dropEvery": 1, "typePrefix": "price."})
+    elsewhere = await made(1)
+    await setup.told(1)
+    assert told() == elsewhere, "only what begins so"
+    await setup.control("DELETE", "/delivery")
+    assert (await setup.control("GET", "/delivery"))["dropEvery"] == 0
+    assert (await setup.http.put("/_sandbox/delivery", json={"reorder": 101})).status_code == 422
+
+
 async def test_a_seeded_session_is_complete_and_nobody_is_told(setup: Setup) -> None:
     made = await setup.control(
         "POST", "/checkout-sessions", seed(customerId="cus_1", customerEmail="ada@example.com")

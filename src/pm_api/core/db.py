@@ -3,9 +3,10 @@
 COMMIT happens before the answer leaves (the session dependency has function scope), and only here.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 
@@ -14,10 +15,10 @@ import orjson
 from fastapi import Depends, Request
 from sqlalchemy import BigInteger, DateTime, MetaData, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 BEFORE_COMMIT: Final = "before_commit"
@@ -26,6 +27,10 @@ PERSONAL: Final = "personal"
 PERSONAL_OF: Final = "personal_of"
 PERSONAL_BECOMES: Final = "personal_becomes"
 PERSONAL_ENDS: Final = ("deleted", "erased", "struck", "kept")
+
+PLACE: Final = frozenset({"host", "port"})
+"""What SQLAlchemy reads of an address' query: where a socket is."""
+EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 PREPARED_STATEMENTS: Final = 500
 """Kept by each connection. The service has more of them than the hundred a driver keeps by default, and what is not
@@ -107,15 +112,30 @@ def _driver_uuid(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
+def driver_url(url: str) -> URL:
+    """An address in whatever spelling an installation gives it (`postgresql://`, `postgres://`), for our driver."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def engine_over(url: URL, *, connect_args: Mapping[str, Any] = EMPTY, **options: Any) -> AsyncEngine:
+    """An engine at an address. What its query says in libpq's words (`sslmode=verify-full&sslrootcert=…`) the driver
+    reads of an address alone; SQLAlchemy would hand it on word by word, and the driver knows no such arguments.
+    """
+    words = {name: value for name, value in url.query.items() if name not in PLACE}
+    dsn = {"dsn": URL.create("postgresql", query=words).render_as_string()} if words else {}
+    place = url.difference_update_query(words)
+    return create_async_engine(place, connect_args={**connect_args, **dsn}, **options)
+
+
 class Database:
     """Owns the engine. `transaction()` commits on return and rolls back on any exception."""
 
     def __init__(
         self, url: str, *, direct_url: str | None = None, pool_size: int = 10, pool_overflow: int = 10
     ) -> None:
-        self.url = make_url(url).set(drivername="postgresql+asyncpg")
-        self.direct_url = make_url(direct_url).set(drivername="postgresql+asyncpg") if direct_url else self.url
-        self.engine = create_async_engine(
+        self.url = driver_url(url)
+        self.direct_url = driver_url(direct_url) if direct_url else self.url
+        self.engine = engine_over(
             self.url,
             pool_size=pool_size,
             max_overflow=pool_overflow,

@@ -20,8 +20,8 @@ import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import ColumnElement, and_, delete, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -38,6 +38,7 @@ POLL_S: Final = 0.05
 MAX_KEY_LENGTH: Final = 255
 STORED_REFUSALS: Final = frozenset({402, 409, 410})
 STORED_HEADERS: Final = ("location", "etag")
+SHUT: Final = frozenset({403, 404})  # how a gate refuses who may not, or may not any more
 SEAL_PURPOSE: Final = "idempotency"
 
 Settle = Callable[[ApiError | None], Awaitable[None]]
@@ -162,7 +163,8 @@ class IdempotentCall:
         )
         if claimed is not None:
             return True
-        stored = await session.get_one(IdempotencyKey, (self._caller, self._route, self._key))
+        if (stored := await session.get(IdempotencyKey, (self._caller, self._route, self._key))) is None:
+            return False  # forgotten between the two statements: the next try finds the key free
         if stored.fingerprint != self._fingerprint:
             raise IdempotencyKeyReused
         raise _Replay(unseal_answer(self._platform, stored))
@@ -231,10 +233,7 @@ class DetachedCall:
 
     async def announce(self) -> None:
         """Write the intent, if nobody has. Raises IdempotencyKeyReused, and the replay of a stored answer."""
-        async with self._platform.database.transaction() as session:
-            await session.execute(insert(IdempotencyKey).values(**self._intent()).on_conflict_do_nothing())
-            row = await session.get_one(IdempotencyKey, self._place)
-        self._look_at(row)
+        self._look_at(await self._written(insert(IdempotencyKey).values(**self._intent()).on_conflict_do_nothing()))
 
     async def claim(self) -> None:
         """The work is this request's now, whoever announced it; raises as `announce`."""
@@ -244,16 +243,19 @@ class DetachedCall:
             set_={"sealed_answer": intent.excluded.sealed_answer},
             where=and_(IdempotencyKey.status_code.is_(None), IdempotencyKey.fingerprint == self._fingerprint),
         )
-        async with self._platform.database.transaction() as session:
-            await session.execute(mine)
-            row = await session.get_one(IdempotencyKey, self._place)
-        self._look_at(row)
+        self._look_at(await self._written(mine))
         self._claimed = True
 
+    async def _written(self, statement: Insert) -> IdempotencyKey:
+        """The key's row once the statement has run; once more where the row was forgotten between the two."""
+        while True:
+            async with self._platform.database.transaction() as session:
+                await session.execute(statement)
+                if row := await session.get(IdempotencyKey, self._place):
+                    return row
+
     async def another_gave_up(self) -> bool:
-        """Wait for whoever is at this work: True when nobody but this request is, False when time is up, and the
-        replay of their answer is raised.
-        """
+        """Wait for whoever is at this work. True: nobody but this request is; False: time is up. Raises a replay."""
         loop = asyncio.get_running_loop()
         while loop.time() < self._deadline:
             async with self._platform.database.reading() as session:
@@ -389,13 +391,12 @@ class ApiRoute(APIRoute):
             return conditional(handler)
         if "POST" not in (self.methods or ()):
             return handler
-        route = route_name(self)
 
         async def handle(request: Request) -> Response:
             key = request.headers.get("idempotency-key")
             if key is None:
                 return await handler(request)
-            setattr(request.state, IDEMPOTENT_CALL, IdempotentCall(request, key, route))
+            setattr(request.state, IDEMPOTENT_CALL, IdempotentCall(request, key, route_name(self)))
             try:
                 response = await handler(request)
                 if (call := _call_of(request)).began:
@@ -404,6 +405,8 @@ class ApiRoute(APIRoute):
                 return replay.response
             except ApiError as error:
                 call = _call_of(request)
+                if not call.began and error.status in SHUT and (known := await _answered(request, key)):
+                    return known
                 if not call.began or error.status not in STORED_REFUSALS:
                     raise
                 return await call.refuse(error)
@@ -412,6 +415,20 @@ class ApiRoute(APIRoute):
             return response
 
         return handle
+
+
+async def _answered(request: Request, key: str) -> Response | None:
+    """What this request was answered before its gate was shut, maybe by its own doing: who hands a workspace over and
+    loses the answer must not read that nothing came of it.
+    """
+    platform: Platform = request.app.state.platform
+    place = (getattr(request.state, "caller", ""), route_name(request.scope["route"]), key)
+    asked = request_fingerprint(request.method, request.url.path, request.url.query, await request.body())
+    async with platform.database.reading() as session:
+        row = await session.get(IdempotencyKey, place)
+    if row is None or row.status_code is None or row.fingerprint != asked:
+        return None
+    return unseal_answer(platform, row)
 
 
 def _call_of(request: Request) -> IdempotentCall | DetachedCall:
@@ -431,13 +448,3 @@ async def stored_answer(
     """The answer a key of this caller was given on a route, or None when none is stored."""
     row = await session.get(IdempotencyKey, (caller, route, key))
     return None if row is None or row.status_code is None else unseal_answer(platform, row)
-
-
-async def delete_expired_keys(session: AsyncSession, platform: Platform, limit: int = 5000) -> int:
-    """Forget keys older than 48 hours; returns how many."""
-    columns = (IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
-    old = select(*columns).where(IdempotencyKey.created_at < platform.clock.now() - KEPT).limit(limit)
-    gone = await session.scalars(
-        delete(IdempotencyKey).where(tuple_(*columns).in_(old)).returning(IdempotencyKey.key)
-    )
-    return len(gone.all())

@@ -261,9 +261,17 @@ async def enqueue_over(
     return ids[0] is not None
 
 
-async def list_held(session: AsyncSession, limit: int) -> list[QueuedJob]:
-    """Jobs that failed for good and wait for a person, newest first."""
-    return await Queries(SessionDriver(session)).list_failed_jobs(limit=limit)
+async def list_held(session: AsyncSession, limit: int, *, before: int | None = None) -> list[QueuedJob]:
+    """Jobs that failed for good and wait for a person, newest first; with `before` those older than that one."""
+    connection = await session.connection()
+    rows = await connection.execute(
+        text(
+            "SELECT * FROM pgqueuer WHERE status = 'failed' AND (CAST(:before AS bigint) IS NULL OR id < :before)"
+            " ORDER BY id DESC LIMIT :limit"
+        ),
+        {"before": before, "limit": limit},
+    )
+    return [QueuedJob.model_validate(dict(row._mapping)) for row in rows]
 
 
 async def held_keys(session: AsyncSession, dedupe_keys: Collection[str]) -> set[str]:

@@ -13,11 +13,13 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core.errors import Unavailable
 from pm_api.core.idempotency import IdempotencyKeyReused, check_key, route_name, sealed, unseal_answer
 from pm_api.core.platform import Platform, get_platform
 from pm_api.core.tables import IdempotencyKey
 
 HEADER = "idempotency-key"
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,31 @@ class LateKey:
         return None if row is None else self._read(row)
 
     async def claim(self, session: AsyncSession, fingerprint: bytes) -> Response | None:
-        """The key is this transaction's, or the answer it was given before; raises IdempotencyKeyReused. Waits for
-        whoever is at their end at this moment: ask before anything of the database is held.
+        """The key is this transaction's, or the answer it was given before; raises IdempotencyKeyReused, and
+        Unavailable where it comes and goes all the time. Waits for whoever is at their end at this moment: ask before
+        anything of the database is held.
         """
         caller, route, key = self._place
-        claimed = await session.scalar(
-            insert(IdempotencyKey)
-            .values(
-                caller=caller,
-                route=route,
-                key=key,
-                fingerprint=fingerprint,
-                created_at=self._platform.clock.now(),
+        for _ in range(TRIES):
+            claimed = await session.scalar(
+                insert(IdempotencyKey)
+                .values(
+                    caller=caller,
+                    route=route,
+                    key=key,
+                    fingerprint=fingerprint,
+                    created_at=self._platform.clock.now(),
+                )
+                .on_conflict_do_nothing()
+                .returning(IdempotencyKey.key)
             )
-            .on_conflict_do_nothing()
-            .returning(IdempotencyKey.key)
-        )
-        if claimed is not None:
-            return None
-        return agreed(self._read(await session.get_one(IdempotencyKey, self._place)), fingerprint)
+            if claimed is not None:
+                return None
+            row = await session.get(IdempotencyKey, self._place)
+            if row is not None:
+                return agreed(self._read(row), fingerprint)
+            # It was forgotten between the two statements: the key is free.
+        raise Unavailable
 
     async def keep(self, session: AsyncSession, answer: Response) -> None:
         """Store the answer beside the effect."""

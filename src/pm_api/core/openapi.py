@@ -1,11 +1,13 @@
 """The OpenAPI document: FastAPI's, plus what the framework cannot know: guards, problems and headers."""
 
+import asyncio
+import gzip
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
 from pm_api.core.errors import (
@@ -19,7 +21,9 @@ from pm_api.core.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from pm_api.core.http import content_tag
 from pm_api.core.problem import MEDIA_TYPE, Problem, problem_body
+from pm_api.core.schema import ApiModel
 
 ERRORS_KEY: Final = "x-problems"
 CODES_KEY: Final = "x-codes"
@@ -29,6 +33,7 @@ WITH_BODY: Final = (BadRequest, MalformedBody, PayloadTooLarge, UnsupportedMedia
 NULL: Final = "x-null"
 """Stands for null in an example: the framework leaves nulls out of the document, even out of examples."""
 EVENT_STREAM: Final = "text/event-stream"
+CACHED: Final = "public, max-age=300"
 HEADERS: Final[dict[str, dict[str, str]]] = {
     "ETag": {"type": "string", "description": "Version of the resource, for `If-Match` and `If-None-Match`."},
     "Location": {"type": "string", "description": "Address of what was created."},
@@ -83,8 +88,10 @@ def build_openapi(app: FastAPI, additions: Mapping[str, Addition]) -> dict[str, 
     for unused in ("HTTPValidationError", "ValidationError", "ProblemDetail"):
         schemas.pop(unused, None)
     for schema in schemas.values():
-        for shown in schema.get("properties", {}).values():
+        for name, shown in schema.get("properties", {}).items():
             shown.pop("title", None)  # made from the name, and less readable than it
+            _name_only_choice(name, shown)
+    _require_what_is_always_there(schemas)
     components["headers"] = {
         name: {"description": told["description"], "schema": {"type": told["type"]}} for name, told in HEADERS.items()
     }
@@ -105,6 +112,56 @@ def build_openapi(app: FastAPI, additions: Mapping[str, Addition]) -> dict[str, 
     _write_nulls(document)
     components["examples"] = {code: problem_example(code) for code in sorted(told)}
     return document
+
+
+class WrittenDocument:
+    """The document as it goes out: seconds of work and megabytes, so it is written once, by whoever asks first, in
+    a thread, because everybody else's requests are answered meanwhile.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._writing = asyncio.Lock()
+        self._written: tuple[bytes, bytes, str] | None = None
+
+    async def answer(self, request: Request) -> Response:
+        async with self._writing:
+            if self._written is None:
+                self._written = await asyncio.to_thread(self._write)
+        plain, packed, tag = self._written
+        headers = {"Cache-Control": CACHED, "Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(plain, headers={**headers, "ETag": f'"{tag}"'}, media_type="application/json")
+        # Other bytes are another representation, with a tag of its own (RFC 9110 §8.8.3.3).
+        headers |= {"Content-Encoding": "gzip", "ETag": f'"{tag}-gzip"'}
+        return Response(packed, headers=headers, media_type="application/json")
+
+    def _write(self) -> tuple[bytes, bytes, str]:
+        plain = orjson.dumps(self._app.openapi())
+        return plain, gzip.compress(plain, mtime=0), content_tag(plain.decode()).strip('"')
+
+
+def _require_what_is_always_there(schemas: dict[str, Any]) -> None:
+    """An answer has all of its fields, those too that its makers need not fill in: who generates a client from the
+    document must not have to ask whether a field is there.
+    """
+    ahead = [ApiModel]
+    while ahead:
+        for model in ahead.pop().__subclasses__():
+            ahead.append(model)
+            shown = schemas.get(model.__name__, {})
+            if "properties" in shown:
+                fields = model.model_fields.items()
+                shown["required"] = [one.alias or name for name, one in fields if one.exclude_if is None]
+
+
+def _name_only_choice(name: str, shown: dict[str, Any]) -> None:
+    """Of several things a value may be, the one that has a shape but no name gets a title: generators of clients
+    number what has none (`OrderType0`).
+    """
+    shapes = [one for one in shown.get("anyOf", ()) if "enum" in one or one.get("type") == "object"]
+    if len(shapes) == 1:
+        shapes[0].setdefault("title", f"{name[0].upper()}{name[1:]}")
 
 
 def _write_nulls(node: Any) -> None:
@@ -131,6 +188,7 @@ def _complete(operation: dict[str, Any], method: str, addition: Addition) -> Non
     _add_problems(operation, addition)
     for shown in operation.get("parameters", ()):
         shown["schema"].pop("title", None)
+        _name_only_choice(shown["name"], shown["schema"])
     if method == "get" and any("ETag" in answer.get("headers", {}) for answer in responses.values()):
         _add_header(operation, "If-None-Match", "ETag you have; 304 when it is still current.")
         responses["304"] = {
@@ -179,7 +237,10 @@ def _examples(codes: Iterable[str]) -> dict[str, Any]:
 
 def _add_header(operation: dict[str, Any], name: str, description: str, max_length: int | None = None) -> None:
     limits = {"minLength": 1, "maxLength": max_length} if max_length else {}
-    operation.setdefault("parameters", []).append(
+    parameters = operation.setdefault("parameters", [])
+    if any(one["name"] == name for one in parameters):
+        return  # the route reads it itself, and says what for; twice it may not stand there
+    parameters.append(
         {
             "name": name,
             "in": "header",

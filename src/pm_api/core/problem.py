@@ -8,9 +8,11 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from pm_api.core import telemetry
 from pm_api.core.db import database_unreachable
@@ -65,7 +67,9 @@ class Problem(ApiModel):
     instance: str = Field(description="The request id, for support.")
     code: str = Field(description="Stable code for programs.", examples=["not_found"])
     error: str = Field(description="Short text for people.")
-    details: list[ProblemDetail] | None = Field(None, description="The wrong fields, for validation.")
+    details: list[ProblemDetail] | None = Field(
+        None, exclude_if=lambda details: details is None, description="The wrong fields, for validation."
+    )
 
 
 def problem_body(error: ApiError, request_id: str) -> bytes:
@@ -118,6 +122,15 @@ def _pointer(location: Sequence[str | int]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
+def _methods_at(request: Request) -> list[str]:
+    """All that may be asked of an address: the framework names those of its first route alone, and 405 has to name
+    every one (RFC 9110 §15.5.6).
+    """
+    routes = (context.original_route for context in iter_route_contexts(request.app.routes))
+    here = (one for one in routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in here for method in route.methods or ()})
+
+
 def install_error_handlers(app: FastAPI) -> None:
     async def handle_api_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
@@ -129,11 +142,13 @@ def install_error_handlers(app: FastAPI) -> None:
             return problem_response(UnsupportedMediaType())
         return problem_response(validation_problem(error.errors()))
 
-    async def handle_http(_request: Request, error: Exception) -> Response:
+    async def handle_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         kind = _BY_STATUS.get(error.status_code, InternalError)
         answer = kind()
         answer.headers |= dict(error.headers or {})
+        if kind is MethodNotAllowed:
+            answer.headers["Allow"] = ", ".join(_methods_at(request)) or "GET, HEAD"  # the latter of files of our own
         return problem_response(answer)
 
     app.add_exception_handler(ApiError, handle_api_error)

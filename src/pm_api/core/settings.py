@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pm_api.core.settings_forms import LogLevel, PostgresAddress, Rate, RedisAddress
 from pm_api.core.settings_scanner import ClamdSettings
 from pm_api.core.settings_sign_in import GithubSettings, GoogleSettings, OidcSettings
 from pm_api.core.settings_storage import S3Settings, StorageSettings
@@ -173,6 +174,7 @@ class Settings(BaseSettings):
         env_prefix="PM_",
         env_nested_delimiter="_",
         env_nested_max_split=1,
+        env_ignore_empty=True,  # `PM_REDIS_URL=` is how many write that it is not set
         extra="ignore",
     )
 
@@ -190,18 +192,16 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path(".data"), description="Embedded database, local files, sandbox state.")
 
-    database_url: SecretStr | None = Field(
+    database_url: PostgresAddress = Field(
         None, description="postgresql://…; unset = the embedded server (not in production)."
     )
-    database_direct_url: SecretStr | None = Field(
+    database_direct_url: PostgresAddress = Field(
         None, description="For migrations and LISTEN when the main URL goes through a pooler."
     )
     database_pool_size: int = Field(10, ge=1, le=500, description="Connections kept by each process.")
     database_pool_overflow: int = Field(10, ge=0, le=500, description="Further connections under load.")
 
-    redis_url: SecretStr | None = Field(
-        None, description="Shared rate-limit counters; unset = counters of one process."
-    )
+    redis_url: RedisAddress = Field(None, description="Shared rate-limit counters; unset = counters of one process.")
     secret_keys: Annotated[tuple[SecretKey, ...], NoDecode] = Field(
         (),
         validate_default=True,
@@ -224,13 +224,19 @@ class Settings(BaseSettings):
         "127.0.0.1", description="Addresses whose X-Forwarded-For is believed, comma separated."
     )
     rate_limits: bool = Field(True, description="Switch for all rate limits.")
-    rate_limit_address: str = Field("6000/minute", description="Requests of one network address.")
-    rate_limit_caller: str = Field("3000/minute", description="Requests of one signed-in caller.")
-    rate_limit_auth: str = Field("30/minute", description="Sign-in attempts, wherever a secret can be guessed.")
+    rate_limit_address: Rate = Field("6000/minute", description="Requests of one network address.")
+    rate_limit_caller: Rate = Field("3000/minute", description="Requests of one signed-in caller.")
+    rate_limit_auth: Rate = Field("30/minute", description="Sign-in attempts, wherever a secret can be guessed.")
     leads_per_address: int = Field(5, ge=0, description="Leads a day from one network address (an IPv6 /64).")
     leads_per_day: int = Field(1000, ge=0, description="Leads a day in all.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes.")
 
+    worker_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port where a worker answers /healthz, /readyz and /metrics; unset = it answers nobody.",
+    )
     worker_batch_size: int = Field(10, ge=1, le=500, description="Jobs a worker takes at a time.")
     worker_heartbeat_timeout_s: float = Field(
         30.0, ge=1.0, description="A job whose worker has been silent for so long is taken by another."
@@ -239,7 +245,7 @@ class Settings(BaseSettings):
     streams_per_user: int = Field(20, ge=1, description="Event streams one person may have open on one process.")
     ledger_queue_size: int = Field(10_000, ge=1, description="Spends that may wait; beyond it 503.")
     ledger_batch_size: int = Field(500, ge=1, le=2000, description="Commands of one ledger transaction.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     stripe: StripeSettings = StripeSettings()
     smtp: SmtpSettings = SmtpSettings()

@@ -5,9 +5,8 @@ from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from pm_api.core.db import Base
+from pm_api.core.db import Base, driver_url, engine_over
 from pm_api.registry import MODULES
 
 assert MODULES
@@ -36,7 +35,8 @@ def run(connection: Connection) -> None:
 
 
 async def run_async() -> None:
-    engine = create_async_engine(context.config.get_main_option("sqlalchemy.url") or "", poolclass=pool.NullPool)
+    url = driver_url(context.config.get_main_option("sqlalchemy.url") or "")
+    engine = engine_over(url, poolclass=pool.NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()

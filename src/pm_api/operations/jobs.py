@@ -1,7 +1,7 @@
 """Housekeeping of the floor."""
 
 from pm_api.core import flows
-from pm_api.core.idempotency import delete_expired_keys
+from pm_api.core.idempotency_upkeep import delete_expired_keys
 from pm_api.core.jobs import JobContext, periodic
 
 KEYS_AT_A_TIME = 5000

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -12,7 +12,8 @@ from pm_api.core.errors import NotFound
 from pm_api.core.http import content_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, raises
-from pm_api.core.platform import PlatformDep
+from pm_api.core.paging import InvalidCursor, PageRequest, page_request
+from pm_api.core.platform import PlatformDep, get_platform
 from pm_api.core.problem import problem_page
 from pm_api.identity.guards import operator
 from pm_api.migrate import head
@@ -57,6 +58,22 @@ async def get_readiness(platform: PlatformDep, response: Response) -> Readiness:
     return found
 
 
+async def head_of_health(_request: Request) -> Response:
+    """As the GET, for monitors that ask for no body; it is no operation of its own."""
+    return Response()
+
+
+async def head_of_readiness(request: Request) -> Response:
+    """The same of the other probe."""
+    platform = get_platform(request)
+    found = await platform.part(Probe).ask(platform, _HEAD)
+    return Response(status_code=200 if found.status == "ok" else 503)
+
+
+probes.add_route("/healthz", head_of_health, methods=["HEAD"], include_in_schema=False)
+probes.add_route("/readyz", head_of_readiness, methods=["HEAD"], include_in_schema=False)
+
+
 @probes.get("/metrics", operation_id="getMetrics", response_class=Response, include_in_schema=False)
 async def get_metrics() -> Response:
     """Prometheus metrics of this process."""
@@ -80,12 +97,11 @@ async def get_problem(
     return HTMLResponse(page, headers={"Cache-Control": PUBLIC_CACHE, "ETag": content_tag(page)})
 
 
-@router.get("/config", operation_id="getConfig")
+@router.get("/config", operation_id="getConfig", responses={200: ETAG_HEADER})
 async def get_config(platform: PlatformDep, response: Response) -> PublicConfigAnswer:
     """What the single-page app needs before anybody signs in."""
     settings = platform.settings
-    response.headers["Cache-Control"] = PUBLIC_CACHE
-    return PublicConfigAnswer(
+    answer = PublicConfigAnswer(
         config=PublicConfig(
             environment=settings.env,
             api_url=settings.public_url,
@@ -93,16 +109,20 @@ async def get_config(platform: PlatformDep, response: Response) -> PublicConfigA
             stripe_publishable_key=settings.stripe.publishable_key or None,
         )
     )
+    response.headers["Cache-Control"] = PUBLIC_CACHE
+    response.headers["ETag"] = content_tag(answer.model_dump_json())
+    return answer
 
 
-@router.get("/admin/jobs", operation_id="listHeldJobs")
+@router.get("/admin/jobs", operation_id="listHeldJobs", openapi_extra=raises(InvalidCursor))
 async def list_held_jobs(
     _scope: Annotated[AdminScope, Depends(operator)],
     session: SessionDep,
-    limit: Annotated[int, Query(ge=1, le=200, description="Most jobs to show.")] = 50,
+    platform: PlatformDep,
+    page: Annotated[PageRequest, Depends(page_request)],
 ) -> HeldJobs:
     """Jobs that failed for good and wait for a person, newest first."""
-    return HeldJobs(jobs=await service.list_held_jobs(session, limit))
+    return await service.list_held_jobs(session, platform, page)
 
 
 @router.post("/admin/jobs/{job_id}/release", operation_id="releaseHeldJob", openapi_extra=raises(NotFound))

@@ -41,6 +41,7 @@ class HeldJob(ApiModel):
 
 class HeldJobs(ApiModel):
     jobs: list[HeldJob] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
 
 
 class ReleasedJob(ApiModel):

@@ -14,15 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core import business_clock, jobs
 from pm_api.core.actor import Actor
 from pm_api.core.errors import NotFound, Unprocessable
+from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.identity import audit
-from pm_api.operations.schemas import ClockMove, ClockState, HeldJob, Readiness
+from pm_api.operations.schemas import ClockMove, ClockState, HeldJob, HeldJobs, Readiness
 
 PROBE_TIMEOUT_S: Final = 3.0
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 STILL_PRESENT: Final = timedelta(seconds=5)
 FRESH_S: Final = 1.0
 LARGEST_ID: Final = 2**63 - 1
+LISTED: Final = "held-jobs"
 
 
 class ClockMoveInvalid(Unprocessable):
@@ -78,8 +80,13 @@ def held_job(queued: QueuedJob) -> HeldJob:
     )
 
 
-async def list_held_jobs(session: AsyncSession, limit: int) -> list[HeldJob]:
-    return [held_job(one) for one in await jobs.list_held(session, limit)]
+async def list_held_jobs(session: AsyncSession, platform: Platform, page: PageRequest) -> HeldJobs:
+    """A page of the jobs that wait for a person, newest first; raises InvalidCursor."""
+    key = platform.cursors.decode(page.cursor, of=LISTED)
+    rows = await jobs.list_held(session, page.limit + 1, before=key[0] if key else None)
+    shown = rows[: page.limit]
+    following = (shown[-1].id,) if len(rows) > page.limit else None
+    return HeldJobs(jobs=[held_job(one) for one in shown], next_cursor=platform.cursors.encode(following, of=LISTED))
 
 
 async def release_held_job(session: AsyncSession, platform: Platform, actor: Actor, job_id: int) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import catalogue
@@ -48,6 +49,22 @@ async def test_a_bundle_shows_its_lots_until_its_offer_ends(
     assert "MEDIUM" in names
     with pytest.raises(OfferExpired):
         await platform.part(Catalogue).offer("AUTUMN")
+
+
+async def test_a_price_of_nothing_is_no_price(fresh_platform: Platform) -> None:
+    """A slip of the pen among the price rules must neither bring credits nor stop a hold."""
+    async with fresh_platform.database.transaction() as session:
+        await session.execute(
+            text(
+                "INSERT INTO credit_price_rules (service, version, cost, effective_at)"
+                " SELECT service, cost + 1, cost - 2, effective_at FROM credit_price_rules"
+                " WHERE service IN ('CHAT_ASSISTANT', 'SMART_NOTIFICATIONS')"
+            )
+        )
+    known = fresh_platform.part(Catalogue)
+    known.forget()
+    prices = [await known.price_of(one) for one in ("CHAT_ASSISTANT", "SMART_NOTIFICATIONS")]
+    assert [(one.version, one.cost) for one in prices] == [(1, 2), (1, 1)]
 
 
 async def test_an_offer_gets_a_new_version_only_when_it_changes(platform: Platform, clock: MovableClock) -> None:

@@ -75,6 +75,12 @@ async def test_a_spend_is_refunded_in_parts_and_never_beyond_itself(
     assert await proves(person)
 
 
+async def test_a_refund_needs_no_reason(client: httpx.AsyncClient, person: Person) -> None:
+    body = {"entryId": (await spend(person, 2))["id"], "idempotencyKey": uuid4().hex}
+    answer = await client.post("/api/credits/refund", headers=OPERATOR, json=body)
+    assert (answer.status_code, answer.json()["entry"]["description"]) == (200, "Refund")
+
+
 async def test_a_refund_is_given_once_under_its_key(client: httpx.AsyncClient, person: Person) -> None:
     entry = await spend(person, 7)
     key = uuid4().hex

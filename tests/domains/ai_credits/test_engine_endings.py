@@ -155,6 +155,40 @@ def test_held_plan_credits_are_replaced_like_the_rest() -> None:
     assert (account.available, account.state.expired) == (1000, 500)
 
 
+def test_what_is_held_when_a_plan_ends_stays_with_its_hold() -> None:
+    """500 of a plan, 300 held over its end: the next 1000 are all there, and the hold is paid by what it had."""
+    account = Account()
+    ends = NOW + DAY / 2
+    account.bring(500, LotKind.SUBSCRIPTION_GRANT, expires_at=ends, period=(NOW, ends), replaces_plan=True)
+    hold_id = account.hold(300)
+    account.now = ends
+    following = (ends, ends + 30 * DAY)
+    account.bring(1000, LotKind.SUBSCRIPTION_GRANT, expires_at=following[1], period=following, replaces_plan=True)
+    assert (account.available, account.state.held, account.state.expired) == (1000, 300, 200)
+    account.run(Capture(ACCOUNT, key(), b"f", BY, hold_id, amount=250, final=True))
+    assert account.lines() == [(EntryType.USAGE, -250), (EntryType.EXPIRY, -50)]
+    assert (account.available, account.state.spent) == (1000, 250)
+
+
+def test_a_hold_moves_to_credits_that_a_refund_brings() -> None:
+    """A refund makes a lot of 30 days: a hold on what was bought, which never ends, leaves it for that."""
+    account = Account()
+    account.bring(10, LotKind.LEAD, expires_at=NOW + DAY)
+    [short] = account.state.lots
+    account.run(Spend(ACCOUNT, key(), b"f", BY, 10, "work", b"{}"))
+    [spent] = account.last.entries
+    account.now = NOW + DAY
+    account.bring(20)
+    hold_id = account.hold(15)
+    past = PastEntry(spent.seq, EntryType.USAGE, NOW, None, NOW, None, None, taken={short.id: 10}, given_back={})
+    account.state.past = {spent.seq: past}
+    account.run(Reverse(ACCOUNT, key(), b"f", BY, spent.seq, "sorry"))
+    kinds = {lot.id: lot.kind for lot in account.state.lots}
+    parts = {kinds[lot_id]: part for lot_id, part in account.state.holds[hold_id].parts.items()}
+    assert parts == {LotKind.REFUND: 10, LotKind.PURCHASE: 5}
+    assert account.available == 15
+
+
 def test_what_was_made_good_does_not_roll_over_as_well() -> None:
     """100 plan credits, 60 spent and refunded after the period ended: 60 come as a REFUND lot, 40 roll over."""
     account = Account()

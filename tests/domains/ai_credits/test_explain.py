@@ -9,13 +9,16 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import Actor, ActorKind, UserScope
+from pm_api.core.actor import Actor, ActorKind, CreditScope, UserScope
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import explaining, history_export
 from pm_api.domains.ai_credits.book import By, LotDraft
 from pm_api.domains.ai_credits.commands import ClawBack, Demand, Reverse, Spend
 from pm_api.domains.ai_credits.enums import AccountKind, LotKind
+from pm_api.domains.ai_credits.models.ledger import CreditAccount
+from pm_api.domains.ai_credits.repository import ledger as repository
 from pm_api.domains.ai_credits.schemas.insight import ExportFormat
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person
@@ -125,9 +128,13 @@ async def test_what_was_free_goes_before_what_was_paid(person: Person, platform:
 async def test_every_kind_of_line_is_explained(person: Person, platform: Platform) -> None:
     story = await tell(Story(platform, person.id))
     told: dict[str, dict[str, Any]] = {}
-    for entry_id in await ids_of(story):
+    history = (await person.client.get("/api/credits/history", params={"limit": 200})).json()["entries"]
+    for entry_id, listed in zip(await ids_of(story), reversed(history), strict=True):
         found = await explained(person, entry_id)
+        assert found["entry"] == listed
         told.setdefault(found["entry"]["type"], found)
+    assert {one["holdId"] is not None for one in history} == {True, False}
+    assert max(one["debtAfter"] for one in history) > 0
     assert len(told) == 9 + 8
     assert "brought" in told["PURCHASE"]["text"]
     assert "the credits of a new plan period replaced them" in told["EXPIRY"]["text"]
@@ -144,6 +151,7 @@ async def test_every_kind_of_line_is_explained(person: Person, platform: Platfor
         "CAPTURED",
     )
     assert "4 credits of a hold of 10 were captured" in captured["text"]
+    assert (captured["price"]["quantity"], captured["price"]["total"]) == (2, 4)
     expiries = [
         await explained(person, one) for one in await ids_of(story, "type = 'EXPIRY' AND actor_kind = 'system'")
     ]
@@ -171,6 +179,20 @@ async def test_what_a_lot_had_left_is_counted_from_the_nearer_end_or_not_at_all(
     assert few[:3] == counted[:3]
     assert few[-3:] == counted[-3:]
     assert all(figure is None for figure in few[len(few) // 2])
+
+
+async def test_what_is_spent_meanwhile_is_no_part_of_what_a_lot_had_left(
+    person: Person, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story, account = Story(platform, person.id), repository.account
+    entry_id = await id_of(story, await story.spend(4))
+
+    async def account_after_a_spend(session: AsyncSession, scope: CreditScope) -> CreditAccount | None:
+        await story.spend(3)
+        return await account(session, scope)
+
+    monkeypatch.setattr(repository, "account", account_after_a_spend)
+    assert [lot["leftAfter"] for lot in (await explained(person, entry_id))["lots"]] == [6]
 
 
 async def test_a_debt_without_credits_to_take_is_explained(person: Person, platform: Platform) -> None:
@@ -260,6 +282,9 @@ async def test_the_whole_history_leaves_in_both_forms(
         rows = list(csv.DictReader(io.StringIO(as_csv.text)))
         assert [(row["seq"], row["id"], row["amount"]) for row in rows] == [
             (str(one["seq"]), one["id"], str(one["amount"])) for one in listed
+        ]
+        assert [(row["holdId"], row["reversesSeq"], row["debtAfter"]) for row in rows] == [
+            (one["holdId"] or "", str(one["reversesSeq"] or ""), str(one["debtAfter"])) for one in listed
         ]
 
 

@@ -93,6 +93,11 @@ async def test_a_hold_for_a_service_holds_its_price_for_15_minutes(person: Perso
     assert (entry["quantity"], entry["priceVersion"]) == (2, 1)
     overview = (await person.client.get("/api/ai/credits")).json()
     assert overview["usage"]["breakdown"] == {"TASK_GENERATION": 6}
+    parts = await placed(person, service="CHAT_ASSISTANT", quantity=2)
+    lines = [(await act(person, parts, "capture", amount=amount)).json()["entry"] for amount in (1, 2, 1)]
+    assert [line["quantity"] for line in lines] == [None, 1, None], "half a unit is none"
+    found = await person.client.get(f"/api/credits/entries/{lines[0]['id']}/explain")
+    assert found.json()["explanation"]["price"] is None
 
 
 @pytest.mark.parametrize(
@@ -517,6 +522,39 @@ async def test_a_cap_binds_holds_by_the_members_role(new_person: NewPerson, plat
     assert (await place(ann, amount=6, workspaceId=pool)).status_code == 201
     await act(bob, hold, "release")
     assert (await place(bob, amount=5, workspaceId=pool)).status_code == 201
+
+
+async def test_a_hold_has_a_version_that_grows_with_all_that_happens_to_it(
+    still: tuple[Person, StillClock, Platform],
+) -> None:
+    person, clock, _ = still
+    hold = await placed(person, amount=6, ttlSeconds=60)
+    address = f"/api/credits/holds/{hold['id']}"
+    tag = (await person.client.get(address)).headers["ETag"]
+    assert tag == f'"{hold["version"]}"'
+    assert (await person.client.get(address, headers={"If-None-Match": tag})).status_code == 304
+    seen = [hold["version"]]
+    clock.pass_by(seconds=30)
+    steps: list[tuple[str, dict[str, Any]]]
+    steps = [("capture", {"amount": 1}), ("extend", {"ttlSeconds": 31}), ("capture", {"amount": 2})]
+    for action, body in steps:
+        seen.append((await act(person, hold, action, **body)).json()["hold"]["version"])
+        fresh = await person.client.get(address, headers={"If-None-Match": tag})
+        assert (fresh.status_code, fresh.json()["hold"]["version"]) == (200, seen[-1])
+        tag = fresh.headers["ETag"]
+    clock.pass_by(seconds=31)
+    [over] = (await person.client.get("/api/credits/holds")).json()["holds"]
+    assert over["status"] == "EXPIRED"
+    assert [*seen, over["version"]] == sorted({*seen, over["version"]})
+    assert (await person.client.get(address, headers={"If-None-Match": tag})).status_code == 200
+
+
+async def test_a_balance_has_a_tag_that_a_hold_changes(person: Person) -> None:
+    tag = (await person.client.get("/api/credits/balance")).headers["ETag"]
+    known = {"If-None-Match": tag}
+    assert (await person.client.get("/api/credits/balance", headers=known)).status_code == 304
+    await placed(person, amount=1)
+    assert (await person.client.get("/api/credits/balance", headers=known)).status_code == 200
 
 
 # --- lists ------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from pm_api.identity import members
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person
 from tests.domains.ai_credits.apart import platform_apart
-from tests.domains.ai_credits.test_routes import grant, spend
+from tests.domains.ai_credits.test_routes import OPERATOR, grant, spend
 from tests.support.clock import MovableClock
 from tests.support.plans import have_room
 
@@ -68,7 +68,7 @@ async def use(
 async def lot(platform: Platform, account: UUID, kind: str, amount: int, at: datetime, **other: Any) -> UUID:
     """A lot as the ledger leaves it, of a kind that other slices grant."""
     made = uuid4()
-    values = {"source_type": "test", "ends": None, "cost": None, "currency": None} | other
+    values = {"source_type": "test", "ref": made.hex, "ends": None, "cost": None, "currency": None} | other
     await execute(
         platform,
         "INSERT INTO credit_grants (account_id, id, kind, priority, amount, remaining, source_type, source_ref,"
@@ -79,7 +79,6 @@ async def lot(platform: Platform, account: UUID, kind: str, amount: int, at: dat
         kind=kind,
         amount=amount,
         at=at,
-        ref=made.hex,
         **values,
     )
     return made
@@ -353,6 +352,31 @@ async def test_what_is_spent_and_given_back_now_is_in_the_last_thirty_days(perso
     assert found["byDay"][-1]["net"] == 3
 
 
+async def test_lines_of_one_type_are_told_apart(person: Person) -> None:
+    await grant(person.client, userId=str(person.id), amount=40)
+    made = (await spend(person, service="TASK_GENERATION")).json()["entry"]
+    await spend(person, amount=5)
+    refund = {"entryId": made["id"], "amount": 2, "idempotencyKey": uuid4().hex}
+    await person.client.post("/api/credits/refund", headers=OPERATOR, json=refund)
+
+    async def figures(type: str, **more: Any) -> tuple[int, int, int, int]:
+        found = (await ask(person, "analytics", type=type, **more))["analytics"]
+        assert found["type"] == type
+        assert sum(day["net"] for day in found["byDay"]) == found["totals"]["net"]
+        assert sum(one["net"] for one in found["byMember"]) == found["totals"]["net"]
+        return tuple(found["totals"].values())
+
+    assert await figures("USAGE") == (8, 0, 8, 2)
+    assert await figures("USAGE", service="TASK_GENERATION") == (3, 0, 3, 1)
+    assert await figures("REVERSAL") == (2, 0, 2, 1)
+    assert await figures("ADMIN_ADJUSTMENT") == (40, 0, 40, 1)
+    assert await figures("ADMIN_ADJUSTMENT", memberId=person.id) == (0, 0, 0, 0), "an operator did it"
+    assert await figures("PURCHASE") == (0, 0, 0, 0)
+    long_ago = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+    assert await figures("ADMIN_ADJUSTMENT", **long_ago) == (0, 0, 0, 0)
+    await ask(person, "analytics", 422, type="GAMBLING")
+
+
 async def test_members_see_of_the_members_only_themselves(new_person: NewPerson, platform: Platform) -> None:
     ann, bob, eve = await new_person(), await new_person(), await new_person()
     pool = await new_pool(ann)
@@ -473,6 +497,25 @@ async def test_advice_follows_from_what_was_done(
     assert told["credits"] > 0
 
 
+async def test_a_bundle_is_one_purchase_and_an_automatic_one_counts(
+    new_person: NewPerson, platform: Platform, clock: MovableClock
+) -> None:
+    clock.move_to(NOON)
+    ann = await new_person()
+    bought = {"source_type": "stripe_checkout", "cost": 500, "currency": "USD"}
+    for ref in ("cs_bundle", "cs_bundle:2", "cs_bundle:3"):
+        await lot(platform, ann.id, "PURCHASE", 200, NOON - 3 * DAY, ref=ref, **bought)
+    await lot(platform, ann.id, "BONUS", 50, NOON - 3 * DAY, ref="cs_bundle:bonus", source_type="stripe_checkout")
+    codes = [one["code"] for one in (await ask(ann, "suggestions"))["suggestions"]]
+    assert "PLAN_INSTEAD_OF_PACKS" not in codes, "bought once"
+    await lot(
+        platform, ann.id, "PURCHASE", 100, NOON - DAY, ref="pi_topup", **bought | {"source_type": "stripe_payment"}
+    )
+    [told] = [one for one in (await ask(ann, "suggestions"))["suggestions"] if one["code"] == "PLAN_INSTEAD_OF_PACKS"]
+    assert told["text"].startswith("You bought 2 packs with 750 credits")
+    assert told["paid"] == {"USD": 2000}
+
+
 # --- boards and badges -----------------------------------------------------------------------------------------
 
 
@@ -489,6 +532,8 @@ async def test_boards_rank_what_was_earned_and_apart_what_was_spent(
     await lot(platform, cem.id, "BONUS", 15, NOON)
     await lot(platform, cem.id, "GIFT", 30, NOON - 20 * DAY)
     await lot(platform, eve.id, "GIFT", 500, NOON)
+    paid_back = await lot(platform, bob.id, "BONUS", 200, NOON)
+    await execute(platform, "UPDATE credit_grants SET clawed_back = 200 WHERE id = :id", id=paid_back)
     for person, credits in ((ann, 9), (bob, 9), (cem, 2), (eve, 50)):
         await use(platform, pool, TODAY, credits, actor=person.id)
     await use(platform, pool, TODAY - 3 * DAY, 8, actor=cem.id, refunded=1)

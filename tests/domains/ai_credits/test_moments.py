@@ -1,13 +1,18 @@
 """What is seen between a moment and the sweep that writes it down."""
 
-from datetime import timedelta
-from uuid import uuid4
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.jobs import run_all_sweeps
 from pm_api.core.platform import Platform
 from pm_api.core.schema import written
+from pm_api.domains.ai_credits import ledger
+from pm_api.domains.ai_credits.repository import ledger as repository
+from pm_api.domains.changes.hub import Subscription
 from tests.conftest import NewPerson, Person
 from tests.domains.ai_credits.holding import Json, act, balance, placed, post
 from tests.support.clock import MovableClock
@@ -44,6 +49,36 @@ async def test_a_lot_that_ran_out_reads_the_same_before_and_after_the_sweep(
     assert await lot(person, "ADMIN_ADJUSTMENT") == before
     captured = (await act(person, hold, "capture")).json()["entry"]
     assert (captured["amount"], captured["holdId"], captured["balanceAfter"]) == (-10, hold["id"], 0)
+    [newest, *_] = (await person.client.get("/api/credits/history")).json()["entries"]
+    assert newest == captured
+
+
+def test_a_hold_right_after_a_spend_is_what_a_slow_stream_tells() -> None:
+    """A hold changes the balance and writes no line: two balances of one `seq` wait, and the later one is true."""
+    account_id = uuid4()
+    stream = Subscription(user_id=account_id, credential_id=uuid4(), workspace_id=None)
+    for available, seq in ((90, 5), (80, 5), (70, 4)):
+        stream.note_balance(account_id, available, seq)
+    assert stream.balances == {account_id: (80, 5)}
+
+
+@pytest.mark.parametrize("what", ["pool", "forecast"])
+async def test_what_a_hold_gave_back_is_counted_once_while_a_sweep_writes_it(
+    person: Person, platform: Platform, clock: MovableClock, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    await placed(person, amount=4, ttlSeconds=60)
+    clock.advance(minutes=2)
+    due_hold_parts = repository.due_hold_parts
+
+    async def parts_before_a_sweep(session: AsyncSession, account_id: UUID, now: datetime) -> dict[UUID, int]:
+        found = await due_hold_parts(session, account_id, now)
+        async with platform.database.transaction() as sweep:
+            await ledger.expire_due(sweep, platform, [account_id])
+        return found
+
+    monkeypatch.setattr(repository, "due_hold_parts", parts_before_a_sweep)
+    shown = (await person.client.get(f"/api/credits/{what}")).json()[what]
+    assert (shown["available"], shown["held"]) == (10, 0)
 
 
 async def test_a_line_says_what_it_gives_back(person: Person, client: httpx.AsyncClient) -> None:

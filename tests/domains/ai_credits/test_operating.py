@@ -6,10 +6,15 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from pm_api.core.actor import CreditScope
 from pm_api.core.platform import Platform
+from pm_api.domains.ai_credits.models.ledger import CreditAccount
+from pm_api.domains.ai_credits.repository import ledger as repository
 from tests.conftest import NewPerson, Person
 from tests.domains.ai_credits import pooling
+from tests.domains.ai_credits.story import Story
 from tests.domains.ai_credits.test_leads import new_lead
 from tests.domains.ai_credits.test_leads import spend as spend_as_lead
 from tests.support.settings import ADMIN_KEY
@@ -54,6 +59,22 @@ async def test_every_line_of_a_pool_is_found_and_explained_with_the_key_alone(
     assert told["actor"]["name"] == "An operator"
     proof = (await read(client, f"{path}/verify"))["verification"]
     assert (proof["ok"], proof["entries"], proof["accountId"]) == (True, 3, pool)
+
+
+async def test_a_balance_is_read_in_one_moment_whatever_is_spent_meanwhile(
+    client: httpx.AsyncClient, person: Person, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story, account = Story(platform, person.id), repository.account
+
+    async def account_before_a_spend(session: AsyncSession, scope: CreditScope) -> CreditAccount | None:
+        found = await account(session, scope)
+        await story.spend(3)
+        return found
+
+    monkeypatch.setattr(repository, "account", account_before_a_spend)
+    identity = (await read(client, f"accounts/{person.id}"))["balance"]["identity"]
+    assert identity["granted"] == sum(value for name, value in identity.items() if name != "granted")
+    assert (identity["available"], identity["spent"]) == (10, 0)
 
 
 async def test_wallets_and_leads_are_read_too(client: httpx.AsyncClient, person: Person) -> None:

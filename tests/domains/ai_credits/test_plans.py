@@ -346,6 +346,20 @@ async def test_a_period_paid_after_the_free_tier_is_back_is_granted_in_full(
     await wallet.prove()
 
 
+async def test_what_another_plan_ended_is_no_part_of_the_limit(wallet: Account, clock: MovableClock) -> None:
+    """Used up or not: the limit is what this period brought, and what else still holds credits."""
+    await wallet.spend(10)
+    clock.advance(days=2)
+    now = clock.now()
+    await wallet.begin(now, now + MONTH)
+    await wallet.spend(100)
+    async with wallet.platform.database.reading() as session:
+        shown = await balances.balance(session, wallet.platform, wallet.scope)
+        used = await plans.usage_of(session, wallet.platform, wallet.scope)
+    assert (shown.current, shown.limit) == (0, 100)
+    assert (used.granted, used.spent) == (100, 100)
+
+
 async def test_a_workspace_gets_what_it_pays_for_and_nothing_free(
     fresh_platform: Platform, clock: MovableClock
 ) -> None:
@@ -357,6 +371,9 @@ async def test_a_workspace_gets_what_it_pays_for_and_nothing_free(
     clock.advance(days=61)
     assert await renew(fresh_platform) == 0
     assert await pool.usable() == []
+    async with fresh_platform.database.reading() as session:
+        shown = await balances.balance(session, fresh_platform, pool.scope)
+    assert (shown.current, shown.limit, shown.reset_date) == (0, 0, None)
     await pool.prove()
 
 

@@ -23,13 +23,16 @@ from pm_api.integrations.stripe import payment_methods as stripe_methods
 from pm_api.integrations.stripe import payments
 from tests.conftest import Person, client_of
 from tests.domains.billing.bills import (
+    INVOICES,
     MEDIUM,
     REFUNDS,
+    bills,
     buy_pack,
     close_dispute,
     dispute,
     ledger,
     operate,
+    read,
     refunded,
     tell,
 )
@@ -106,11 +109,12 @@ async def test_a_pack_is_bought_when_credits_run_low(shop: Shop) -> None:
     assert await bought(shop, person.id) == SMALL_CREDITS
     [payment] = await payments_of(shop, person)
     assert (payment.status, payment.amount, payment.currency) == ("succeeded", SMALL_PRICE, "USD")
+    [(version,)] = await shop.rows("SELECT max(version) FROM credit_packs WHERE name = 'SMALL'")
     assert payment.metadata == {
         "accountType": "USER",
         "accountId": str(person.id),
         "pack": "SMALL",
-        "packVersion": "1",
+        "packVersion": str(version),
         "flow": payment.metadata["flow"],
     }
     found = await state(person)
@@ -129,6 +133,39 @@ async def test_a_pack_is_bought_when_credits_run_low(shop: Shop) -> None:
         id=person.id,
     )
     assert lots == [("PURCHASE", SMALL_CREDITS, payment.id, SMALL_PRICE, "USD", None)]
+
+
+async def test_what_was_charged_has_its_invoice_once(shop: Shop) -> None:
+    """Of a payment without a page Stripe makes none: it has neither a number nor a file, and says so."""
+    person = await low(shop)
+    await look(shop, person.id)
+    [payment] = await payments_of(shop, person)
+    for _ in range(2):
+        await hear_of(shop, str(person.id), *PAID)
+    [shown] = await bills(person)
+    assert (shown["status"], shown["amount"], shown["amountPaid"], shown["amountDue"], shown["amountRefunded"]) == (
+        *("PAID", SMALL_PRICE, SMALL_PRICE, SMALL_PRICE),
+        0,
+    )
+    assert (shown["userId"], shown["workspaceId"], shown["currency"]) == (str(person.id), None, "USD")
+    assert {shown[name] for name in ("subscriptionId", "number", "dueDate", "hostedUrl", "downloadUrl")} == {None}
+    assert (shown["stripeInvoiceId"], shown["stripePaymentIntentId"]) == (None, payment.id)
+    assert (shown["billingReason"], shown["description"]) == (
+        "automatic_charge",
+        "SMALL credit pack, bought by auto top-up",
+    )
+    assert payment.paid_at is not None
+    assert datetime.fromisoformat(shown["paidAt"]) == datetime.fromisoformat(shown["issuedAt"]) == payment.paid_at
+    one = await read(person, f"{INVOICES}/{shown['id']}")
+    [line] = one["invoice"]["lines"]
+    assert (line["amount"], line["quantity"], line["description"]) == (SMALL_PRICE, 1, shown["description"])
+    file = await person.client.get(f"{INVOICES}/{shown['id']}/pdf")
+    assert (file.status_code, file.json()["code"]) == (404, "invoice_has_no_file")
+    [notice] = await notices(shop, person, "topup_bought")
+    assert (notice["data"]["invoiceId"], notice["data"]["amount"]) == (shown["id"], SMALL_PRICE)
+    assert await notices(shop, person, "receipt") == [], "it is told once"
+    assert await bills(person, status="PAID") == [shown]
+    assert await bills(await shop.person()) == []
 
 
 async def test_what_is_not_wanted_is_not_bought(shop: Shop) -> None:
@@ -310,8 +347,10 @@ async def test_flow_event_and_sweep_at_the_same_moment_grant_once(shop: Shop) ->
         async with platform.database.transaction() as session:
             await auto_topup.apply(session, platform, UUID(payment.metadata["flow"]), payment)
 
+    await shop.installation.execute("DELETE FROM invoices WHERE account_id = :id", id=person.id)
     await asyncio.gather(*(apply() for _ in range(8)))
     assert await bought(shop, person.id) == SMALL_CREDITS
+    assert len(await bills(person)) == 1
     async with platform.database.transaction() as session:
         again = Purchase("USER", person.id, "SMALL", 1, payment.id, SMALL_PRICE, "USD", Till.PAYMENT)
         assert await grant_purchase(session, platform, again) == 0, "under its key for ever"
@@ -475,8 +514,12 @@ async def test_an_operator_gives_a_top_ups_money_back(shop: Shop) -> None:
     assert part["reason"] == "REQUESTED_BY_CUSTOMER", "as it was sent"
     taken = -(-SMALL_CREDITS * (SMALL_PRICE - 100) // SMALL_PRICE)
     assert await ledger(shop, person.id) == (10 + SMALL_CREDITS - taken, 0)
-    assert (await refunded(shop, topUpId=top_up["id"]))["amount"] == 100
+    [bill] = await bills(person)
+    assert (bill["status"], bill["amountRefunded"], part["invoiceId"]) == ("PAID", SMALL_PRICE - 100, bill["id"])
+    assert (await refunded(shop, invoiceId=bill["id"]))["amount"] == 100, "by its invoice as by itself"
     assert await ledger(shop, person.id) == (10, 0)
+    [bill] = await bills(person)
+    assert (bill["status"], bill["amountRefunded"], bill["amountPaid"]) == ("REFUNDED", SMALL_PRICE, SMALL_PRICE)
     refusals: tuple[tuple[dict[str, Any], tuple[int, str]], ...] = (
         ({"topUpId": top_up["id"]}, (409, "refund_exceeds_payment")),
         ({"topUpId": str(uuid4())}, (404, "not_found")),

@@ -13,6 +13,7 @@ from tests.domains.ai_credits.test_insight import statements
 from tests.domains.billing.accounts import contract
 from tests.domains.billing.bills import FREE, HISTORY, bills, buy_pack, read, refunded, spend
 from tests.domains.billing.subscribing import STANDARD, SUBSCRIPTION, Shop
+from tests.domains.billing.wallets import SMALL_PRICE, add_card, look, wants
 from tests.support.stripe import PACK_PRICE_MINOR
 
 Json = dict[str, Any]
@@ -109,12 +110,16 @@ async def test_a_person_without_a_plan_has_calendar_months(shop: Shop) -> None:
     await shop.move(seconds=(first_of_month - shop.now).total_seconds())
     buyer = await shop.person()
     await buy_pack(shop, buyer)
+    await add_card(shop, buyer)
+    await wants(buyer, threshold=1000)
+    await look(shop, buyer.id)
     await sample(shop)
     await shop.move(days=32)
     [past] = await history(shop, {}, buyer)
-    assert (past["plan"], past["amount"]) == ("FREE", PACK_PRICE_MINOR)
+    assert (past["plan"], past["amount"]) == ("FREE", PACK_PRICE_MINOR + SMALL_PRICE), "and what was bought by itself"
+    assert sorted(one["amountPaid"] for one in past["invoices"]) == [SMALL_PRICE, PACK_PRICE_MINOR]
     assert past["periodStart"].startswith(f"{first_of_month:%Y-%m}-01T00:00:00")
-    assert past["credits"]["granted"] == FREE + 550
+    assert past["credits"]["granted"] == FREE + 550 + 100
     assert {"metric": "USERS", "peak": 1} in past["peaks"]
 
 

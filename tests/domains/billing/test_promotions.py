@@ -191,6 +191,33 @@ async def test_what_a_purchase_must_come_to(shop: Shop) -> None:
         assert refused.value.extra == {"reason": why}
 
 
+async def test_a_code_that_leaves_nothing_to_pay_buys_no_credits(shop: Shop) -> None:
+    """Credits come of a payment: nobody is led through a page that brings them nothing. A plan may begin for free."""
+    person = await shop.person()
+    whole, large, nearly = [
+        (await code(shop, await coupon(shop, off))).code
+        for off in (PercentOff(Decimal(100)), AmountOff(1599, "USD"), PercentOff(Decimal("99.95")))
+    ]
+    for path in ("/api/billing/checkout-session", "/api/credits/purchase"):
+        for text, pack in ((whole, "LARGE"), (large, "LARGE"), (large, "SMALL"), (nearly, "MEDIUM")):
+            answer = await shop.send(person, "POST", path, pack=pack, promotionCode=text)
+            body = answer.json()
+            assert (answer.status_code, body["code"]) == (422, "promotion_code_invalid"), (text, pack, body)
+            assert body["reason"] == "nothing_to_pay"
+            assert "nothing to pay" in body["detail"]
+    assert await shop.rows("SELECT DISTINCT status FROM checkout_sessions WHERE account_id = :id", id=person.id) in (
+        [],
+        [("ABANDONED",)],
+    )
+    opened = await shop.done(
+        person, "POST", "/api/billing/checkout-session", 201, plan="INDIVIDUAL_PRO", promotionCode=whole
+    )
+    assert opened["url"]
+    found = await promotions.find_code(shop.door, nearly)
+    assert found is not None
+    assert [ours.left_to_pay(found, amount) for amount in (899, 1000, 1001)] == [0, 0, 1]
+
+
 async def test_of_one_text_for_several_each_has_their_own(shop: Shop) -> None:
     platform, text = shop.till.platform, f"YOURS{uuid4().hex[:8].upper()}"
     buyers = [await customer_of(shop, await shop.person()) for _ in range(2)]

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
 from pm_api.core.jobs import JobContext
 from pm_api.domains.billing import jobs as billing_jobs
 from pm_api.domains.billing import reconciliation, reconciling
@@ -15,8 +16,12 @@ from pm_api.domains.billing.repository import reconciliation as repository
 from pm_api.entitlements.enums import AccountType
 from pm_api.integrations.stripe import PaymentProviderUnavailable, payments, refunds
 from pm_api.integrations.stripe import subscriptions as stripe_subscriptions
+from tests.conftest import Person
 from tests.domains.billing.accounts import OPERATOR
+from tests.domains.billing.bills import bills
 from tests.domains.billing.subscribing import PREMIUM, SUBSCRIPTIONS, Shop, new_key, open_shop
+from tests.domains.billing.wallets import add_card, bought, look, payments_of, wants
+from tests.support import purchases
 from tests.support.stripe import open_checkout
 
 ROUTE = "/api/admin/reconciliation"
@@ -101,6 +106,41 @@ async def test_money_without_credits_is_healed_once(shop: Shop) -> None:
     assert (await shop.till.checkout(checkout_id))["status"] == "COMPLETE"
     assert told(await compare(shop)) == []
     assert await shop.till.bought(user_id) == 550
+
+
+async def test_automatic_payments_are_compared_with_their_credits_and_invoices(shop: Shop) -> None:
+    person = await shop.person()
+    await add_card(shop, person)
+    await wants(person)
+    await shop.till.stripe.fail(
+        pathPrefix="/v1/payment_intents", method="POST", status=500, actThenFail=True, times=9
+    )
+    await look(shop, person.id)
+    await shop.till.stripe.heal()
+    assert (await bought(shop, person.id), await bills(person)) == (0, []), "nobody has heard of it"
+    [payment] = await payments_of(shop, person)
+    found = await compare(shop)
+    assert told(found) == [("paid_without_credits", payment.id, "HEALED")]
+    assert found["findings"][0]["says"] == (
+        f"Automatic payment {payment.id}: nothing here, paid 199, currency USD, credits granted, invoice made at"
+        " Stripe. It was brought in line with Stripe."
+    )
+    assert await bought(shop, person.id) == 100
+    [bill] = await bills(person)
+    await shop.installation.execute("DELETE FROM invoices WHERE account_id = :id", id=person.id)
+    assert told(await compare(shop)) == [("top-ups", payment.id, "HEALED")]
+    [again] = await bills(person)
+    unlike = {name for name, value in bill.items() if again[name] != value}
+    assert unlike <= {"id", "createdAt", "updatedAt"}
+    found = await compare(shop)
+    compared = found["run"]["compared"]
+    assert (told(found), compared["top-ups"], compared["top-ups of ours"]) == ([], 1, 1)
+    assert compared.get("invoices of ours", 0) == 0, "it is counted once, as what it is"
+    await shop.installation.execute(
+        "UPDATE topup_payments SET stripe_payment_intent_id = 'pi_unknown' WHERE account_id = :id", id=person.id
+    )
+    kinds_found = {(one["kind"], one["action"]) for one in (await compare(shop))["findings"]}
+    assert ("top-ups", "REPORTED") in kinds_found, "what we think was paid and Stripe does not have"
 
 
 async def test_money_that_belongs_to_nobody_is_reported(shop: Shop) -> None:
@@ -276,6 +316,26 @@ async def test_money_that_came_after_the_end_is_told(shop: Shop) -> None:
     await shop.installation.execute("UPDATE invoices SET stripe_subscription_id = 'sub_unknown'")
     [finding] = (await dict(reconciling._stages())[run[1]](shop.till.platform, row)).found
     assert "its subscription sub_unknown is not known here" in finding.says
+
+
+async def test_what_could_not_be_given_back_of_a_deleted_workspace_is_told(shop: Shop) -> None:
+    owner, team = await shop.team()
+    before, late = [await pay_for_team(shop, owner, team), await pay_for_team(shop, owner, team)]
+    await shop.installation.execute(
+        "UPDATE workspaces SET deleted_at = (SELECT max(paid_at) FROM invoices) WHERE id = :id", id=UUID(team)
+    )
+    await shop.installation.execute(
+        "UPDATE invoices SET paid_at = paid_at - interval '1 second' WHERE stripe_invoice_id = :id", id=before
+    )
+    found = [one for one in (await compare(shop))["findings"] if one["kind"] == "paid_without_effect"]
+    assert [one["objectId"] for one in found] == [late]
+    assert "8.99 USD were paid, and its workspace had been deleted by then." in found[0]["says"]
+
+
+async def pay_for_team(shop: Shop, owner: Person, team: str) -> str | None:
+    """A pack for a pool, heard of: Stripe's id of its invoice."""
+    scope = WorkspaceScope(Actor(ActorKind.USER, owner.id), UUID(team), owner.id, "OWNER")
+    return (await purchases.bought_pack(shop.till.platform, scope)).invoice_id
 
 
 async def test_a_live_subscription_of_a_deleted_workspace_is_told(shop: Shop) -> None:

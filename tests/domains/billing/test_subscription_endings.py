@@ -9,13 +9,18 @@ import pytest
 from pydantic import BaseModel
 
 from pm_api.core.jobs import Job, JobContext, TryAgain
+from pm_api.domains.ai_credits.enums import AccountKind
+from pm_api.domains.billing import closing, subscriptions
+from pm_api.domains.billing import invoices as bills
 from pm_api.domains.billing import jobs as billing_jobs
-from pm_api.domains.billing import subscriptions
+from pm_api.domains.billing.flows.checkouts import CLOSE_PAGES, GoneAccount
+from pm_api.domains.payments import customers
 from pm_api.entitlements.enums import AccountType, Plan
 from pm_api.identity.events import WorkspaceChanged
-from pm_api.integrations.stripe import invoices
+from pm_api.integrations.stripe import checkouts, invoices, payments
 from pm_api.integrations.stripe import subscriptions as stripe_subscriptions
 from tests.conftest import Person
+from tests.domains.billing.bills import tell
 from tests.domains.billing.subscribing import (
     ASKS,
     FAILS_LATER,
@@ -27,6 +32,17 @@ from tests.domains.billing.subscribing import (
     new_key,
 )
 from tests.domains.billing.test_checkouts import told
+from tests.domains.billing.wallets import (
+    ASKS_ALWAYS,
+    SMALL_PRICE,
+    TOP_UPS,
+    add_card,
+    hear_of,
+    look,
+    sweep_flows,
+    top_ups,
+    wants,
+)
 
 Json = dict[str, Any]
 CHECKOUT = "/api/billing/checkout-session"
@@ -46,11 +62,13 @@ async def waiting_jobs(shop: Shop, entrypoint: str) -> list[Json]:
 
 
 async def do_jobs(shop: Shop) -> None:
-    """What the worker does about subscriptions, from the queue's own rows: each job once, until none is left."""
+    """What the worker does about endings, from the queue's own rows: each job once, until none is left."""
     kinds: tuple[tuple[Job[Any], type[BaseModel]], ...] = (
         (billing_jobs.end_with_workspace, WorkspaceChanged),
         (subscriptions.END_HELD, subscriptions.HeldSubscription),
         (subscriptions.VOID_OPEN, subscriptions.EndedSubscription),
+        (CLOSE_PAGES, GoneAccount),
+        (bills.GIVE_BACK, bills.PaidTooLate),
     )
     for _ in range(4):
         for job, payload_of in kinds:
@@ -124,6 +142,179 @@ async def test_one_that_arrives_for_a_deleted_workspace_is_ended(shop: Shop) -> 
     await shop.hear(late)
     await do_jobs(shop)
     assert (await shop.at_stripe(late)).status == "canceled"
+    [invoice] = (await shop.picture(late)).invoices
+    assert await given_back(shop, invoice.id) == STANDARD, "nobody pays for what is gone"
+
+
+async def given_back(shop: Shop, stripe_invoice_id: str | None) -> int:
+    """What went back of a paid invoice, by our books and by Stripe's, which must agree."""
+    assert stripe_invoice_id is not None
+    at_stripe = await invoices.retrieve(shop.door, stripe_invoice_id)
+    assert at_stripe.charge_id is not None
+    charge = await payments.retrieve_charge(shop.door, at_stripe.charge_id)
+    [(refunded,)] = await shop.rows(
+        "SELECT refunded_minor FROM invoices WHERE stripe_invoice_id = :id", id=stripe_invoice_id
+    )
+    assert refunded == charge.amount_refunded
+    return charge.amount_refunded
+
+
+async def pages(shop: Shop, owner: Person, team: str) -> list[str]:
+    """One for a pack, one for a plan."""
+    return [
+        (await shop.done(owner, "POST", CHECKOUT, 201, workspaceId=team, **item))["sessionId"]
+        for item in ({"pack": "MEDIUM"}, {"plan": "TEAM_STANDARD"})
+    ]
+
+
+async def page_states(shop: Shop, team: str, opened: list[str]) -> tuple[list[str], list[str]]:
+    """At Stripe, and here."""
+    rows = await shop.rows(
+        "SELECT status FROM checkout_sessions WHERE account_id = CAST(:id AS uuid) ORDER BY id", id=team
+    )
+    return [(await checkouts.retrieve(shop.door, one)).status for one in opened], [row[0] for row in rows]
+
+
+async def pay_on(shop: Shop, session_id: str) -> None:
+    """In the browser."""
+    fields = {"email": "ada@example.com", "card_number": PAYS, "expiry": "12 / 40", "cvc": "123", "name": "Ada"}
+    answer = await shop.till.stripe.http.post(f"/checkout/{session_id}", data=fields)
+    assert answer.status_code in (200, 303), answer.text
+
+
+async def test_pages_that_are_open_close_with_their_workspace(shop: Shop) -> None:
+    owner, team = await shop.team()
+    opened = await pages(shop, owner, team)
+    await delete(shop, owner, team)
+    await shop.till.stripe.fail(pathPrefix="/v1/checkout", status=500, times=99)
+    gone = GoneAccount(account_kind=AccountType.WORKSPACE, account_id=UUID(team))
+    with pytest.raises(TryAgain):
+        await CLOSE_PAGES.run(worker(shop), gone)
+    await shop.till.stripe.heal()
+    await do_jobs(shop)
+    assert await page_states(shop, team, opened) == (["expired"] * 2, ["EXPIRED"] * 2)
+    await CLOSE_PAGES.run(worker(shop), gone)
+
+    other, kept = await shop.team()
+    left = await pages(shop, other, kept)
+    await delete(shop, other, kept)
+    assert (await shop.send(other, "POST", f"{WORKSPACES}/{kept}/restore")).status_code == 200
+    await do_jobs(shop)
+    assert await page_states(shop, kept, left) == (["open"] * 2, ["OPEN"] * 2), "who is there may buy"
+    await closing.stop_buying(shop.till.platform, (AccountType.WORKSPACE, UUID(kept)), for_good=True)
+    assert await page_states(shop, kept, left) == (["expired"] * 2, ["EXPIRED"] * 2), "who is erased may not"
+
+
+async def test_a_page_that_was_being_opened_closes_too(shop: Shop) -> None:
+    """Stripe has it, and we have not heard of it when the workspace is deleted."""
+    owner, team = await shop.team()
+    await customers.ensure(shop.till.platform, AccountType.WORKSPACE, UUID(team))
+    await shop.till.stripe.fail(
+        pathPrefix="/v1/checkout/sessions", method="POST", status=500, actThenFail=True, times=9
+    )
+    answer = await shop.send(owner, "POST", CHECKOUT, pack="MEDIUM", workspaceId=team)
+    assert answer.status_code == 503, answer.text
+    await shop.till.stripe.heal()
+    await delete(shop, owner, team)
+    await do_jobs(shop)
+    await sweep_flows(shop, seconds=90)
+    await do_jobs(shop)
+    [opened] = (
+        await checkouts.list_of_customer(
+            shop.door, await customers.ensure(shop.till.platform, AccountType.WORKSPACE, UUID(team))
+        )
+    ).items
+    assert await page_states(shop, team, [opened.id]) == (["expired"], ["EXPIRED"])
+
+
+async def test_what_is_paid_for_a_deleted_workspace_goes_back(shop: Shop) -> None:
+    """Before the worker came, somebody paid on the page that was open."""
+    owner, team = await shop.team()
+    operator = await shop.person()
+    await shop.installation.execute("UPDATE users SET is_admin = true WHERE id = :id", id=operator.id)
+    [page, _] = await pages(shop, owner, team)
+    await shop.move(seconds=2)
+    await delete(shop, owner, team)
+    await shop.move(seconds=2)
+    await pay_on(shop, page)
+    paid = await checkouts.retrieve(shop.door, page)
+    for kind, about in (("checkout.session.completed", paid.id), ("invoice.paid", paid.invoice_id)):
+        await tell(shop, kind, about or "")
+    assert await shop.credits(team) == 550, "they are there if it is restored"
+    [told_of] = await shop.notices(operator, "billing.paid_for_deleted")
+    assert "8.99 USD were paid" in told_of["title"]
+    await shop.till.stripe.fail(pathPrefix="/v1/refunds", method="POST", status=500, times=9)
+    [payload] = await waiting_jobs(shop, bills.GIVE_BACK.name)
+    with pytest.raises(TryAgain):
+        await bills.GIVE_BACK.run(worker(shop), bills.PaidTooLate.model_validate(payload))
+    await shop.till.stripe.heal()
+    with pytest.raises(TryAgain):
+        await bills.GIVE_BACK.run(worker(shop), bills.PaidTooLate.model_validate(payload))
+    await sweep_flows(shop, seconds=90)
+    await do_jobs(shop)
+    assert await given_back(shop, paid.invoice_id) == 899
+    assert await shop.credits(team) == 0
+    await bills.GIVE_BACK.run(worker(shop), bills.PaidTooLate.model_validate(payload))
+    assert await given_back(shop, paid.invoice_id) == 899, "once"
+    assert (await shop.send(owner, "POST", f"{WORKSPACES}/{team}/restore")).status_code == 200
+
+
+async def test_what_was_paid_before_and_what_is_restored_stays(shop: Shop) -> None:
+    owner, team = await shop.team()
+    [first, _] = await pages(shop, owner, team)
+    await pay_on(shop, first)
+    early = await checkouts.retrieve(shop.door, first)
+    await shop.move(seconds=2)
+    await delete(shop, owner, team)
+    await tell(shop, "invoice.paid", early.invoice_id or "")
+    assert await waiting_jobs(shop, bills.GIVE_BACK.name) == [], "it was bought when the workspace was there"
+    [(invoice_id,)] = await shop.rows("SELECT id FROM invoices")
+    assert (await shop.send(owner, "POST", f"{WORKSPACES}/{team}/restore")).status_code == 200
+    await bills.GIVE_BACK.run(worker(shop), bills.PaidTooLate(invoice_id=invoice_id))
+    assert await given_back(shop, early.invoice_id) == 0
+    await shop.move(seconds=2)
+    await delete(shop, owner, team)
+    await bills.GIVE_BACK.run(worker(shop), bills.PaidTooLate(invoice_id=invoice_id))
+    assert await given_back(shop, early.invoice_id) == 0, "nor of one that is deleted again: it was there meanwhile"
+
+
+async def test_a_top_up_that_its_bank_asks_about_is_called_off_with_its_workspace(shop: Shop) -> None:
+    owner, team = await shop.team()
+    await add_card(shop, owner, team, number=ASKS_ALWAYS)
+    await wants(owner, team)
+    await look(shop, team, AccountKind.WORKSPACE)
+    assert [one["status"] for one in await top_ups(owner, team)] == ["ACTION_REQUIRED"]
+    await delete(shop, owner, team)
+    await do_jobs(shop)
+    rows = await shop.rows("SELECT status, stripe_payment_intent_id FROM topup_payments")
+    [(status, payment_id)] = rows
+    assert (status, (await payments.retrieve(shop.door, payment_id)).status) == ("CANCELED", "canceled")
+
+
+async def test_a_top_up_that_was_confirmed_after_its_workspace_was_deleted_goes_back(shop: Shop) -> None:
+    owner, team = await shop.team()
+    await add_card(shop, owner, team, number=ASKS_ALWAYS)
+    await wants(owner, team)
+    await look(shop, team, AccountKind.WORKSPACE)
+    [waiting] = await top_ups(owner, team)
+    how = (await owner.client.get(f"{TOP_UPS}/{waiting['id']}/confirmation")).json()["confirmation"]
+    await shop.move(seconds=2)
+    await delete(shop, owner, team)
+    await shop.move(seconds=2)
+    confirmed = await shop.control(
+        "PUT",
+        f"/elements/{how['clientSecret']}",
+        {"paymentMethod": how["stripePaymentMethodId"], "confirm": True},
+    )
+    assert confirmed["error"] is None, confirmed
+    await hear_of(shop, team, "payment_intent.succeeded")
+    await do_jobs(shop)
+    payment = await payments.retrieve(shop.door, waiting["stripePaymentIntentId"])
+    assert payment.charge_id is not None
+    charge = await payments.retrieve_charge(shop.door, payment.charge_id)
+    rows = await shop.rows("SELECT status, refunded_minor FROM invoices")
+    assert (charge.amount_refunded, rows) == (SMALL_PRICE, [("REFUNDED", SMALL_PRICE)])
+    assert await shop.credits(team) == 0
 
 
 async def test_while_stripe_is_away_the_end_waits(shop: Shop) -> None:

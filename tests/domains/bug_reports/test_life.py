@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -192,6 +192,13 @@ async def test_the_reporter_hears_what_others_do(desk: Desk) -> None:
     await desk.triage(desk.owner, own, status="RESOLVED")
     assert await told(desk.owner, own) == []
     assert await changes_seen(desk.member, report) == ["created", "triaged"]
+    for person, heard in ((desk.member, 1), (desk.admin, 2), (desk.admin, 2)):
+        mended = {"title": "It breaks again", "steps": f"By {person.id}"}
+        answer = await person.client.patch(f"{PATH}/{report['id']}", json=mended)
+        assert answer.status_code == 200, answer.text
+        assert len(await told(desk.member, report)) == heard, "told of what others mend, once"
+    [last, *_] = (await desk.member.client.get("/api/notifications")).json()["notifications"]
+    assert last["body"] == "What it says was mended."
 
 
 # --- into a task -----------------------------------------------------------------------------------------------
@@ -277,9 +284,29 @@ async def test_who_sees_a_report_sees_its_screenshot_and_nobody_else(desk: Desk)
     assert refusal(await desk.operator.client.patch(path, json={"screenshotId": mine})) == (403, "not_the_uploader")
     trash = (await desk.viewer.client.get("/api/storage/files", params={"trashed": "true"})).json()["files"]
     assert shown["id"] in [one["id"] for one in trash]
+    back = await desk.viewer.client.post(f"/api/storage/files/{shown['id']}/restore")
+    file = back.json()["file"]
+    assert (file["fileType"], file["isTemporary"], file["expiresAt"] is None) == ("TEMPORARY_UPLOAD", True, False)
+    second = await desk.report(desk.viewer, workspaceId=place, screenshotId=shown["id"])
+    assert second["screenshot"]["mimeType"] == "image/png", "it belongs to no report any more, so it may to another"
     cleared = await desk.viewer.client.patch(path, json={"screenshotId": None})
     assert cleared.json()["bugReport"]["screenshot"] is None
     assert refusal(await desk.viewer.client.get(f"{path}/screenshot")) == (404, "file_not_found")
+
+
+async def test_reports_of_one_list_may_have_one_screenshot(desk: Desk) -> None:
+    """None come to be so, but nothing in the rows forbids it: each shows it at its own address."""
+    file_id = (await uploaded(desk.viewer, encoded(painted())))["id"]
+    first, second = await desk.report(desk.viewer, screenshotId=file_id), await desk.report(desk.viewer)
+    async with desk.platform.database.transaction() as session:
+        same = {"file": UUID(file_id), "id": UUID(second["id"])}
+        await session.execute(text("UPDATE bug_reports SET screenshot_id = :file WHERE id = :id"), same)
+    answer = await desk.owner.client.get(PATH, params={"workspaceId": desk.workspace_id})
+    found = {one["id"]: one["screenshot"] for one in answer.json()["bugReports"]}
+    for report in (first, second):
+        address = found[report["id"]]["contentUrl"]
+        assert address == f"{PATH}/{report['id']}/screenshot"
+        assert (await desk.owner.client.get(address)).status_code == 200
 
 
 async def test_what_is_no_screenshot_of_ones_own_is_refused(desk: Desk) -> None:

@@ -1,16 +1,19 @@
 """A workspace with a calendar over HTTP, and a client that follows it by tokens."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from pm_api.core.platform import Platform
-from tests.conftest import NewPerson, Person
+from tests.conftest import NewPerson, Person, register
 from tests.domains.projects import sites
 from tests.domains.projects.sites import refusal
 
-__all__ = ["Diary", "Follower", "Json", "open_diary", "path_of", "refusal"]
+__all__ = ["Diary", "Follower", "Json", "lasting_diary", "open_diary", "path_of", "refusal"]
 
 Json = dict[str, Any]
 HOUR = {"startTime": "2026-03-02T09:00:00-05:00", "endTime": "2026-03-02T10:00:00-05:00"}
@@ -136,6 +139,20 @@ class Follower:
 async def open_diary(platform: Platform, new_person: NewPerson) -> Diary:
     found = await sites.open_site(platform, new_person)
     return Diary(found.platform, found.new_person, found.workspace, found.owner, found.people, found.member_ids)
+
+
+@asynccontextmanager
+async def lasting_diary(app: FastAPI) -> AsyncIterator[Diary]:
+    """For the tests of a module that leave nothing behind that another one of them would see."""
+    people: list[Person] = []
+
+    async def new_person(**fields: Any) -> Person:
+        people.append(await register(app, **fields))
+        return people[-1]
+
+    yield await open_diary(app.state.platform, new_person)
+    for one in people:
+        await one.client.aclose()
 
 
 def path_of(event_id: str, rest: str = "") -> str:

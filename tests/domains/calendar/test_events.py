@@ -1,15 +1,17 @@
 """Events over HTTP: made, read, changed, replaced, deleted, and what is refused to whom."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from pm_api.core.platform import Platform
 from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson
-from tests.domains.calendar.diaries import HOUR, Diary, Json, key, open_diary, path_of, refusal
+from tests.domains.calendar.diaries import HOUR, Diary, Json, key, lasting_diary, open_diary, path_of, refusal
 from tests.domains.projects import sites
 
 GET, POST, PATCH, PUT, DELETE = "GET", "POST", "PATCH", "PUT", "DELETE"
@@ -23,6 +25,13 @@ OF_AN_EVENT: list[tuple[str, Json | None]] = [
 WRITES = [one for one in OF_AN_EVENT if one[0] != GET]
 NAMES = [method for method, _ in OF_AN_EVENT]
 SECOND = "20260309T130000Z"
+
+
+@pytest.fixture(scope="module")
+async def empty(app: FastAPI) -> AsyncIterator[Diary]:
+    """In which nothing stays."""
+    async with lasting_diary(app) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -162,9 +171,9 @@ async def test_an_all_day_event_takes_days(diary: Diary, start: str, end: str, f
         ({"reminders": [{"minutesBefore": 40_321}]}, "validation_failed"),
     ],
 )
-async def test_what_cannot_be_is_refused(diary: Diary, wrong: Json, code: str) -> None:
-    assert refusal(await diary.post(**wrong)) == (422, code)
-    assert await diary.shown("2026-03-01", "2026-04-01") == [], "and nothing of it stays"
+async def test_what_cannot_be_is_refused(empty: Diary, wrong: Json, code: str) -> None:
+    assert refusal(await empty.post(**wrong)) == (422, code)
+    assert await empty.shown("2026-03-01", "2026-04-01") == [], "and nothing of it stays"
 
 
 async def test_a_repeated_call_makes_one_event(diary: Diary) -> None:

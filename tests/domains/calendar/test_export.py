@@ -167,6 +167,28 @@ async def test_a_range_holds_what_meets_it(diary: Diary) -> None:
         assert refusal(answer) == (422, "time_range_refused")
 
 
+async def test_a_first_start_that_its_rule_does_not_say(diary: Diary, new_person: NewPerson) -> None:
+    """To some programs it is no occurrence then, and does not count; to all a date of its own is one."""
+    at = "DTSTART;TZID=America/New_York:20260302T090000\nDURATION:PT1H"
+    content = file_of(
+        f"UID:1@x\n{at}\nRRULE:FREQ=WEEKLY;BYDAY=TH;COUNT=3\nSUMMARY:Thursdays",
+        f"UID:2@x\n{at}\nRRULE:FREQ=WEEKLY;BYDAY=TH;COUNT=1\nSUMMARY:Once",
+        "UID:3@x\nDTSTART;VALUE=DATE:20260302\nRRULE:FREQ=MONTHLY;BYMONTHDAY=13;COUNT=3\nSUMMARY:Days",
+        f"UID:4@x\n{at}\nRRULE:FREQ=YEARLY;BYMONTH=5;BYMONTHDAY=4\nSUMMARY:For ever",
+    )
+    assert (await taken_in(diary, content))["created"] == 4
+    shown = as_shown(await diary.shown("2026-03-01", "2027-03-01", tz="UTC"))
+    assert len(shown) == 9
+    out = await exported(diary)
+    assert expanded(out, datetime(2026, 3, 1, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)) == shown
+    for one in parts_of(out):
+        assert "COUNT" not in one.get("RRULE", {})
+        assert one["RDATE"].dts[0].dt == one["DTSTART"].dt
+    other = await open_diary(diary.platform, new_person)
+    assert (await taken_in(other, out))["created"] == 4
+    assert as_shown(await other.shown("2026-03-01", "2027-03-01", tz="UTC")) == shown
+
+
 async def test_an_empty_calendar_is_one(diary: Diary) -> None:
     assert parts_of(await exported(diary)) == []
 

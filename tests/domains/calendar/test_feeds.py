@@ -122,7 +122,9 @@ async def test_a_feed_is_found_where_its_making_said(diary: Diary) -> None:
     assert (await stranger.client.get(location)).status_code == 404
     assert (await diary.owner.client.get(f"{FEEDS}/nothing")).status_code == 404
     assert (await diary.owner.client.get(location, headers={"Authorization": ""})).status_code == 401
-    await diary.owner.client.delete(location)
+    assert (
+        await diary.owner.client.delete(location, headers={"If-Match": answer.headers["etag"]})
+    ).status_code == 204
     assert (await diary.owner.client.get(location)).status_code == 404
 
 
@@ -340,6 +342,8 @@ async def test_feeds_are_ones_own_and_not_many(diary: Diary) -> None:
     assert listed.json()["feeds"] == []
     gone = await diary.owner.client.delete(f"{FEEDS}/{anns['feed']['id']}")
     assert refusal(gone) == (404, "feed_not_found")
+    stale = await ann.client.delete(f"{FEEDS}/{anns['feed']['id']}", headers={"If-Match": '"7"'})
+    assert refusal(stale) == (412, "precondition_failed")
     assert (await fetched(diary, anns))[0] == 200
     for _ in range(feeds.MOST_FEEDS - 1):
         await feed_of(diary, ann)

@@ -65,6 +65,7 @@ def test_the_wall_time_that_clocks_skip() -> None:
         ("America/Los Angeles", "America/Los_Angeles"),
         ("Pacific Standard Time", "America/Los_Angeles"),
         ("tokyo standard time", "Asia/Tokyo"),
+        ("US-Eastern", "US/Eastern"),
         ("Etc/UTC", "UTC"),
         ("Middle/Earth", None),
         ("Earth/UTC", None),

@@ -241,6 +241,28 @@ async def test_what_hangs_on_occurrences_that_are_no_more_goes(diary: Diary) -> 
     assert (await diary.read(thursday))["title"] == "Standup"
 
 
+async def test_all_of_it_changed_by_way_of_one_that_differs(diary: Diary) -> None:
+    """What is sent is what that one shows then, and the others move by as much as it does."""
+    series = await diary.series(rrule="FREQ=WEEKLY;BYDAY=MO;COUNT=3")
+    second = key(series["id"], SECOND)
+    own = {"startTime": "2026-03-10T16:00:00Z", "endTime": "2026-03-10T18:00:00Z"}
+    await diary.patch(second, None, THIS, title="Own", location="Own", **own)
+    named = (await diary.patch(second, None, ALL, title="All", **own))["event"]
+    assert (named["title"], named["location"], named["startTime"]) == ("All", "Own", "2026-03-10T16:00:00.000Z")
+    mondays = ["2026-03-02T14:00", "2026-03-10T16:00", "2026-03-16T13:00"]
+    assert starts(await diary.shown(*SPRING)) == mondays, "it was sent as it is, so nothing moves"
+    assert (await diary.read(series["id"]))["endTime"] == series["endTime"]
+    later = (await diary.patch(second, None, ALL, startTime="2026-03-10T17:30:00Z"))["event"]
+    assert (later["startTime"], later["endTime"]) == ("2026-03-10T17:30:00.000Z", "2026-03-10T19:30:00.000Z")
+    shown = await diary.shown(*SPRING)
+    assert starts(shown) == ["2026-03-02T15:30", "2026-03-10T17:30", "2026-03-16T14:30"]
+    assert [one["title"] for one in shown] == ["All"] * 3
+    longer = (await diary.patch(later["id"], None, ALL, endTime="2026-03-10T20:30:00Z"))["event"]
+    assert longer["endTime"] == "2026-03-10T20:30:00.000Z"
+    ends = [one["endTime"][:16] for one in await diary.shown(*SPRING)]
+    assert ends == ["2026-03-02T18:30", "2026-03-10T20:30", "2026-03-16T17:30"]
+
+
 async def test_an_event_becomes_a_series_and_one_event_again(diary: Diary) -> None:
     event = await diary.event()
     series = (await diary.patch(event["id"], rrule="FREQ=DAILY;COUNT=3"))["event"]

@@ -1,17 +1,18 @@
 """A refusal names the field of the request that it is about, so that a form can mark it, and says what to do."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
-from pm_api.core.platform import Platform
-from tests.conftest import NewPerson
-from tests.domains.calendar.diaries import Diary, open_diary, path_of
+from tests.domains.calendar.diaries import Diary, lasting_diary, path_of
 
 
-@pytest.fixture
-async def diary(platform: Platform, new_person: NewPerson) -> Diary:
-    return await open_diary(platform, new_person)
+@pytest.fixture(scope="module")
+async def diary(app: FastAPI) -> AsyncIterator[Diary]:
+    async with lasting_diary(app) as opened:
+        yield opened
 
 
 def pointers(answer: Any) -> list[str]:

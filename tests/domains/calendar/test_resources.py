@@ -59,7 +59,7 @@ async def test_a_zone_left_out_is_the_callers(hall: Hall) -> None:
 
 async def test_a_name_is_had_once(hall: Hall) -> None:
     room, other = await hall.room("One"), await hall.room("Two")
-    assert refusal(await hall.owner.client.post(RESOURCES, json=body(hall, name="One"))) == (409, "resource_exists")
+    assert refusal(await hall.owner.client.post(RESOURCES, json=body(hall, name="oNE"))) == (409, "resource_exists")
     assert refusal(await hall.owner.client.patch(room_path(other), json={"name": "One"})) == (409, "resource_exists")
     assert (await hall.owner.client.patch(room_path(room), json={"name": "One"})).status_code == 200
     elsewhere = await open_hall(hall.platform, hall.new_person)

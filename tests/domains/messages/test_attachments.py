@@ -10,6 +10,7 @@ import pytest
 
 from pm_api.core.platform import Platform
 from pm_api.domains.storage.models import StorageUsage
+from pm_api.identity.permissions import Role
 from tests.conftest import NewPerson, Person
 from tests.domains.messages.talking import (
     NOWHERE,
@@ -17,6 +18,7 @@ from tests.domains.messages.talking import (
     a_place,
     a_project,
     create,
+    direct,
     listed,
     message_path,
     path_of,
@@ -27,6 +29,7 @@ from tests.domains.messages.talking import (
 )
 from tests.domains.messages.test_messages import statements_of
 from tests.domains.storage.boxes import upload, uploaded
+from tests.identity.teams import join
 
 FILES = "/api/storage/files"
 
@@ -69,6 +72,24 @@ EVERY_WAY = {"file", "/content", "/versions", "/links", "link", "zip", "list", "
 async def two(platform: Platform, new_person: NewPerson) -> tuple[str, Person, Person]:
     ann, bob = await some_people(new_person, "Ann", "Bob")
     return await a_place(platform, ann, bob), ann, bob
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.GUEST])
+async def test_who_only_reads_in_the_workspace_sends_files_where_they_speak(
+    platform: Platform, two: tuple[str, Person, Person], new_person: NewPerson, role: Role
+) -> None:
+    place, ann, _bob = two
+    [vera] = await some_people(new_person, "Vera")
+    await join(platform, place, vera, role)
+    refused = await upload(vera, b"secret plan", "secret.txt", workspaceId=place)
+    assert refusal(refused) == (403, "forbidden"), "they write nowhere yet"
+    talk = await direct(ann, place, vera)
+    file_id = await a_file(vera, place)
+    for other in ({"fileType": "TASK_ATTACHMENT"}, {"fileType": "PROJECT_ASSET"}):
+        assert (await upload(vera, b"x", "x.txt", workspaceId=place, **other)).status_code == 403
+    said = await say(vera, talk, fileIds=[file_id])
+    assert [one["id"] for one in said["attachments"]] == [file_id]
+    assert (await ann.client.get(f"{FILES}/{file_id}/content")).content == b"secret plan"
 
 
 async def test_a_message_brings_its_files_and_who_sees_it_sees_them(
@@ -184,11 +205,20 @@ async def test_an_archived_place_keeps_its_files_as_they_are(
             refusal(await upload(bob, b"anew", fileId=file_id)),
         }
 
+    async def offered() -> list[str]:
+        actions: list[str] = (await bob.client.get(f"{FILES}/{file_id}")).json()["file"]["allowedActions"]
+        return actions
+
+    in_use = await offered()
     await ann.client.post(path_of(channel, "/archive"))
     assert await answers() == {(409, "conversation_archived")}
+    assert await offered() == ["READ", "LINK"]
     await ann.client.post(path_of(channel, "/restore"))
+    assert "RENAME" in in_use
+    assert await offered() == in_use
     await ann.client.post(f"/api/projects/{project.id}/archive")
     assert await answers() == {(409, "project_archived")}
+    assert await offered() == ["READ", "LINK"]
     await ann.client.post(f"/api/projects/{project.id}/restore")
     assert (await ann.client.delete(f"/api/projects/{project.id}")).status_code == 204
     assert await ways_to(bob, place, file_id) == set()

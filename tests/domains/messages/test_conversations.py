@@ -503,6 +503,13 @@ async def test_a_name_is_changed_by_who_read_it_last(platform: Platform, person:
     assert (fresh.json()["conversation"]["name"], fresh.headers["etag"]) == ("Other", '"2"')
     same = await person.client.patch(path_of(group), json={"name": "Other"})
     assert same.headers["etag"] == '"2"'
+    tag = (await person.client.get(path_of(group))).headers["etag"]
+    assert (await person.client.get(path_of(group), headers={"If-None-Match": tag})).status_code == 304
+    await say(person, group)
+    spoken = await person.client.get(path_of(group), headers={"If-None-Match": tag})
+    assert (spoken.status_code, spoken.json()["conversation"]["lastNumber"]) == (200, 1)
+    again = await person.client.patch(path_of(group), json={"name": "Third"}, headers={"If-Match": tag})
+    assert (again.status_code, again.json()["conversation"]["version"]) == (200, 3), "messages do not count"
 
 
 async def test_muting_ends_by_itself_or_by_hand(platform: Platform, person: Person) -> None:

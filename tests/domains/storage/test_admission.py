@@ -2,19 +2,21 @@
 
 import asyncio
 from contextlib import suppress
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from pm_api.core.errors import Unavailable
+from pm_api.core.jobs import JobContext, TryAgain
 from pm_api.core.platform import Platform
+from pm_api.domains.storage import join_jobs, joining
 from pm_api.domains.storage.accounts import Account
 from pm_api.domains.storage.admission import Admission
 from pm_api.entitlements import service as entitlements
 from pm_api.entitlements.enums import AccountType
 from tests.conftest import NewPerson, Person
 from tests.domains.storage import tus_client as tus
-from tests.domains.storage.boxes import refused, upload, uploaded, user_account
+from tests.domains.storage.boxes import UPLOADS, refused, upload, uploaded, user_account
 from tests.identity.teams import somebody_waits_for_a_lock
 
 SMALL = 4
@@ -55,7 +57,26 @@ async def test_an_upload_whose_length_is_told_later_waits_for_its_turn_each_time
             for told in ({}, {"Upload_Length": "3"}):
                 refused(await tus.send(person, address, 0, b"abc", **told), 503, "unavailable")
             refused(await tus.end(person, address), 503, "unavailable")
+            refused(await person.client.delete(f"{UPLOADS}/{address.rsplit('/', 1)[-1]}"), 503, "unavailable")
     assert (await tus.send(person, address, 0, b"abc", Upload_Length="3")).status_code == 204
+    assert (await tus.upload_of(person, address))["state"] == "COMPLETED"
+
+
+async def test_a_whole_upload_that_finds_the_line_full_becomes_a_file_by_its_job(
+    platform: Platform, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All has come and is counted: its client is told so, whoever waits for the counters."""
+    address = await tus.begun(person, 3)
+    payload = joining.JoinUpload(upload_id=UUID(address.rsplit("/", 1)[-1]))
+    with monkeypatch.context() as others:
+        others.setattr(platform.part(Admission), "_longest_wait_s", 0.01)
+        async with platform.part(Admission).turn(user_account(person)):
+            sent = await tus.send(person, address, 0, b"abc")
+            assert (sent.status_code, sent.headers["Upload-Offset"]) == (204, "3")
+            assert (await tus.upload_of(person, address))["state"] == "FINISHING"
+            with pytest.raises(TryAgain):
+                await join_jobs.join.run(JobContext(platform, "a test"), payload)
+    await join_jobs.join.run(JobContext(platform, "a test"), payload)
     assert (await tus.upload_of(person, address))["state"] == "COMPLETED"
 
 

@@ -196,13 +196,16 @@ async def test_an_upload_shows_its_file_no_longer_to_who_does_not_see_it(site: S
         files={"file": ("plan.txt", b"mine, anew", "text/plain")},
     )
     address = f"/api/storage/uploads/{sent.json()['receipt']['uploadId']}"
-    assert (await member.client.get(address)).json()["upload"]["file"]["id"] == file["id"]
+    seen = await member.client.get(address)
+    assert seen.json()["upload"]["file"]["id"] == file["id"]
+    known = {"If-None-Match": seen.headers["etag"]}
+    assert (await member.client.get(address, headers=known)).status_code == 304
     moved = await site.owner.client.patch(
         path_of(file), json={"fileType": "PROJECT_ASSET", "projectId": private["id"], "originalName": "secret.txt"}
     )
     assert moved.status_code == 200, moved.text
     assert (await member.client.get(path_of(file))).status_code == 404
-    shown = (await member.client.get(address)).json()["upload"]
+    shown = (await member.client.get(address, headers=known)).json()["upload"]
     assert (shown["state"], shown["file"]) == ("COMPLETED", None)
     assert "secret.txt" not in str(shown)
 

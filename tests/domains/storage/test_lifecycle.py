@@ -294,12 +294,15 @@ async def test_a_claim_at_the_last_moment_keeps_the_file(depot: Depot) -> None:
 async def test_the_trash_is_emptied_after_thirty_days(depot: Depot) -> None:
     ann = await depot.person()
     made = await uploaded(ann, CONTENT)
-    await depot.execute("UPDATE files SET is_temporary = false, expires_at = NULL")
+    version = await depot.begun(ann, file_id=UUID(made["id"]), total_bytes=len(CONTENT))
+    received = await arrived(depot, version)
     assert (await ann.client.delete(f"/api/storage/files/{made['id']}")).status_code == 204
+    await finishing.finish(depot.platform, version.id, received)
     row = await usage(depot.platform, ann.id)
     assert row is not None
     assert (row.trash, row.total_used) == (len(CONTENT), len(CONTENT))
     depot.clock.advance_business(days=29, hours=23)
+    await depot.run(lifecycle.purge_expired)  # in the trash it has the time that there is there
     await depot.run(lifecycle.purge_trash)
     assert await depot.file(made["id"]) is not None
     depot.clock.advance_business(hours=2)

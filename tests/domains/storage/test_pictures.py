@@ -1,8 +1,11 @@
 """Avatars, logos and thumbnails."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import httpx
@@ -301,6 +304,23 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(person: Person) -
     assert (refusal(answer, 413), answer.json()["limit"]) == ("picture_too_large", pictures.MOST_BYTES)
     whole = await wear(person, encoded(painted()).ljust(pictures.MOST_BYTES, b"\0"))
     assert whole.status_code == 201, "the form around it does not count"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+async def test_a_full_disk_is_said_to_be_one(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = await uploaded(person, encoded(painted()), "it.png")
+
+    @contextmanager
+    def without_room() -> Iterator[BinaryIO]:
+        with Path("/dev/full").open("w+b") as full:
+            yield full
+
+    with monkeypatch.context() as disk:
+        disk.setattr(tempfile, "TemporaryFile", without_room)
+        assert refusal(await wear(person, encoded(painted())), 503) == "storage_unavailable"
+        small = await person.client.get(f"/api/storage/files/{file['id']}/thumbnail")
+        assert refusal(small, 503) == "storage_unavailable"
+    await worn(person, encoded(painted()))
 
 
 async def test_a_picture_that_stops_coming_is_given_up(

@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from pm_api.core import telemetry
-from pm_api.domains.storage import closing, lifecycle, reconciling
+from pm_api.domains.storage import closing, lifecycle, objects, reconciling
 from pm_api.domains.storage.enums import UploadStatus, UploadWay
 from pm_api.domains.storage.keys import chunk_key
 from pm_api.domains.storage.models import StoredObject
 from pm_api.domains.storage.reconciling import Report
+from pm_api.domains.storage.repository import reconciling as rows
 from pm_api.identity.permissions import Role
 from pm_api.integrations.blobs import BlobDoor
 from tests.domains.storage.boxes import refused, upload, uploaded, usage, used
@@ -213,6 +214,27 @@ async def test_whoever_was_refused_lost_bytes_and_brings_them_again_mends_all_fi
     depot.clock.advance_business(days=31)
     await depot.run()
     await depot.balances()
+
+
+async def test_a_doubt_goes_when_the_very_bytes_are_back(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = await depot.person()
+    file = await uploaded(ann, CONTENT)
+    [key] = await depot.object_keys()
+    await depot.platform.part(BlobDoor).delete(key)
+    refused(await ann.client.get(f"/api/storage/files/{file['id']}/content"), 410, "file_gone")
+    for content, is_doubted in ((b"", True), (CONTENT[::-1], True), (CONTENT, False)):
+        await depot.put(key, content)
+        await reconciling.trust_again(depot.platform)
+        assert ((await object_of(depot.platform, file)).doubted_at is not None) is is_doubted
+        assert (await compare(depot)).damaged == is_doubted, "as many bytes, but others, are damage too"
+    for text in ("one", "two"):
+        file = await uploaded(ann, text.encode())
+        await objects.doubt(depot.platform, (await object_of(depot.platform, file)).key)
+    monkeypatch.setattr(reconciling, "READ_AT_A_TIME_BYTES", 3)
+    for left in (1, 0, 0):
+        await reconciling.trust_again(depot.platform)
+        async with depot.platform.database.reading() as session:
+            assert len(await rows.some_doubted(session, limit=9)) == left, "a run reads so much and no more"
 
 
 async def test_who_has_lost_bytes_is_told_once(depot: Depot) -> None:

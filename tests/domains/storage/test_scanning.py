@@ -27,6 +27,7 @@ from pm_api.integrations.blobs import BlobDoor
 from tests.conftest import NewPerson, Person
 from tests.domains.storage.boxes import Json, uploaded, usage
 from tests.domains.storage.breaking import place_of
+from tests.domains.storage.painting import encoded, painted
 from tests.domains.storage.scanned import FILES, content, notices, object_of, read, scan, scanned_platform
 from tests.domains.tasks.sites import open_site
 from tests.support.clamds import EICAR, ClamdDouble, Manner
@@ -230,15 +231,16 @@ async def test_without_a_verdict_a_file_waits_and_is_asked_for_again(
     assert (await read(person, file))["scanState"] == "CLEAN"
 
 
-async def test_what_is_cut_short_in_the_store_is_not_clean(
-    platform: Platform, person: Person, clamd: ClamdDouble, clock: MovableClock
+@pytest.mark.parametrize("is_as_long", [False, True])
+async def test_what_is_not_as_it_came_in_is_not_clean(
+    platform: Platform, person: Person, clamd: ClamdDouble, clock: MovableClock, is_as_long: bool
 ) -> None:
     sent = fresh() * 10
     file = await uploaded(person, sent)
     async with platform.database.reading() as session:
         [key] = await session.scalars(select(StoredObject.key).where(StoredObject.sha256 == sha256(sent).digest()))
     lying = place_of(platform, key)
-    lying.write_bytes(sent[:-10])
+    lying.write_bytes(sent[:-10] + bytes(10 * is_as_long))
     await scan(platform)
     assert (await read(person, file))["scanState"] == "PENDING"
     lying.write_bytes(sent)
@@ -284,12 +286,14 @@ async def test_too_large_for_the_scanner_is_not_clean_and_not_served(
 async def test_an_operator_may_serve_what_is_too_large_but_not_call_it_scanned(
     platform: Platform, person: Person, clamd: ClamdDouble, worker_database: str
 ) -> None:
-    file = await uploaded(person, fresh())
+    file = await uploaded(person, encoded(painted()), "plan.png")
     clamd.manner = Manner.TOO_LARGE
     async with scanned_platform(worker_database, url=clamd.url, serve_unscanned=True) as (lenient, _):
         await scan(lenient)
     now = await read(person, file)
     assert (now["uploadStatus"], now["scanState"], now["scanned"]) == ("COMPLETED", "TOO_LARGE", False)
+    small = await person.client.get(f"{FILES}/{file['id']}/thumbnail")
+    assert (small.status_code, small.json()["code"]) == (404, "no_thumbnail"), "this operator does not serve it"
 
 
 async def test_a_scanner_that_is_switched_off_leaves_what_waits_waiting(
@@ -364,6 +368,25 @@ async def test_what_was_here_before_there_was_a_scanner_is_scanned_once_there_is
     await scan(platform)
     assert len(clamd.seen) == 1
     assert (await read(person, file))["scanState"] == "CLEAN"
+
+
+async def test_what_was_here_before_and_comes_again_waits_in_all_files_and_says_so(
+    platform: Platform, person: Person, clamd: ClamdDouble, worker_database: str
+) -> None:
+    sent = fresh()
+    older = await uploaded(person, sent, "older.txt")
+    async with scanned_platform(worker_database, url="", serve_unscanned=True) as (without, _):
+        await scan(without)
+    assert (await read(person, older))["scanState"] == "NOT_SCANNED"
+    newer = await uploaded(person, sent, "newer.txt")
+    for file in (older, newer):
+        now = await read(person, file)
+        assert (now["uploadStatus"], now["scanState"], now["contentUrl"]) == ("VIRUS_SCAN_PENDING", "PENDING", None)
+        assert (await content(person, file)).status_code == 409
+    await scan(platform)
+    for file in (older, newer):
+        assert (await read(person, file))["uploadStatus"] == "COMPLETED"
+        assert (await content(person, file)).content == sent
 
 
 # --- races and crashes ---------------------------------------------------------------------------------------------

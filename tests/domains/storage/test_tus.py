@@ -384,6 +384,23 @@ async def test_a_length_may_be_told_later_and_then_stays(person: Person, platfor
     assert await usage_of(platform, person.id) == (0, 6)
 
 
+async def test_a_length_told_with_a_piece_counts_once_the_piece_is_proven(person: Person, platform: Platform) -> None:
+    """What is not as its checksum says changes nothing of the upload (Checksum)."""
+    address = await begun(person, None, b"12")
+    wrong = await send(person, address, 2, b"345", Upload_Length="5", **checksum(b"other"))
+    assert wrong.status_code == 460
+    asked = await ask(person, address)
+    assert (asked.headers["Upload-Offset"], asked.headers["Upload-Defer-Length"]) == ("2", "1")
+    beyond = await send(person, address, 2, b"3456", Upload_Length="5", **checksum(b"3456"))
+    assert (beyond.status_code, beyond.headers["Upload-Offset"]) == (413, "2")
+    short = await send(person, address, 2, b"3", Upload_Length="1", **checksum(b"3"))
+    assert (short.status_code, short.headers["Upload-Offset"]) == (400, "2")
+    assert "Upload-Length" not in (await ask(person, address)).headers
+    assert (await send(person, address, 2, b"345", Upload_Length="5", **checksum(b"345"))).status_code == 204
+    assert (await upload_of(person, address))["state"] == "COMPLETED"
+    assert await usage_of(platform, person.id) == (0, 5)
+
+
 async def test_a_length_told_with_nothing_left_completes_the_upload(person: Person, platform: Platform) -> None:
     address = await begun(person, None, b"12345")
     assert (await send(person, address, 5, b"", Upload_Length="5")).status_code == 204
@@ -455,6 +472,18 @@ async def test_an_upload_says_when_it_expires(person: Person, clock: MovableCloc
     assert moment(await ask(person, address)) == moment(sent)
     assert moment(await send(person, address, 0, b"12")) == moment(sent), "refusals too"
     assert "Upload-Expires" not in (await send(person, address, 2, b"345")).headers, "it is complete"
+
+
+async def test_pieces_put_the_end_off_for_a_week_and_no_longer(person: Person, clock: MovableClock) -> None:
+    made = await create(person, 50)
+    address, began = made.headers["Location"], moment(made) - 24 * 3600
+    for at in range(8):
+        clock.advance_business(hours=20)
+        sent = await send(person, address, at, b"x")
+        assert sent.status_code == 204
+    assert moment(sent) - began == 7 * 24 * 3600
+    clock.advance_business(hours=8, seconds=1)
+    assert (await send(person, address, 8, b"x")).json()["code"] == "upload_gone"
 
 
 async def test_an_expired_upload_is_gone(person: Person, clock: MovableClock) -> None:

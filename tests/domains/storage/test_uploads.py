@@ -5,18 +5,21 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from pm_api.core.actor import Actor, ActorKind, UserScope
 from pm_api.core.jobs import JobContext
 from pm_api.core.late_keys import LateKey
 from pm_api.core.platform import Platform
 from pm_api.domains.storage import finishing, lifecycle, sessions
+from pm_api.domains.storage.destinations import Destination
 from pm_api.domains.storage.enums import FileType, SessionState, UploadStatus, UploadWay
 from pm_api.domains.storage.leases import Leases, Patience
 from pm_api.domains.storage.models import DoomedObject, FileVersion, StoredFile, StoredObject, UploadSession
@@ -388,7 +391,8 @@ async def test_a_cancelled_upload_gives_its_room_back_and_is_gone(platform: Plat
     address = f"{UPLOADS}/{begun.id}"
     stale = await person.client.delete(address, headers={"If-Match": '"7"'})
     refused(stale, 412, "precondition_failed")
-    assert (await person.client.delete(address)).status_code == 204
+    fresh = {"If-Match": (await person.client.get(address)).headers["ETag"]}
+    assert (await person.client.delete(address, headers=fresh)).status_code == 204
     assert await used(platform, person.id) == (0, 0)
     refused(await person.client.get(address), 404, "not_found")
     async with platform.database.reading() as session:
@@ -396,6 +400,12 @@ async def test_a_cancelled_upload_gives_its_room_back_and_is_gone(platform: Plat
         doomed = await session.get(DoomedObject, begun.key)
     assert doomed is not None
     assert doomed.due_at > platform.clock.now(), "whoever still writes to it must have ended before it is cleared"
+
+
+async def test_an_upload_for_a_message_says_so(platform: Platform, person: Person) -> None:
+    message_id = uuid4()
+    with pytest.raises(IntegrityError, match="message_id"):  # there is no such message
+        await opened(platform, person, place=Destination(message_id=message_id))
 
 
 async def test_a_complete_upload_cannot_be_cancelled(person: Person) -> None:
@@ -451,6 +461,26 @@ async def test_an_upload_does_not_expire_while_its_bytes_come(
     assert await used(platform, person.id) == (len(CONTENT), 0)
 
 
+async def test_a_byte_a_minute_keeps_no_room_for_ever(
+    platform: Platform, person: Person, clock: MovableClock
+) -> None:
+    body, told = form(CONTENT), []
+
+    async def for_ever() -> AsyncIterator[bytes]:
+        yield body[:300]
+        for at in range(300, 500):
+            clock.advance_business(minutes=14)
+            yield body[at : at + 1]
+            await lifecycle.expire_uploads(JobContext(platform, "a test"))
+            [begun] = await sessions_of(platform, person.id)
+            told.append(begun.expires_at - begun.created_at)
+
+    headers = {**FORM_TYPE, "Content-Length": str(len(body))}
+    refused(await person.client.post(UPLOADS, content=for_ever(), headers=headers), 409, "upload_ended")
+    assert max(told) == timedelta(days=1)
+    assert await used(platform, person.id) == (0, 0)
+
+
 async def test_an_upload_that_was_cancelled_is_not_read_on(
     platform: Platform, person: Person, clock: MovableClock
 ) -> None:
@@ -473,13 +503,18 @@ async def test_an_upload_that_was_cancelled_is_not_read_on(
 
 
 @pytest.mark.parametrize("sent_bytes", [10, 300], ids=["before-the-file", "within-the-file"])
-async def test_a_body_that_falls_silent_is_given_up(
-    platform: Platform, person: Person, monkeypatch: pytest.MonkeyPatch, sent_bytes: int
+@pytest.mark.parametrize("is_endless", [False, True], ids=["silent", "endless"])
+async def test_a_body_that_falls_silent_or_never_ends_is_given_up(
+    platform: Platform, person: Person, monkeypatch: pytest.MonkeyPatch, sent_bytes: int, is_endless: bool
 ) -> None:
-    monkeypatch.setattr(platform.part(Leases), "patience", Patience(stall_s=0.02))
+    patience = Patience(stall_s=60 if is_endless else 0.02, body_s=0.1 if is_endless else 60)
+    monkeypatch.setattr(platform.part(Leases), "patience", patience)
 
     async def silent() -> AsyncIterator[bytes]:
         yield form(CONTENT)[:sent_bytes]
+        while is_endless:
+            await asyncio.sleep(0)
+            yield b""
         await asyncio.Event().wait()
 
     headers = {**FORM_TYPE, "Content-Length": "5000"}

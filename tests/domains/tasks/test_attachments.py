@@ -185,6 +185,12 @@ async def test_an_archived_project_takes_no_files(site: Site) -> None:
     ):
         answer = await upload(site.owner, b"x", **query)
         assert (answer.status_code, answer.json()["code"]) == (409, "project_archived")
+    # What would be refused is not offered.
+    for one, allowed in ((placed, ["READ", "LINK"]), (asset, ["READ", "LINK"]), (thrown, ["PURGE"])):
+        shown = (await send(site.owner, "GET", address(one["id"]), 200))["file"]
+        assert shown["allowedActions"] == allowed
+    listed = (await send(site.owner, "GET", path(task, "/attachments"), 200))["attachments"]
+    assert [one["allowedActions"] for one in listed] == [["READ", "LINK"]]
     # Room can be made: what was thrown away would go by itself.
     await send(site.owner, "DELETE", address(thrown["id"]) + "?permanent=true", 204)
 

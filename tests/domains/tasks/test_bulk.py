@@ -89,6 +89,29 @@ async def test_what_is_not_there_or_not_in_sight(site: Site) -> None:
     assert elsewhere.status_code == 404
 
 
+async def test_tasks_are_named_by_their_keys_too(site: Site) -> None:
+    project, private = await site.project(), await site.project(isPrivate=True)
+    ann = await site.person(Role.MEMBER)
+    first, second = [await site.task(project, title, by=ann) for title in "ab"]
+    hidden = await site.task(private, "hidden")
+    named = [{"id": second["key"].lower()}, {"id": hidden["key"]}, {"id": first["id"]}, {"id": second["id"]}]
+    body: Json = {"action": "update", "change": {"title": "x"}}
+    refused = await bulk(site, named, by=ann, **body)
+    assert refusal(refused) == (404, "bulk_tasks_not_found")
+    assert refused.json()["taskIds"] == [hidden["key"]]
+    answer = await done(await bulk(site, named, by=ann, mode="PARTIAL", **body))
+    told = [(one["taskId"], one["key"], one["outcome"]) for one in answer["results"]]
+    assert told == [
+        (second["id"], second["key"], "CHANGED"),
+        (first["id"], first["key"], "CHANGED"),
+        (None, hidden["key"], "FAILED"),
+    ]
+    deleted = [{"id": first["key"]}]
+    for action in ("delete", "restore"):
+        assert (await done(await bulk(site, deleted, by=ann, action=action)))["changed"] == 1
+    assert refusal(await bulk(site, [{"id": "WEB-0"}], **body))[0] == 422
+
+
 async def test_partial_goes_on_after_a_refusal_and_atomic_does_not(site: Site) -> None:
     project = await site.project()
     above = await site.task(project, "above")

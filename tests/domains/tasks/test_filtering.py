@@ -10,7 +10,7 @@ from pm_api.domains.tasks.errors.filtering import InvalidFilter
 from pm_api.domains.tasks.filtering import And, Not, Or, Relative, conditions_of, json_form, parse, printed, resolve
 from pm_api.domains.tasks.filtering.terms import Base, Unit
 from pm_api.identity.permissions import Role
-from tests.domains.tasks.sites import Json, Site, refusal
+from tests.domains.tasks.sites import Json, Site, path_of, refusal
 from tests.support.clock import MovableClock
 
 EXAMPLE = (
@@ -162,6 +162,24 @@ async def test_the_list_is_filtered_by_the_clock(site: Site, clock: MovableClock
     assert await found() == {"mine", "bug"}
     clock.advance_business(days=-1)
     assert await found() == set(), "a week before it is due it is not due within a week"
+
+
+async def test_a_text_is_looked_for_in_what_was_said_too(site: Site) -> None:
+    project = await site.project()
+    told, other = await site.task(project, "told"), await site.task(project, "other")
+    for task, body in ((told, "Ask the **Harbour** master"), (other, "Nothing of it")):
+        made = await site.owner.client.post(path_of(task, "/comments"), json={"body": body})
+        assert made.status_code == 201, made.text
+        comment = made.json()["comment"]
+
+    async def found(text: str) -> list[str]:
+        return [one["title"] for one in await site.listed(projectId=project["id"], filter=text)]
+
+    assert await found('text contains "harbour"') == ["told"]
+    assert await found('not text contains "harbour"') == ["other"]
+    assert await found('title contains "harbour"') == []
+    await site.owner.client.delete(path_of(other, f"/comments/{comment['id']}"))
+    assert await found('text contains "nothing"') == []
 
 
 async def test_a_filter_that_cannot_be_read_says_so_over_http(site: Site) -> None:

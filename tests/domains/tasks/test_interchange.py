@@ -10,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection, event
 
 from pm_api.domains.tasks import importing, table
 from pm_api.identity.permissions import Role
@@ -150,6 +151,71 @@ async def test_a_dry_run_tells_all_and_writes_nothing(site: Site) -> None:
     assert await site.listed(projectId=project["id"]) == []
     labels = await site.owner.client.get(f"/api/projects/{project['id']}/labels")
     assert labels.json()["labels"] == []
+
+
+async def test_an_import_costs_the_same_however_long_and_is_told_once_and_taken_back(site: Site) -> None:
+    project, labels = await site.project(), "Bug"
+    await site.label(project, labels)
+    ann = await site.person(Role.MEMBER)
+    address = (await ann.client.get("/api/auth/me")).json()["user"]["email"]
+    tokens, statements = [], []
+    engine = site.platform.database.engine.sync_engine
+    counted: list[str] = []
+
+    def note(_connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        counted.append(statement)
+
+    for length in (4, 40):
+        rows = (f"{n},{n - 1 if n % 2 else ''},Import {n},{address},Bug\r\n" for n in range(length))
+        counted.clear()
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            answer = await imported(site.owner, project, "key,parent,title,assignees,labels\r\n" + "".join(rows))
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+        assert answer.status_code == 200, answer.text
+        statements.append(len(counted))
+        tokens.append(answer.json()["undoToken"])
+    assert statements[0] == statements[1] < 50, "not so many for each row"
+
+    made = await site.listed(projectId=project["id"], sort="board")
+    assert [one["number"] for one in made] == list(range(1, 45)), "in the file's order"
+    assert {(one["depth"], len(one["assignees"]), len(one["labels"])) for one in made} == {(0, 1, 1), (1, 1, 1)}
+    assert made[5]["parentId"] == made[4]["id"]
+    watching = await site.owner.client.get(path_of(made[5], "/watchers"))
+    assert {one["id"] for one in watching.json()["watchers"]} == {str(ann.id), str(site.owner.id)}
+    log = (await ann.client.get(path_of(made[5], "/activity"))).json()["activity"]
+    assert [(one["action"], [change["field"] for change in one["changes"]]) for one in log] == [
+        ("created", ["title", "status", "assigneeIds"])
+    ]
+    hits = await ann.client.get("/api/search", params={"workspaceId": site.id, "q": '"import 39"'})
+    assert [one["key"] for one in hits.json()["results"]] == [f"{project['key']}-44"]
+    told = (await ann.client.get("/api/notifications", params={"type": "task.assigned"})).json()["notifications"]
+    assert [(one["title"], one["body"]) for one in told] == [
+        ("Olga Owner assigned 40 tasks to you", "Import 0, Import 1, Import 2 and 37 more"),
+        ("Olga Owner assigned 4 tasks to you", "Import 0, Import 1, Import 2 and 1 more"),
+    ]
+    back = await site.owner.client.post("/api/tasks/undo", json={"undoToken": tokens[0]})
+    assert back.status_code == 200, back.text
+    assert len(await site.listed(projectId=project["id"])) == 40
+    dry = await imported(site.owner, project, "title\r\nOne\r\n", dryRun=True)
+    assert dry.json()["undoToken"] is None
+
+
+async def test_a_person_in_a_field_sees_the_project(site: Site) -> None:
+    project = await site.project(isPrivate=True)
+    answer = await site.owner.client.post(
+        f"/api/projects/{project['id']}/fields", json={"name": "Tester", "kind": "USER"}
+    )
+    assert answer.status_code == 201, answer.text
+    key, ann = answer.json()["field"]["key"], await site.person(Role.MEMBER)
+    people = [{"title": "One", "fields": {key: str(one.id)}} for one in (site.owner, ann)]
+    told = await imported(site.owner, project, json.dumps({"tasks": people}), "application/json", dryRun=True)
+    wrong = [[one["column"] for one in row["errors"]] for row in told.json()["report"]["rows"]]
+    assert wrong == [[], [f"fields/{key}"]]
+    done = await imported(site.owner, project, json.dumps({"tasks": people[:1]}), "application/json")
+    assert done.status_code == 200, done.text
+    assert [one["fields"] for one in await site.listed(projectId=project["id"])] == [{key: str(site.owner.id)}]
 
 
 async def test_a_file_sent_twice_is_imported_once(site: Site) -> None:

@@ -81,6 +81,23 @@ async def test_each_order(site: Site) -> None:
         assert names(turned) == expected[::-1], sort
 
 
+async def test_a_parent_is_named_by_its_key_too(site: Site) -> None:
+    project, other = await site.project(), await site.project(isPrivate=True)
+    above, hidden = await site.task(project, "above"), await site.task(other, "hidden")
+    for parent in (above, hidden):
+        for number in range(3):
+            within = {"id": parent["project"]["id"]}
+            await site.task(within, f"{parent['title']} {number}", parentId=parent["key"])
+    ann = await site.person(Role.MEMBER)
+    for place in ({"workspaceId": site.id}, {"projectId": project["id"]}):
+        found = await site.listed(ann, parentId=above["key"].lower(), limit=2, **place)
+        assert sorted(names(found)) == ["above 0", "above 1", "above 2"]
+    assert await site.listed(ann, parentId=hidden["key"], workspaceId=site.id) == []
+    assert await site.listed(parentId=above["id"]) == [], "without a place those assigned to the caller"
+    alone = await site.owner.client.get("/api/tasks", params={"parentId": above["key"]})
+    assert refusal(alone) == (422, "validation_failed")
+
+
 async def test_what_a_list_refuses(site: Site) -> None:
     project = await site.project()
     for number in range(3):

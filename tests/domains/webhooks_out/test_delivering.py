@@ -87,23 +87,32 @@ async def test_only_what_the_filter_lets_through_is_told(sender: Platform, recei
 
 async def test_what_not_all_members_may_see_is_not_told(sender: Platform, receiver: Receiver) -> None:
     place = await open_place(sender, receiver.url)
-    other = await new_caller(sender)
-    shared = await new_workspace(sender, place.owner, other)
+    other, guest = await new_caller(sender), await new_caller(sender)
+    shared = await new_workspace(sender, place.owner, other, guest)
     second = await open_place(sender, receiver.url)
     async with sender.database.transaction() as session:
         await session.execute(
             text("UPDATE webhook_endpoints SET workspace_id = :there, position = 0 WHERE id = :id"),
             {"there": shared, "id": second.endpoint_id},
         )
-    some = await new_scope(sender, shared, place.owner)
+        place_of_guest = {"there": shared, "guest": guest.id}
+        await session.execute(
+            text("UPDATE workspace_members SET role = 'GUEST' WHERE workspace_id = :there AND user_id = :guest"),
+            place_of_guest,
+        )
+    some = await new_scope(sender, shared, place.owner, guest)
     everybody = await new_scope(sender, shared, place.owner, other)
+    opened = await new_scope(sender, shared, place.owner)
+    async with sender.database.transaction() as session:
+        await session.execute(text("UPDATE scopes SET is_open = true WHERE id = :id"), {"id": opened})
     second.scope = place.owner.within(shared, "OWNER")
     await second.write(1, scope_id=some)
     await second.write(2, scope_id=everybody)
     await second.write(3)
     await second.write(4, least_role=Role.ADMIN)
+    await second.write(5, scope_id=opened)
     await second.deliver()
-    assert receiver.versions == [2, 3]
+    assert receiver.versions == [2, 3, 5], "whatever a guest does not see: they see nothing but their projects"
 
 
 async def test_what_admins_alone_may_read_is_not_told(sender: Platform, receiver: Receiver) -> None:

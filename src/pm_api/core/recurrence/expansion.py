@@ -256,6 +256,13 @@ def fits(rule: Rule, start: datetime) -> bool:
     return next(Walk(rule, start, Budget()).between(start, start), None) is not None
 
 
+def first_instance(rule: Rule, start: datetime, budget: Budget) -> datetime | None:
+    """The first wall time from the start on that the rule says by itself, whatever ends it. What the rule leaves to
+    DTSTART and the count of its intervals are the same from there on.
+    """
+    return next(Walk(rule, start, budget).between(start, HORIZON), None)
+
+
 def has_instance(rule: Rule, start: datetime, place: ZoneInfo | None, budget: Budget) -> bool:
     """Whether the rule says any day at all, DTSTART not being one by itself. COUNT does not matter."""
     latest = HORIZON if rule.until is None else last_wall(rule, place)

@@ -41,6 +41,7 @@ _LISTS: Final[Mapping[str, tuple[str, int, int, bool]]] = {
     "BYSECOND": ("seconds", 0, 59, False),
     "BYSETPOS": ("positions", 1, 366, True),
 }
+_LEAP_SECOND: Final = 60
 _KNOWN: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "WKST", *_LISTS})
 
 
@@ -73,7 +74,8 @@ def parse_rule(text: str, *, place: ZoneInfo | None) -> Rule:
 
 
 def _parts(text: str) -> dict[str, str]:
-    wanted = text.strip().upper().removeprefix("RRULE:")
+    # Some programs, Google's among them, write a last semicolon.
+    wanted = text.strip().upper().removeprefix("RRULE:").removesuffix(";")
     parts: dict[str, str] = {}
     for part in wanted.split(";"):
         name, equals, value = part.partition("=")
@@ -113,6 +115,8 @@ def _limited(text: str, most: int, refusal: type[IntervalOutOfRange | CountOutOf
 def _list(name: str, text: str) -> tuple[int, ...]:
     _, least, greatest, from_end = _LISTS[name]
     numbers = {_number(name, one) for one in text.split(",")}
+    if name == "BYSECOND" and _LEAP_SECOND in numbers:  # RFC 5545 §3.3.12: who has none takes the one before it
+        numbers = numbers - {_LEAP_SECOND} | {_LEAP_SECOND - 1}
     for number in numbers:
         if not least <= (abs(number) if from_end else number) <= greatest:
             ends = f"{least} to {greatest}" + (f" or -{greatest} to -{least}" if from_end else "")

@@ -1,7 +1,7 @@
 """What a person is shown before a series is saved: the next occurrences, the rule in words, and what may surprise."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -83,12 +83,17 @@ def try_out(
     way to a good one. Everything else that `admit` refuses is refused here too.
     """
     try:
-        series = admit(placement, rrule=rrule, rdate=rdate, exdate=exdate)
+        series = admit(placement, rrule=rrule, rdate=rdate, exdate=exdate, by_rule=True)
     except RuleEmpty as refusal:
         return Preview(
             rrule.strip() if rrule is not None else None, "Never", (), (Warned(Surprise.EMPTY, refusal.detail),)
         )
-    return preview(series, most=most, after=after, viewer=viewer)
+    found = preview(series, most=most, after=after, viewer=viewer)
+    first = series.placement.start
+    if first == placement.start:
+        return found
+    text = f"{written_day(placement.start)} does not fit the rule: the first occurrence is on {written_day(first)}."
+    return replace(found, warnings=(Warned(Surprise.START, text, (placement.start.date(),)), *found.warnings))
 
 
 def text_of(series: RecurrenceSet) -> str:

@@ -10,9 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import CreditScope, LeadScope, WorkspaceScope
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
-from pm_api.domains.ai_credits.book import (
-    Lot,
-)
+from pm_api.domains.ai_credits.book import PLAN_KINDS, Lot
 from pm_api.domains.ai_credits.catalogue import Catalogue, Offer
 from pm_api.domains.ai_credits.enums import AccountKind, EntryType, LotKind, PackKind, Service
 from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditEntry, CreditGrant
@@ -87,8 +85,8 @@ async def balance(session: AsyncSession, platform: Platform, scope: CreditScope)
         account_id=repository.account_id_of(scope),
         account_kind=_kind(scope),
         current=sum(lot.available(now) for lot in live),
-        limit=sum(lot.amount for lot in lots if not lot.is_expired(now) and not _was_replaced(lot)),
-        reset_date=account.next_reset_at if account else None,
+        limit=sum(lot.amount for lot in lots if _counts(lot, account, now)),
+        reset_date=_reset_date(account, now),
         held=sum(lot.held for lot in lots),
         debt=account.debt - paid if account else 0,
         seq=account.seq if account else 0,
@@ -101,9 +99,29 @@ async def balance(session: AsyncSession, platform: Platform, scope: CreditScope)
     )
 
 
-def _was_replaced(lot: Lot) -> bool:
-    """A plan's lot that another plan ended before its time no longer counts as this period's grant."""
-    return lot.remaining == 0 and lot.expired > 0
+def _reset_date(account: CreditAccount | None, now: datetime) -> datetime | None:
+    """When the plan's credits are renewed. A pool whose period is over has nothing to come until somebody pays; a
+    wallet has the free plan's at any moment.
+    """
+    if account is None or account.next_reset_at is None:
+        return None
+    is_over = account.next_reset_at <= now
+    return None if is_over and account.user_id is None else account.next_reset_at
+
+
+def _counts(lot: Lot, account: CreditAccount | None, now: datetime) -> bool:
+    """Whether a lot is part of the limit: it has credits, or it is this period's grant and used up."""
+    return not lot.is_expired(now) and (lot.remaining > 0 or is_of_this_period(lot, account))
+
+
+def is_of_this_period(lot: Lot, account: CreditAccount | None) -> bool:
+    """Whether a plan brought a lot for the period that runs: it ends with it, and no other plan ended it before."""
+    return (
+        account is not None
+        and lot.kind in PLAN_KINDS
+        and lot.expires_at == account.next_reset_at
+        and not (lot.remaining == 0 and lot.expired > 0)
+    )
 
 
 def _kind(scope: CreditScope) -> AccountKind:

@@ -128,6 +128,13 @@ class Hold:
     guarded: bool = False
     parts: dict[UUID, int] = field(default_factory=dict)
 
+    def units_of(self, credits: int) -> int | None:
+        """How many of the units it is for so many of its credits pay; None when they are no whole ones."""
+        if self.quantity is None:
+            return None
+        units, rest = divmod(self.quantity * credits, self.amount)
+        return units if rest == 0 else None
+
 
 class Cap(NamedTuple):
     """At most `limit` credits in each window. `subject` is `member:<id>`, `role:<ROLE>` (each person of that role who

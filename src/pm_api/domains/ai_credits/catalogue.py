@@ -52,7 +52,10 @@ class Catalogue:
         now = self._platform.clock.now()
         best: CreditPriceRule | None = None
         for rule in self._rules:
-            if rule.service == service and rule.effective_at <= now and (best is None or rule.version > best.version):
+            # A price below one would take nothing, or bring credits: such a row sells nothing.
+            if rule.service != service or rule.effective_at > now or rule.cost < 1:
+                continue
+            if best is None or rule.version > best.version:
                 best = rule
         if best is None:
             raise UnknownService(f"No price is set for the service {service}.")

@@ -62,6 +62,8 @@ from pm_api.identity import audit
 from pm_api.identity.permissions import allows
 
 REFUND_WINDOW: Final = timedelta(days=90)
+UNSAID: Final = "Refund"
+"""The text of a refund for which no reason was given."""
 LIST: Final = "credits.refund_requests"
 QUEUE: Final = "credits.refund_queue"
 
@@ -90,7 +92,7 @@ async def refund(
         fingerprint=fingerprint(REFUND_OPERATION, request.entry_id, request.amount, request.reason),
         by=ledger.by(scope.actor),
         entry_seq=line.seq,
-        description=request.reason,
+        description=request.reason or UNSAID,
         amount=request.amount,
     )
     if place.kind is AccountKind.LEAD:

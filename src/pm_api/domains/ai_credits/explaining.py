@@ -51,6 +51,8 @@ _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", 
 
 async def explain(session: AsyncSession, scope: CreditScope, entry_id: UUID) -> Explanation:
     """Everything about one line of the scope's account; raises EntryNotFound, for a line out of sight too."""
+    if not session.in_transaction():
+        await repository.hold_snapshot(session)  # a spend meanwhile would be counted back from lots that miss it
     row = await reads.entry(session, scope, entry_id, visible_lines(scope))
     if row is None:
         raise EntryNotFound
@@ -99,9 +101,7 @@ async def explain(session: AsyncSession, scope: CreditScope, entry_id: UUID) -> 
 async def _with_allocations(session: AsyncSession, row: CreditEntry) -> Entry:
     moves = await repository.allocations_between(session, row.account_id, row.seq, row.seq)
     return repository.stored_entry(row)._replace(
-        allocations=tuple(Allocation(one.grant_id, one.amount) for one in moves),
-        hold_id=row.hold_id,
-        debt_after=row.debt_after,
+        allocations=tuple(Allocation(one.grant_id, one.amount) for one in moves)
     )
 
 
@@ -159,6 +159,8 @@ async def _left_after(
 async def _price(session: AsyncSession, entry: Entry) -> ExplainedPrice | None:
     if entry.type != EntryType.USAGE or entry.service is None or entry.price_version is None:
         return None
+    if entry.hold_id is not None and entry.quantity is None:
+        return None  # a part of a hold that is no whole units: its hold says what it was a part of
     rule = await reads.price_rule(session, entry.service, entry.price_version)
     if rule is None:
         return None

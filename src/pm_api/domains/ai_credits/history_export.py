@@ -25,7 +25,7 @@ from pm_api.domains.ai_credits.sight import visible_lines
 STRETCH: Final = 500
 HEADER: Final = (
     *("seq", "id", "createdAt", "type", "amount", "balanceAfter", "service", "quantity", "priceVersion"),
-    *("description", "metadata", "actorUserId"),
+    *("description", "metadata", "actorUserId", "holdId", "reversesSeq", "debtAfter"),
 )
 HEADER_LINE: Final = csv_document(HEADER, ())
 

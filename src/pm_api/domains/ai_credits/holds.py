@@ -204,6 +204,7 @@ def details(row: CreditHold, now: datetime) -> HoldDetails:
         description=row.description,
         expires_at=row.expires_at,
         created_at=row.created_at,
+        version=outcomes.hold_version(status, row.captured, row.created_at, row.expires_at),
         quantity=row.quantity,
         price_version=row.price_version,
         metadata=row.details,

@@ -1,7 +1,7 @@
 """What an account's usage tells: forecast, analytics, suggestions. Past usage is read from the day sums alone."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from itertools import count
@@ -18,7 +18,7 @@ from pm_api.domains.ai_credits import suggestions as advice
 from pm_api.domains.ai_credits.book import PRIORITY, Lot
 from pm_api.domains.ai_credits.catalogue import Catalogue
 from pm_api.domains.ai_credits.demand import HORIZON_DAYS
-from pm_api.domains.ai_credits.enums import LotKind, Service
+from pm_api.domains.ai_credits.enums import EntryType, LotKind, Service
 from pm_api.domains.ai_credits.errors import InvalidPeriod, UnknownService
 from pm_api.domains.ai_credits.forecasting import (
     HISTORY_DAYS,
@@ -36,7 +36,8 @@ from pm_api.domains.ai_credits.plans import FREE_PERIOD, FREE_PLAN
 from pm_api.domains.ai_credits.repository import insight as repository
 from pm_api.domains.ai_credits.repository import ledger as ledger_repository
 from pm_api.domains.ai_credits.repository import plans as plans_repository
-from pm_api.domains.ai_credits.repository.insight import Used, Window
+from pm_api.domains.ai_credits.repository.insight import Lines, Used, Window
+from pm_api.domains.ai_credits.repository.statements import first_line_since
 from pm_api.domains.ai_credits.schemas.insight import (
     AnalyticsRead,
     ComingGrant,
@@ -134,6 +135,8 @@ async def forecast_of(session: AsyncSession, platform: Platform, scope: CreditSc
 
 
 async def _outlook(session: AsyncSession, platform: Platform, scope: CreditScope) -> _Outlook:
+    if not session.in_transaction():
+        await ledger_repository.hold_snapshot(session)  # what a hold gave back meanwhile would be counted twice
     now = platform.clock.now().astimezone(UTC)
     today = now.date()
     account = await ledger_repository.account(session, scope)
@@ -259,23 +262,26 @@ async def analytics(
     since: datetime | None,
     until: datetime | None,
     service: Service | None,
+    type: EntryType | None = None,
     member_id: UUID | None,
     group_by: GroupBy | None,
 ) -> AnalyticsRead:
-    """Usage in a time of whole UTC days, by default the last thirty with today, and in the equal time before.
+    """Usage (or what lines of one `type` moved) in a time of whole UTC days, by default the last thirty with today,
+    and in the equal time before.
 
     In a pool, who may not manage credits sees of the members only themselves. Raises InvalidPeriod, Forbidden.
     """
     first, end = _whole_days(platform, since, until)
     own = confined_to(scope, member_id)
     earlier = first - (end - first)
-    inside = Window(first, end, service, member_id)
-    both = Window(earlier, end, service, member_id)
+    both = Window(earlier, end, service, member_id, await _lines(session, scope, type, earlier, end))
+    inside = replace(both, first=first)
     totals = await repository.used_in_total(session, scope, inside)
-    before = await repository.used_in_total(session, scope, Window(earlier, first, service, member_id))
+    before = await repository.used_in_total(session, scope, replace(both, end=first))
     change = totals.net - before.net
     return AnalyticsRead(
         account_id=ledger_repository.account_id_of(scope),
+        type=type,
         from_=_midnight(first),
         to=_midnight(end),
         totals=_figures(totals),
@@ -287,6 +293,19 @@ async def analytics(
         by_member=await _by_member(session, scope, both, first, own) if group_by in (None, GroupBy.MEMBER) else None,
         by_day=await _by_day(session, scope, inside) if group_by in (None, GroupBy.DAY) else None,
     )
+
+
+async def _lines(
+    session: AsyncSession, scope: CreditScope, type: EntryType | None, first: date, end: date
+) -> Lines | None:
+    """The stretch of the book that these days are in."""
+    if type is None:
+        return None
+    account = await ledger_repository.account(session, scope)
+    if account is None:
+        return Lines(type, 1, 1)
+    ends = [await first_line_since(session, account.id, account.seq, _midnight(day)) for day in (first, end)]
+    return Lines(type, *ends)
 
 
 def _whole_days(platform: Platform, since: datetime | None, until: datetime | None) -> tuple[date, date]:
@@ -336,7 +355,7 @@ async def _by_service(session: AsyncSession, scope: CreditScope, both: Window, s
 async def _by_member(
     session: AsyncSession, scope: CreditScope, both: Window, since: date, own: UUID | None
 ) -> list[UsageByMember]:
-    window = both if own is None else Window(both.first, both.end, both.service, own)
+    window = both if own is None else replace(both, member_id=own)
     rows = await repository.used_by(session, scope, CreditUsageDay.actor_user_id, window, since, MAX_MEMBERS)
     return [
         UsageByMember(

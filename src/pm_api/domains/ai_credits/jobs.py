@@ -23,21 +23,21 @@ ACCOUNTS_AT_A_TIME = 200
 ALERTS_AT_A_TIME = 100
 
 
-@periodic("ai_credits.renew_free_tier", "*/10 * * * *")
+@periodic("ai_credits.renew_free_tier", "* * * * *")
 async def renew_free_tier(context: JobContext) -> None:
-    """Give the free plan's credits to wallets whose period has ended."""
+    """Give the free plan's credits to wallets whose period has ended: until then they have none, so each minute."""
     await sweep(context, plan_rows.due_wallets, plans.renew_free_tier, at_a_time=ACCOUNTS_AT_A_TIME)
 
 
-@periodic("ai_credits.grant_due_months", "*/10 * * * *")
+@periodic("ai_credits.grant_due_months", "* * * * *")
 async def grant_due_months(context: JobContext) -> None:
-    """The next month of yearly plans."""
+    """The next month of yearly plans; each minute, for the month before has ended to the instant."""
     await sweep(context, plan_rows.due_months, plans.grant_due_months, at_a_time=ACCOUNTS_AT_A_TIME)
 
 
-@periodic("ai_credits.expire_lots", "*/15 * * * *")
+@periodic("ai_credits.expire_lots", "* * * * *")
 async def expire_lots(context: JobContext) -> None:
-    """Write down what has run out; nobody's visible balance changes by it."""
+    """Write down what has run out; nobody's visible balance changes by it, but open streams hear of it only now."""
     await sweep(context, account_rows.accounts_with_expired_lots, _expire, at_a_time=ACCOUNTS_AT_A_TIME)
 
 

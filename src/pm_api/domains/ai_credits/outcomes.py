@@ -1,7 +1,7 @@
 """How a command ended, as its caller is told: the entry and the balance, or the typed refusal."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
@@ -110,6 +110,14 @@ def left_of(status: str, amount: int, captured: int) -> int:
     return amount - captured if status == HoldStatus.OPEN else 0
 
 
+def hold_version(status: str, captured: int, created_at: datetime, expires_at: datetime) -> int:
+    """Counted from what a hold says: captures, extensions and its end each make it larger, and so does the moment at
+    which its time has passed, which nobody writes.
+    """
+    lives_ms = (expires_at - created_at) // timedelta(milliseconds=1)
+    return lives_ms + captured + (status != HoldStatus.OPEN)
+
+
 def read_hold(result: Applied) -> HoldRead:
     """The hold that a command was about, as that command left it."""
     hold = result.hold
@@ -124,6 +132,7 @@ def read_hold(result: Applied) -> HoldRead:
         description=hold.description,
         expires_at=hold.expires_at,
         created_at=hold.created_at,
+        version=hold_version(hold.status, hold.captured, hold.created_at, hold.expires_at),
     )
 
 

@@ -24,7 +24,6 @@ from pm_api.domains.ai_credits.models.ledger import CreditPlanGrant
 from pm_api.domains.ai_credits.repository import insight
 from pm_api.domains.ai_credits.repository import ledger as accounts
 from pm_api.domains.ai_credits.repository import plans as repository
-from pm_api.domains.ai_credits.repository.ledger import PERIOD_KINDS
 from pm_api.domains.ai_credits.repository.plans import DueMonth, DueWallet
 from pm_api.domains.ai_credits.store import Answer, Order
 
@@ -317,7 +316,7 @@ async def usage_of(session: AsyncSession, platform: Platform, scope: AccountScop
     lots = [
         lot
         for lot in await balances.lots_now(session, scope, account, now)
-        if lot.kind in PERIOD_KINDS and not lot.is_expired(now)
+        if balances.is_of_this_period(lot, account) and not lot.is_expired(now)
     ]
     return PlanUsage(
         granted=sum(lot.amount for lot in lots),

@@ -63,8 +63,8 @@ def version_in(tag: int | None) -> int | None:
 
 async def pool(session: AsyncSession, platform: Platform, scope: AccountScope) -> PoolRead:
     """An account's settings, what it has, and the caps the caller may see."""
+    figures = await balances.balance(session, platform, scope)  # first: it makes all that is read one moment's
     settings = await repository.settings_of(session, scope)
-    figures = await balances.balance(session, platform, scope)
     account = await accounts.account(session, scope)
     return PoolRead(
         account_id=figures.account_id,

@@ -121,9 +121,7 @@ async def _read(session: AsyncSession, account: CreditAccount, head: dict[str, A
 
 
 def _entry(row: CreditEntry, moves: Sequence[Allocation]) -> Entry:
-    return repository.stored_entry(row)._replace(
-        allocations=tuple(moves), hold_id=row.hold_id, debt_after=row.debt_after
-    )
+    return repository.stored_entry(row)._replace(allocations=tuple(moves))
 
 
 def _signed(keys: KeyRing, part: _Part) -> bytes:

@@ -147,9 +147,7 @@ async def _read_stretch(session: AsyncSession, account_id: UUID, proof: _Proof) 
 
 
 def _entry(row: CreditEntry, moves: Sequence[Allocation] = ()) -> Entry:
-    return repository.stored_entry(row)._replace(
-        allocations=tuple(moves), hold_id=row.hold_id, debt_after=row.debt_after
-    )
+    return repository.stored_entry(row)._replace(allocations=tuple(moves))
 
 
 def _compare_lots(proof: _Proof) -> None:

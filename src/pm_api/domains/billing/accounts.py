@@ -1,5 +1,6 @@
 """Whose billing it is: a user's own, or a workspace's. The account's lock comes before any other lock of billing."""
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -49,11 +50,22 @@ def one_change_at_a_time(account: Account) -> str:
 
 
 async def is_deleted(session: AsyncSession, account: Account) -> bool:
-    """Whether it is a workspace that was deleted. Asked under the account's lock."""
+    """Whether it is a workspace that was deleted, which is locked by this."""
     if account[0] is not AccountType.WORKSPACE:
         return False
     workspace = await identity.lock_workspace(session, account[1])
     return workspace is None or workspace.deleted_at is not None
+
+
+async def was_deleted_by(session: AsyncSession, account: Account, moment: datetime) -> bool:
+    """Whether it is a workspace that is deleted, and was at this moment of Stripe's, whose times are whole seconds.
+    Locks it.
+    """
+    if account[0] is not AccountType.WORKSPACE:
+        return False
+    workspace = await identity.lock_workspace(session, account[1])
+    deleted_at = workspace.deleted_at if workspace is not None else None
+    return deleted_at is not None and moment >= deleted_at.replace(microsecond=0)
 
 
 async def lock(session: AsyncSession, account: Account, *, gone_too: bool = False) -> None:

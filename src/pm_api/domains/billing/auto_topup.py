@@ -22,7 +22,7 @@ from pm_api.domains.ai_credits.catalogue import Offer
 from pm_api.domains.ai_credits.purchases import Purchase, Till
 from pm_api.domains.ai_credits.topup_charges import NotDue, Why
 from pm_api.domains.ai_credits.topups import State
-from pm_api.domains.billing import accounts, payment_methods
+from pm_api.domains.billing import accounts, invoices, payment_methods
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.enums import TopUpStatus
 from pm_api.domains.billing.errors import NothingToConfirm
@@ -166,6 +166,14 @@ async def call_off(session: AsyncSession, platform: Platform, row: TopUpPayment)
 
 
 async def _succeed(session: AsyncSession, platform: Platform, row: TopUpPayment, paid: StripePayment) -> str:
+    bill = await invoices.charged(
+        session,
+        platform,
+        account_of(row),
+        paid,
+        f"{row.pack} credit pack, bought by auto top-up",
+        looked_at=platform.clock.wall(),
+    )
     if row.status == TopUpStatus.SUCCEEDED:
         return "granted before"
     await _count(session, platform, row, counted=True)
@@ -193,7 +201,14 @@ async def _succeed(session: AsyncSession, platform: Platform, row: TopUpPayment,
         key=f"topup:{row.id}:bought",
         title=f"{row.pack} was bought by auto top-up",
         body=f"{credits} credits for {money(paid.amount_received, paid.currency)} came to your balance.",
-        data={"topUpId": str(row.id), "pack": row.pack, "credits": credits},
+        data={
+            "topUpId": str(row.id),
+            "invoiceId": str(bill.id),
+            "pack": row.pack,
+            "credits": credits,
+            "amount": paid.amount_received,
+            "currency": paid.currency,
+        },
     )
     return f"granted {credits} credits"
 

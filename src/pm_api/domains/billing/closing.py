@@ -1,4 +1,4 @@
-"""What ends at Stripe when a person goes: subscriptions first, then the customers themselves.
+"""What ends at Stripe when a person goes: pages and subscriptions first, then the customers themselves.
 
 The customer object is deleted, not blanked: with it go name, address, cards and the portal, and Stripe ends what is
 left of its subscriptions. Invoices and payments stay in Stripe's books and in ours, as the law of accounts wants;
@@ -15,6 +15,9 @@ from pm_api.core.actor import SystemScope
 from pm_api.core.personal import Leaving, Obstacle, ends, hands_out, keeps_back, obstructs
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import accounts, contracts
+from pm_api.domains.billing.enums import TopUpStatus
+from pm_api.domains.billing.flows.auto_topup import call_off
+from pm_api.domains.billing.flows.checkouts import close_pages
 from pm_api.domains.billing.flows.subscription_changes import end_held
 from pm_api.domains.billing.models.contracts import Contract
 from pm_api.domains.billing.models.invoices import Invoice, InvoiceLine
@@ -23,6 +26,7 @@ from pm_api.domains.billing.models.reconciliation import ReconciliationFinding
 from pm_api.domains.billing.models.refunds import Dispute, Refund
 from pm_api.domains.billing.models.subscriptions import Subscription, TrialClaim
 from pm_api.domains.billing.models.usage_records import Dunning, UsageRecord
+from pm_api.domains.billing.repository import auto_topup as topup_rows
 from pm_api.domains.billing.repository import closing as repository
 from pm_api.domains.billing.repository import subscriptions as subscription_rows
 from pm_api.domains.payments import closing as till
@@ -57,10 +61,24 @@ async def ids_at_stripe(session: AsyncSession, account_ids: Collection[UUID]) ->
     return [*await till.customer_ids(session, account_ids), *await repository.ids(session, SCOPE, account_ids)]
 
 
-async def end_account(platform: Platform, account: accounts.Account) -> None:
-    """The subscription and the contract of an account that is gone; what has ended stays so. Raises what flows raise
-    while Stripe is away.
+async def stop_buying(platform: Platform, account: accounts.Account, *, for_good: bool = False) -> None:
+    """Nothing can be paid any more for a workspace that is deleted, or, `for_good`, for whoever goes: open pages are
+    closed, and an automatic payment that waits for its bank is called off. Raises what flows raise while Stripe is
+    away.
     """
+    await close_pages(platform, account, for_good=for_good)
+    async with platform.database.transaction() as session:
+        is_gone = for_good or await accounts.is_deleted(session, account)
+        waiting = await topup_rows.open_payment(session, SCOPE, account[1])
+    if is_gone and waiting is not None and waiting.status == TopUpStatus.ACTION_REQUIRED:
+        await call_off(platform, waiting)
+
+
+async def end_account(platform: Platform, account: accounts.Account) -> None:
+    """What could still be paid for, the subscription and the contract of an account that is gone; what has ended is
+    left so. Raises what flows raise while Stripe is away.
+    """
+    await stop_buying(platform, account, for_good=True)
     async with platform.database.reading() as session:
         living = [one.stripe_subscription_id for one in await subscription_rows.living(session, account[1])]
     for stripe_id in living:

@@ -97,3 +97,4 @@ class PromotionRefusal(StrEnum):
     FIRST_TIME_ONLY = "first_time_only"
     MINIMUM_AMOUNT = "minimum_amount"
     OTHER_CURRENCY = "other_currency"
+    NOTHING_TO_PAY = "nothing_to_pay"

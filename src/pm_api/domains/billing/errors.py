@@ -84,7 +84,8 @@ class PromotionCodeInvalid(Unprocessable):
     """This promotion code cannot be used; `reason` says why.
 
     `unknown`, `inactive`, `expired` and `used_up` speak of the code; `other_customer` and `first_time_only` of who
-    asks; `minimum_amount` and `other_currency` of what is bought.
+    asks; `minimum_amount`, `other_currency` and `nothing_to_pay` of what is bought. Credits come of a payment alone:
+    a code that makes a pack or bundle cost nothing cannot be used for it (`nothing_to_pay`).
     """
 
     code = "promotion_code_invalid"
@@ -178,6 +179,15 @@ class InvoiceNotFinal(Conflict):
     """This invoice is still a draft: it has no number and no file yet. It is finished within about an hour."""
 
     code = "invoice_not_final"
+
+
+class InvoiceHasNoFile(NotFound):
+    """Of an automatic charge Stripe makes no invoice, and so no file.
+
+    The invoice itself (`GET /api/billing/invoices/{id}`) says what was charged, when and for what.
+    """
+
+    code = "invoice_has_no_file"
 
 
 class InvoiceNotPaid(Conflict):

@@ -76,13 +76,14 @@ async def row_of(session: AsyncSession, scope: AccountScope, invoice_id: UUID) -
 
 
 def _read(row: Invoice, our_subscriptions: Mapping[str, UUID]) -> InvoiceRead:
-    is_final = row.provider_status != "draft"
+    has_file = row.provider_status != "draft" and row.stripe_invoice_id is not None
     return InvoiceRead(
         id=row.id,
         user_id=row.account_id if row.account_kind == AccountType.USER else None,
         workspace_id=row.account_id if row.account_kind == AccountType.WORKSPACE else None,
         subscription_id=our_subscriptions.get(row.stripe_subscription_id or ""),
         stripe_invoice_id=row.stripe_invoice_id,
+        stripe_payment_intent_id=row.stripe_payment_intent_id,
         number=row.number,
         status=InvoiceStatus(row.status),
         amount=row.total_minor,
@@ -103,7 +104,7 @@ def _read(row: Invoice, our_subscriptions: Mapping[str, UUID]) -> InvoiceRead:
         due_date=row.due_at,
         paid_at=row.paid_at,
         hosted_url=row.hosted_url if row.provider_status in PAYABLE else None,
-        download_url=f"/api/billing/invoices/{row.id}/pdf" if is_final else None,
+        download_url=f"/api/billing/invoices/{row.id}/pdf" if has_file else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
         version=row.version,

@@ -1,6 +1,6 @@
-"""Invoices: Stripe's, mirrored forward only, and read from here. `mirror` is the one that writes them.
+"""Invoices: Stripe's, mirrored forward only by `mirror`, and those of automatic charges, written once by `charged`.
 
-The caller of `mirror` holds the account's lock (workspace or user). What was refunded of an invoice is the sum of the
+The caller of either holds the account's lock (workspace or user). What was refunded of an invoice is the sum of the
 refund rows of its payment, so that neither order nor number of the events can make it wrong.
 """
 
@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import SystemScope
+from pm_api.core.jobs import declare, enqueue
 from pm_api.core.platform import Platform
-from pm_api.domains.billing import prices, telling
+from pm_api.domains.billing import accounts, prices, telling
 from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.invoice_rules import KNOWN_STATUSES, attempts_of, description_of, status_of
 from pm_api.domains.billing.models.invoices import Invoice, InvoiceLine
@@ -22,15 +24,28 @@ from pm_api.domains.billing.repository import invoices as repository
 from pm_api.domains.billing.repository import refunds as money_back
 from pm_api.domains.billing.telling import money
 from pm_api.entitlements.enums import AccountType
-from pm_api.integrations.stripe import StripeInvoice, StripeInvoiceLine
+from pm_api.integrations.stripe import StripeInvoice, StripeInvoiceLine, StripePayment
 
 SCOPE: Final = SystemScope("invoices follow Stripe")
 TOLD_OTHERWISE: Final = frozenset({"subscription_cycle", "subscription_update", "subscription_threshold"})
 """Renewals and changes of plan are told with what they bring; everything else that was paid with its invoice."""
 
 
+AUTOMATIC: Final = "automatic_charge"
+"""Our word in the place of Stripe's, for why there is an invoice that Stripe did not make."""
+
+
 class InvoiceMismatch(Exception):
     """Stripe's invoice cannot be one of this account's, or is in a state we do not know."""
+
+
+class PaidTooLate(BaseModel):
+    """Give back what was paid for a workspace when it was deleted already."""
+
+    invoice_id: UUID
+
+
+GIVE_BACK: Final = declare("billing.give_back_too_late", PaidTooLate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,70 @@ async def mirror(
     await _write(session, platform, row, found, fetched_at)
     if row.provider_status == repository.PAID and not was_paid:
         await _tell_paid(session, platform, owner, row)
+        await _give_back_if_too_late(session, platform, owner, row)
+    return row
+
+
+async def charged(
+    session: AsyncSession,
+    platform: Platform,
+    owner: Account,
+    paid: StripePayment,
+    description: str,
+    *,
+    looked_at: datetime,
+) -> Invoice:
+    """The invoice of an automatic charge that has succeeded: one for each payment, however often it is asked for.
+
+    Stripe makes none of a payment without a page, so that it has neither a number nor a file.
+    """
+    known = await repository.lock_of_charge(session, SCOPE, paid.id)
+    if known is not None:
+        return known
+    now, paid_at = platform.clock.now(), paid.paid_at or paid.created_at
+    values = {
+        "id": platform.randomness.uuid(),
+        "account_kind": owner[0],
+        "account_id": owner[1],
+        "stripe_customer_id": paid.customer_id,
+        "stripe_payment_intent_id": paid.id,
+        "status": status_of(repository.PAID, attempts=1, paid_minor=paid.amount_received, refunded_minor=0),
+        "provider_status": repository.PAID,
+        "billing_reason": AUTOMATIC,
+        "description": description,
+        "currency": paid.currency,
+        "subtotal_minor": paid.amount,
+        "tax_minor": 0,
+        "discount_minor": 0,
+        "total_minor": paid.amount,
+        "due_minor": paid.amount,
+        "paid_minor": paid.amount_received,
+        "attempts": 1,
+        "period_start": paid_at,
+        "period_end": paid_at,
+        "issued_at": paid_at,
+        "paid_at": paid_at,
+        "synced_at": looked_at,
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    line = {
+        "invoice_id": values["id"],
+        "position": 1,
+        "account_id": owner[1],
+        "stripe_line_id": paid.id,
+        "description": description,
+        "quantity": 1,
+        "amount_minor": paid.amount,
+        "currency": paid.currency,
+        "is_proration": False,
+        "period_start": paid_at,
+        "period_end": paid_at,
+    }
+    row = await repository.add_charge(session, SCOPE, values, line)
+    await refresh_refunded(session, platform, row)
+    await _give_back_if_too_late(session, platform, owner, row)
     return row
 
 
@@ -113,7 +192,7 @@ async def paid_of(session: AsyncSession, stripe_subscription_id: str) -> list[Pa
     return [
         PaidInvoice(
             id=row.id,
-            stripe_invoice_id=row.stripe_invoice_id,
+            stripe_invoice_id=row.reference,
             billing_reason=row.billing_reason,
             currency=row.currency,
             total=row.total_minor,
@@ -250,7 +329,7 @@ async def _tell_paid(session: AsyncSession, platform: Platform, owner: Account, 
         platform,
         owner,
         type="billing.receipt",
-        dedup_key=f"receipt:{row.stripe_invoice_id}",
+        dedup_key=f"receipt:{row.reference}",
         title=f"Receipt: {shown}",
         body=f"{row.description}. {shown} were paid{f', invoice {row.number}' if row.number else ''}.{brought}",
         data={
@@ -259,6 +338,30 @@ async def _tell_paid(session: AsyncSession, platform: Platform, owner: Account, 
             "amount": row.paid_minor,
             "currency": row.currency,
             **({"credits": credits} if credits else {}),
+        },
+    )
+
+
+async def _give_back_if_too_late(session: AsyncSession, platform: Platform, owner: Account, row: Invoice) -> None:
+    """Nobody is to pay for a workspace that is gone: a page may have been open, or a payment under way."""
+    paid_at = row.paid_at or row.issued_at
+    if row.paid_minor <= 0 or not await accounts.was_deleted_by(session, owner, paid_at):
+        return
+    shown = money(row.paid_minor, row.currency)
+    await enqueue(session, GIVE_BACK, PaidTooLate(invoice_id=row.id), dedupe_key=f"give-back:{row.id}")
+    await telling.tell_operators(
+        session,
+        platform,
+        type="billing.paid_for_deleted",
+        dedup_key=f"paid-for-deleted:{row.reference}",
+        title=f"{shown} were paid for a workspace that had been deleted",
+        body=f"{row.description}: {shown} were paid at {paid_at:%Y-%m-%d %H:%M:%S} UTC with {row.reference}. A job "
+        "refunds it, unless the workspace is restored before. What cannot be refunded is in the next comparison.",
+        data={
+            "invoiceId": str(row.id),
+            "accountId": str(owner[1]),
+            "amount": row.paid_minor,
+            "currency": row.currency,
         },
     )
 

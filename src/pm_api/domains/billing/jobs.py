@@ -2,13 +2,15 @@
 
 import structlog
 
-from pm_api.core.errors import NotFound, Unavailable
+from pm_api.core.errors import Conflict, NotFound, Unavailable
 from pm_api.core.events import on
-from pm_api.core.jobs import JobContext, TryAgain, implements, periodic
+from pm_api.core.flows import ChangeInProgress
+from pm_api.core.jobs import JobContext, TryAgain, enqueue, implements, periodic
 from pm_api.core.sweeping import is_nobodys_fault, sweep
 from pm_api.domains.ai_credits.topups import LOOK_AT_TOPUP, AccountLow
 from pm_api.domains.billing import (
     auto_topup,
+    closing,
     contracts,
     dunning,
     graces,
@@ -18,10 +20,12 @@ from pm_api.domains.billing import (
     usage_sampling,
 )
 from pm_api.domains.billing.flows.auto_topup import buy_if_low, call_off
-from pm_api.domains.billing.flows.refunds import REFUNDING as _REFUNDING  # noqa: F401  registers its kind of flow
+from pm_api.domains.billing.flows.checkouts import CLOSE_PAGES, GoneAccount
+from pm_api.domains.billing.flows.refunds import give_back_too_late
 from pm_api.domains.billing.flows.subscription_changes import end_held
 from pm_api.domains.billing.flows.subscription_debts import void_what_is_open
 from pm_api.domains.billing.flows.subscriptions import BEGIN as _BEGIN  # noqa: F401  registers its kind of flow
+from pm_api.domains.billing.invoices import GIVE_BACK, PaidTooLate
 from pm_api.domains.billing.reconciliation import RECONCILE, Reconcile
 from pm_api.domains.billing.repository import auto_topup as topup_rows
 from pm_api.domains.billing.stripe_events.refunds import follow_due
@@ -114,7 +118,7 @@ async def void_open_invoices(context: JobContext, payload: EndedSubscription) ->
 @on(WorkspaceChanged)
 async def end_with_workspace(context: JobContext, event: WorkspaceChanged) -> None:
     """Deleting a workspace ends its subscription, and restoring it brings none back. What was begun after it was
-    restored is another one.
+    restored is another one. Where something could still be bought for it, nothing can be any more.
     """
     if event.action != "deleted":
         return
@@ -123,6 +127,30 @@ async def end_with_workspace(context: JobContext, event: WorkspaceChanged) -> No
         if workspace is not None:
             until = workspace.updated_at if workspace.deleted_at is None else None
             await end_all_of(session, (AccountType.WORKSPACE, event.workspace_id), until)
+            gone = GoneAccount(account_kind=AccountType.WORKSPACE, account_id=event.workspace_id)
+            await enqueue(session, CLOSE_PAGES, gone)
+
+
+@implements(CLOSE_PAGES)
+async def close_open_pages(context: JobContext, payload: GoneAccount) -> None:
+    """Nobody is to pay for what is deleted; while Stripe is away, later."""
+    try:
+        await closing.stop_buying(context.platform, (payload.account_kind, payload.account_id))
+    except Unavailable as away:
+        raise TryAgain("the payment provider is away", delay_s=AWAY_DELAY_S) from away
+
+
+@implements(GIVE_BACK)
+async def give_back(context: JobContext, payload: PaidTooLate) -> None:
+    """What was paid for a deleted workspace goes back; while Stripe is away, later. What Stripe refuses is in the
+    next comparison.
+    """
+    try:
+        await give_back_too_late(context.platform, payload.invoice_id)
+    except (Unavailable, ChangeInProgress) as away:
+        raise TryAgain("the payment provider is away", delay_s=AWAY_DELAY_S) from away
+    except Conflict as refused:
+        _log.error("paid_for_deleted_not_refunded", invoice_id=str(payload.invoice_id), code=refused.code)
 
 
 @periodic("billing.end_graces", "*/5 * * * *")

@@ -116,8 +116,8 @@ async def _follow_plan(
 ) -> datetime | None:
     """What was paid of an invoice otherwise than by this charge stays paid."""
     paid_minor = max(charged_minor, bill.total_minor)
-    reference = bill.stripe_invoice_id
-    changes = await clawbacks.lots_of(session, owner[1], PLAN_CHANGE, f"stripe:invoice:{bill.stripe_invoice_id}")
+    reference = bill.reference
+    changes = await clawbacks.lots_of(session, owner[1], PLAN_CHANGE, f"stripe:invoice:{reference}")
     periods = await _periods(session, bill)
     brought = [ref for period in periods for ref in await _lots_within(session, owner, period)]
     for lots in ((PLAN, brought), (PLAN_CHANGE, changes)):

@@ -4,6 +4,7 @@ Stripe keeps the codes, and has the last word when one is redeemed; here people 
 """
 
 from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from pm_api.core.actor import AccountScope
@@ -26,17 +27,27 @@ SENTENCES: Final = {
     PromotionRefusal.FIRST_TIME_ONLY: "This promotion code is for a first purchase.",
     PromotionRefusal.MINIMUM_AMOUNT: "This promotion code needs a larger purchase.",
     PromotionRefusal.OTHER_CURRENCY: "This promotion code is for another currency.",
+    PromotionRefusal.NOTHING_TO_PAY: "This promotion code leaves nothing to pay, and credits come only of a payment.",
 }
 
 
 async def usable(
-    platform: Platform, customer_id: str | None, code: str, *, amount: int | None = None, currency: str | None = None
+    platform: Platform,
+    customer_id: str | None,
+    code: str,
+    *,
+    amount: int | None = None,
+    currency: str | None = None,
+    may_be_free: bool = True,
 ) -> str:
     """Stripe's id of a code that this customer may use for a purchase of so much; no session may be open.
 
     Raises PromotionCodeInvalid with its reason, and PaymentProviderUnavailable.
     """
-    return (await _usable(platform, customer_id, code, amount, currency)).id
+    found = await _usable(platform, customer_id, code, amount, currency)
+    if not may_be_free and amount is not None and left_to_pay(found, amount) <= 0:
+        raise _invalid(PromotionRefusal.NOTHING_TO_PAY)
+    return found.id
 
 
 async def look_at(platform: Platform, scope: AccountScope, code: str) -> PromotionRead:
@@ -101,6 +112,17 @@ def why_not_for(found: StripePromotionCode, amount: int | None, currency: str | 
     if currency is not None and found.minimum_amount_currency not in (None, currency):
         return PromotionRefusal.OTHER_CURRENCY
     return PromotionRefusal.MINIMUM_AMOUNT if amount < found.minimum_amount else None
+
+
+def left_to_pay(found: StripePromotionCode, amount: int) -> int:
+    """Of so many minor units, with the discount rounded as Stripe does: to the nearest, halves up."""
+    coupon = found.coupon
+    if coupon is None:
+        return amount
+    if coupon.percent_off is None:
+        return amount - (coupon.amount_off or 0)
+    off = (amount * coupon.percent_off / 100).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    return amount - int(off)
 
 
 def _is_spent(limit: int | None, times: int) -> bool:

@@ -9,9 +9,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.domains.ai_credits import purchases
+from pm_api.domains.billing.enums import TopUpStatus
+from pm_api.domains.billing.repository import invoices as invoice_rows
 from pm_api.domains.billing.repository import reconciliation as repository
 from pm_api.domains.billing.stripe_events import checkouts as checkout_events
 from pm_api.domains.billing.stripe_events import invoices as invoice_events
+from pm_api.domains.billing.stripe_events import payments as payment_events
 from pm_api.domains.billing.stripe_events import refunds as refund_events
 from pm_api.domains.billing.stripe_events import subscriptions as subscription_events
 from pm_api.domains.billing.stripe_events.handling import Handler
@@ -22,10 +25,12 @@ from pm_api.integrations.stripe import (
     StripeDoor,
     StripeInvoice,
     StripeList,
+    StripePayment,
     StripeRefund,
     StripeSubscription,
     checkouts,
     invoices,
+    payments,
     refunds,
     subscriptions,
 )
@@ -133,8 +138,8 @@ async def _invoice(door: StripeDoor, object_id: str) -> Side:
 
 async def _our_invoices(session: AsyncSession, ids: Collection[str]) -> Mapping[str, Side]:
     return {
-        row.stripe_invoice_id: Side(
-            row.stripe_invoice_id,
+        row.reference: Side(
+            row.reference,
             {
                 "status": row.provider_status,
                 "currency": row.currency,
@@ -188,6 +193,53 @@ async def _our_checkouts(session: AsyncSession, ids: Collection[str]) -> Mapping
         )
         for row in rows
         if row.stripe_session_id is not None
+    }
+
+
+# --- automatic top-ups, their invoices and their credits -------------------------------------------------------
+
+
+def _their_top_up(found: StripePayment) -> Side:
+    """Money that was taken from a card on file, and so credits and an invoice that must be there."""
+    is_paid = found.status == "succeeded"
+    values = {
+        "paid": found.amount_received,
+        "currency": found.currency,
+        "credits": "granted" if is_paid else "none",
+        "invoice": "made" if is_paid else "none",
+    }
+    return Side(found.id, values, counts=is_paid)
+
+
+async def _list_top_ups(door: StripeDoor, since: datetime, until: datetime) -> StripeList[Side]:
+    """Of all payments those that say they are ours; every other one is compared as an invoice's or a checkout's."""
+    found = await payments.list_created(door, since=since, until=until)
+    ours = tuple(one for one in found.items if one.metadata.keys() >= payment_events.OURS)
+    return _sides(StripeList(ours, is_complete=found.is_complete), _their_top_up)
+
+
+async def _top_up(door: StripeDoor, object_id: str) -> Side:
+    return _their_top_up(await payments.retrieve(door, object_id))
+
+
+async def _our_top_ups(session: AsyncSession, ids: Collection[str]) -> Mapping[str, Side]:
+    """Whether credits came of it is read from the ledger itself."""
+    rows = [(row.stripe_payment_intent_id or "", row) for row in await repository.top_ups(session, ids)]
+    granted = await purchases.granted(session, purchases.Till.PAYMENT, [(row.account_id, name) for name, row in rows])
+    billed = await invoice_rows.ids_by_payment(session, ids)
+    return {
+        name: Side(
+            name,
+            {
+                "paid": row.amount_minor if row.status == TopUpStatus.SUCCEEDED else 0,
+                "currency": row.currency,
+                "credits": "granted" if name in granted else "none",
+                "invoice": "made" if name in billed else "none",
+            },
+            row.account_id,
+            counts=row.status == TopUpStatus.SUCCEEDED or name in granted,
+        )
+        for name, row in rows
     }
 
 
@@ -251,6 +303,15 @@ PARTS: Final = (
         _checkout,
         _our_checkouts,
         till.sessions_between,
+    ),
+    Part(
+        "top-ups",
+        "Automatic payment",
+        payment_events.HANDLERS["payment_intent.succeeded"],
+        _list_top_ups,
+        _top_up,
+        _our_top_ups,
+        repository.top_up_ids,
     ),
     Part(
         "subscriptions",

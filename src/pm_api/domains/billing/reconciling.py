@@ -291,18 +291,22 @@ def _kind(part: Part, here: dict[str, Any], there: dict[str, Any]) -> str:
 
 
 async def _without_effect(platform: Platform, run: ReconciliationRun) -> Progress:
-    """Invoices that were paid for a subscription that gives nothing: only a person can give that money back."""
+    """Invoices that were paid for a subscription that gives nothing, or for a workspace that was deleted by then:
+    only a person can give that money back now.
+    """
     after = UUID(run.after) if run.after else None
     async with platform.database.reading() as session:
-        page = await repository.invoice_ids(session, run.since, run.until, after, ROWS_OF_A_STEP)
-        rows = await repository.without_effect(session, SCOPE, [one for one, _ in page])
-    last = str(page[-1][0]) if len(page) == ROWS_OF_A_STEP else None
+        page = await repository.issued_ids(session, run.since, run.until, after, ROWS_OF_A_STEP)
+        rows = await repository.without_effect(session, SCOPE, page)
+    last = str(page[-1]) if len(page) == ROWS_OF_A_STEP else None
     return Progress(WITHOUT_EFFECT, len(page), [_paid_for_nothing(*one) for one in rows], last)
 
 
-def _paid_for_nothing(invoice: Invoice, subscription: Subscription | None) -> Found:
+def _paid_for_nothing(invoice: Invoice, subscription: Subscription | None, was_deleted: bool) -> Found:
     name = invoice.stripe_subscription_id
-    if subscription is None:
+    if was_deleted:
+        why = "its workspace had been deleted by then"
+    elif subscription is None:
         why = f"its subscription {name} is not known here"
     elif subscription.held_reason is not None:
         beside = "a contract" if subscription.held_reason == HeldReason.CONTRACT else "the account's other one"
@@ -311,13 +315,13 @@ def _paid_for_nothing(invoice: Invoice, subscription: Subscription | None) -> Fo
         why = f"its subscription {name} had ended by then"
     kept = invoice.paid_minor - invoice.refunded_minor
     says = (
-        f"Invoice {invoice.number or invoice.stripe_invoice_id}: {money(kept, invoice.currency)} were paid, and"
+        f"Invoice {invoice.number or invoice.reference}: {money(kept, invoice.currency)} were paid, and"
         f" {why}."
         " Nothing came of the money: refund it with POST /api/admin/billing/refunds, or see what it was meant for."
     )
     ours = {"subscription": subscription.status if subscription is not None else None}
     theirs = {"status": invoice.provider_status, "paid": kept, "currency": invoice.currency}
-    return Found(PAID_WITHOUT_EFFECT, invoice.stripe_invoice_id, invoice.account_id, False, ours, theirs, says)
+    return Found(PAID_WITHOUT_EFFECT, invoice.reference, invoice.account_id, False, ours, theirs, says)
 
 
 async def _too_many(platform: Platform, run: ReconciliationRun) -> Progress:

@@ -61,7 +61,7 @@ OF_SCREENSHOTS: Final = (
     InvalidScreenshot,
 )
 
-router = api_router(tag="bug_reports")
+router = api_router(tag="bug reports")
 
 Caller = Annotated[UserScope, Depends(signed_in)]
 ReportId = Annotated[UUID, Path(alias="bug_report_id", description="The bug report.")]

@@ -16,7 +16,7 @@ from pm_api.domains.bug_reports.models import BugReport
 from pm_api.domains.storage import service as storage
 from pm_api.domains.storage.destinations import Destination
 from pm_api.domains.storage.enums import FileType
-from pm_api.domains.storage.errors.files import FileInTrash, FileNotFound, NotTheUploader
+from pm_api.domains.storage.errors.files import FileNotFound, NotTheUploader
 from pm_api.domains.storage.rules import THUMBNAILED
 from pm_api.domains.storage.schemas.files import AttachedFile
 from pm_api.domains.storage.serving import Served
@@ -51,11 +51,9 @@ async def replace(
         return before
     if before is not None:
         try:
-            await storage.trash_one(session, platform, scope, before)
+            await storage.take_off_report(session, platform, scope, before)
         except FileNotFound:
             raise NotTheUploader(ANOTHERS) from None
-        except FileInTrash:
-            pass
     return await claim(session, platform, scope, file_id) if file_id is not None else None
 
 

@@ -152,8 +152,8 @@ async def update(
     wanted: BugReportUpdate,
     expected_version: int | None,
 ) -> BugReport:
-    """Change what is reported: its reporter, or who triages it, until it is settled. Raises BugReportNotFound,
-    PreconditionFailed, BugReportSettled, and what `screenshots.replace` refuses.
+    """Change what is reported: its reporter, or who triages it and then its reporter is told, until it is settled.
+    Raises BugReportNotFound, PreconditionFailed, BugReportSettled, and what `screenshots.replace` refuses.
     """
     fields = {name: getattr(wanted, name) for name in wanted.model_fields_set}
     if "screenshot_id" in fields:
@@ -168,6 +168,8 @@ async def update(
         fields["screenshot_id"] = await screenshots.replace(session, platform, scope, report, fields["screenshot_id"])
     changed = _write(report, fields)
     await _changed(session, platform, scope, report, "updated", changed)
+    if changed and scope.user_id != report.reporter_user_id:
+        await telling.of_changes(session, platform, scope, report, changed)
     return report
 
 

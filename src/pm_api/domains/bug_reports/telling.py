@@ -15,7 +15,9 @@ from pm_api.domains.notifications import service as notifications
 from pm_api.domains.notifications.enums import Category
 
 ENTITY: Final = "bug_report"
+MENDED: Final = "what it says was mended"
 TOLD: Final = {
+    **dict.fromkeys(("title", "steps", "page_url", "browser_info", "screenshot_id"), MENDED),
     "status": "it is {status} now",
     "severity": "its severity is {severity}",
     "assignee_user_id": "somebody else looks after it",
@@ -67,6 +69,7 @@ async def of_changes(
 ) -> None:
     """The reporter hears what was done, whoever looks after it now that they do; nobody of their own doing."""
     said = [TOLD[name].format(status=report.status, severity=report.severity) for name in fields if TOLD.get(name)]
+    said = list(dict.fromkeys(said))
     await _tell(
         session,
         platform,

@@ -18,13 +18,21 @@ from pm_api.domains.calendar.drafting import (
     TIMES,
     changed_placement,
     changed_set,
+    moved_as,
     moved_wall,
 )
 from pm_api.domains.calendar.enums import ConflictPolicy, Response
 from pm_api.domains.calendar.errors.attendees import AttendeeCannotSee
 from pm_api.domains.calendar.errors.events import SeriesFieldOfOccurrence
 from pm_api.domains.calendar.expanding import Placed, one_of
-from pm_api.domains.calendar.mapping import UTC_ZONE, Series, columns_of_override, columns_of_set
+from pm_api.domains.calendar.mapping import (
+    UTC_ZONE,
+    Series,
+    columns_of_override,
+    columns_of_placement,
+    columns_of_set,
+    moved_to,
+)
 from pm_api.domains.calendar.models import CalendarEvent, CalendarOverride
 from pm_api.domains.calendar.repository import occurrences as repository
 from pm_api.domains.calendar.repository.attendees import attendees_of, who_sees
@@ -82,10 +90,12 @@ async def change_all(
 ) -> Written:
     """The series, or the event that does not recur. Times are those of the occurrence that is named, and the others
     move by as much; answers, guests and what differs in single occurrences move with them, and go with those that go.
+    What the named one had otherwise than its series is what was sent, too.
     """
     event, before = series.event, series
     changed = _write_plain(event, sent)
     new_set = _new_set(series, sent, original_at)
+    changed = await _overwrite_own(session, series, sent, original_at) or changed
     moved = new_set is not None
     if new_set is not None:
         await _take_along(session, series, new_set)
@@ -147,7 +157,10 @@ def _new_set(series: Series, sent: Mapping[str, Any], original_at: datetime | No
     whole = series.set
     recurs = _will_recur(series, rules)
     placement = whole.placement
-    if times:
+    own = _own_place(series, original_at)
+    if times and own is not None:
+        placement = moved_as(own, changed_placement(own, times, recurs=False), placement, times, recurs=recurs)
+    elif times:
         named = placement if original_at is None else placement.at(placement.wall(original_at))
         target = changed_placement(named, times, recurs=recurs)
         start = moved_wall(named, target, placement.start) if original_at is not None else target.start
@@ -155,6 +168,38 @@ def _new_set(series: Series, sent: Mapping[str, Any], original_at: datetime | No
     wanted = changed_set(whole, placement, rules)
     same = (wanted.rule, wanted.rdates, wanted.exdates) == (whole.rule, whole.rdates, whole.exdates)
     return None if same and _is_same(wanted.placement, whole.placement) else wanted
+
+
+def _own_row(series: Series, original_at: datetime | None) -> CalendarOverride | None:
+    """What the occurrence that is named has otherwise than its series."""
+    rows = (row for row in series.overrides if row.original_at == original_at and not row.cancelled)
+    return next(rows, None)
+
+
+def _own_place(series: Series, original_at: datetime | None) -> Placement | None:
+    """Where the occurrence that is named was moved to by itself, if it was."""
+    row = _own_row(series, original_at)
+    return moved_to(row) if row is not None else None
+
+
+async def _overwrite_own(
+    session: AsyncSession, series: Series, sent: Mapping[str, Any], original_at: datetime | None
+) -> bool:
+    """What was sent holds of the occurrence that is named, although it had something else; returns whether it had."""
+    row, own = _own_row(series, original_at), _own_place(series, original_at)
+    if row is None:
+        return False
+    left = {name: value for name, value in row.fields.items() if name not in sent}
+    changed = left != row.fields
+    row.fields = left
+    times = {name: value for name, value in sent.items() if name in TIMES}
+    there = changed_placement(own, times, recurs=False) if own is not None and times else None
+    if there is not None and not _is_same(there, own):
+        changed = True
+        for name, value in columns_of_placement(there).items():
+            setattr(row, name, value)
+    await session.flush()
+    return changed
 
 
 def _is_same(one: Placement | None, other: Placement | None) -> bool:

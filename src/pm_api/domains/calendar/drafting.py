@@ -67,6 +67,19 @@ def changed_placement(base: Placement, sent: Mapping[str, Any], *, recurs: bool)
     return made
 
 
+def moved_as(
+    own: Placement, there: Placement, usual: Placement, sent: Mapping[str, Any], *, recurs: bool
+) -> Placement:
+    """The series (`usual`) when an occurrence of it that was moved by itself goes from `own` to `there`: it moves by
+    as much, and lasts as long as before unless that one lasts otherwise now. Raises the same.
+    """
+    kept = {name: value for name, value in sent.items() if name in ("time_zone", "all_day")}
+    usual = changed_placement(usual, kept, recurs=recurs)
+    start = moved_wall(own, replace(there, all_day=usual.all_day), usual.start)
+    lasts_otherwise = there.span != own.span and there.all_day == usual.all_day
+    return replace(usual, start=start, span=there.span if lasts_otherwise else usual.span)
+
+
 def _timed(wall: datetime, lasts: timedelta, zone_name: str, *, recurs: bool) -> Placement:
     """What recurs goes by the wall alone: where clocks show its time twice, the first counts."""
     if lasts < timedelta(0):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pm_api.core.actor import Actor, ActorKind, WorkspaceScope
 from pm_api.core.crypto import digest_token
 from pm_api.core.errors import NotFound
-from pm_api.core.http import content_tag
+from pm_api.core.http import check_version, content_tag
 from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.core.ratelimit import Policy
@@ -35,7 +35,7 @@ READS: Final = Policy("calendar-feed", "60/minute")
 NOTED_EVERY: Final = timedelta(hours=1)
 ASKED_AGAIN_AFTER: Final = timedelta(hours=1)
 """What programs are told; many ask once a day otherwise."""
-FORM: Final = "2"
+FORM: Final = "3"
 """Counts changes of how a feed is written, so that nobody keeps an older one."""
 LIST: Final = "calendar-feeds"
 
@@ -100,11 +100,12 @@ async def one(session: AsyncSession, scope: WorkspaceScope, feed_id: UUID) -> Fe
     return FeedRead.model_validate(found)
 
 
-async def revoke(session: AsyncSession, scope: WorkspaceScope, feed_id: UUID) -> None:
-    """From now on its address leads nowhere. Raises FeedNotFound, for those of others too; InsufficientScope for a
-    key that only reads.
+async def revoke(session: AsyncSession, scope: WorkspaceScope, feed_id: UUID, expected_version: int | None) -> None:
+    """From now on its address leads nowhere. Raises FeedNotFound, for those of others too; PreconditionFailed;
+    InsufficientScope for a key that only reads.
     """
     require_scope(scope.actor, KeyScope.CALENDAR_WRITE)
+    check_version((await one(session, scope, feed_id)).version, expected_version)
     if not await repository.remove(session, scope, feed_id):
         raise FeedNotFound
 

@@ -1,15 +1,21 @@
-"""What a recurrence would give, before anything is saved. Pure, and bounded by the steps of core/recurrence."""
+"""What a recurrence would give, before anything is saved. Bounded by the steps of core/recurrence, and pure but for
+whose clocks a wall time is read by that names no zone.
+"""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NoReturn
 
+from pm_api.core.actor import UserScope
 from pm_api.core.errors import ValidationFailed
+from pm_api.core.platform import Platform
 from pm_api.core.recurrence import Occurrence, Placement, Span, try_out, zone
 from pm_api.core.recurrence.errors import StartOutOfRange, naming
 from pm_api.core.recurrence.sets import EARLIEST
 from pm_api.core.recurrence.zones import to_local, to_utc
+from pm_api.domains.calendar.repository import surroundings
 from pm_api.domains.calendar.schemas.previews import (
     PreviewedOccurrence,
     PreviewWarning,
@@ -24,15 +30,28 @@ _DURATION: Final = re.compile(
 _DAY_LENGTH: Final = len("2026-03-02")
 
 
-def preview(wanted: RulePreviewRequest) -> RulePreview:
-    """The first occurrences, what they are called, and what may surprise.
+async def answer(platform: Platform, scope: UserScope, wanted: RulePreviewRequest) -> RulePreview:
+    """`preview` for a caller: their zone is that of a wall time that names none. Raises ValidationFailed, a
+    RecurrenceRefused.
+    """
+    floating = "UTC"
+    if floats(wanted):
+        async with platform.database.reading() as session:
+            floating = await surroundings.time_zone_of(session, scope.user_id)
+    # In a thread: a thousand occurrences take longer than others should wait for.
+    return await asyncio.to_thread(preview, wanted, floating)
+
+
+def preview(wanted: RulePreviewRequest, floating: str = "UTC") -> RulePreview:
+    """The first occurrences, what they are called, and what may surprise; `floating` is the zone of wall times that
+    name none.
 
     An empty rule is a warning here, since it may be on its way to a good one; whatever else a series may not have is
     refused as it is when an event is made. Raises ValidationFailed for texts that are no times, a RecurrenceRefused.
     """
     ends = "duration" if wanted.duration is not None else "dtend"
     with naming(startTime="dtstart", endTime=ends, timeZone="tzid"):
-        placement = placement_of(wanted)
+        placement = placement_of(wanted, floating)
         found = try_out(
             placement,
             rrule=wanted.rrule,
@@ -51,7 +70,15 @@ def preview(wanted: RulePreviewRequest) -> RulePreview:
     )
 
 
-def placement_of(wanted: RulePreviewRequest) -> Placement:
+def floats(wanted: RulePreviewRequest) -> bool:
+    """Whether it is a wall time that names no zone. Raises ValidationFailed."""
+    start = read_moment(wanted.dtstart, "dtstart")
+    if not isinstance(start, datetime):
+        return wanted.tzid is None and wanted.all_day is False
+    return wanted.tzid is None and start.tzinfo is None and not wanted.all_day
+
+
+def placement_of(wanted: RulePreviewRequest, floating: str) -> Placement:
     """Raises ValidationFailed, StartOutOfRange, ZoneUnknown."""
     start = read_moment(wanted.dtstart, "dtstart")
     end = read_moment(wanted.dtend, "dtend") if wanted.dtend is not None else None
@@ -60,9 +87,7 @@ def placement_of(wanted: RulePreviewRequest) -> Placement:
     if end is not None and isinstance(end, datetime) != isinstance(start, datetime):
         _refuse("dtend", "Both dtstart and dtend are times, or both are days")
     all_day = wanted.all_day if wanted.all_day is not None else not isinstance(start, datetime)
-    if wanted.tzid is None and not all_day and not (isinstance(start, datetime) and start.tzinfo):
-        _refuse("tzid", "A wall time needs its time zone")
-    zone_name = wanted.tzid if wanted.tzid is not None else "UTC"
+    zone_name = wanted.tzid if wanted.tzid is not None else floating if floats(wanted) else "UTC"
     wall = _wall(start, zone_name)
     if wall.microsecond or not 1900 <= wall.year < 3000:
         raise StartOutOfRange
@@ -149,8 +174,8 @@ def _ends_after(span: Span) -> Span:
     return span
 
 
-def _texts(dates: Sequence[str] | str) -> tuple[str, ...]:
-    return (dates,) if isinstance(dates, str) else tuple(dates)
+def _texts(dates: Sequence[str] | str | None) -> tuple[str, ...]:
+    return (dates,) if isinstance(dates, str) else tuple(dates or ())
 
 
 def _shown(one: Occurrence) -> PreviewedOccurrence:

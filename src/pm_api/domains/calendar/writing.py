@@ -66,7 +66,7 @@ async def create(
     zone_name = wanted.time_zone or await surroundings.time_zone_of(session, scope.user_id)
     recurs = wanted.rrule is not None or bool(wanted.rdate)
     placement = placement_of(wanted.start_time, wanted.end_time, zone_name, all_day=wanted.all_day, recurs=recurs)
-    made = admit(placement, rrule=wanted.rrule, rdate=wanted.rdate, exdate=wanted.exdate)
+    made = admit(placement, rrule=wanted.rrule, rdate=wanted.rdate, exdate=wanted.exdate, by_rule=True)
     now, new_id = platform.clock.now(), platform.randomness.uuid()
     event = CalendarEvent(
         id=new_id,

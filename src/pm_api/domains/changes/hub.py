@@ -96,8 +96,8 @@ class Subscription:
         self.woken.set()
 
     def note_balance(self, account_id: UUID, available: int, seq: int) -> None:
-        """Only the newest balance waits for a slow client."""
-        if self.hears_balances and self.balances.get(account_id, (0, -1))[1] < seq:
+        """Only the newest balance waits for a slow client: of one line the one heard last, for a hold writes none."""
+        if self.hears_balances and self.balances.get(account_id, (0, -1))[1] <= seq:
             self.balances[account_id] = (available, seq)
             self.woken.set()
 

@@ -130,19 +130,23 @@ async def visible_changes(
 async def changes_for_all(
     session: AsyncSession, workspace_id: UUID, *, after: int, up_to: int, limit: int
 ) -> Sequence[Change]:
-    """What every member of a workspace may see of a stretch of its feed, oldest first."""
+    """What every member of a workspace may see of a stretch of its feed, oldest first. Guests do not count: they see
+    nothing but their projects, and one of them would keep all the rest from being told.
+    """
     somebody_may_not = exists().where(
         Member.workspace_id == workspace_id,
         Member.role != Role.GUEST,
         ~visible_scope(Change.scope_id, Member.user_id),
     )
+    is_open = exists().where(Scope.id == Change.scope_id, Scope.is_open)
     rows = await session.scalars(
         select(Change)
         .where(
             Change.feed_id == workspace_id,
             Change.position > after,
             Change.position <= up_to,
-            or_(Change.scope_id.is_(None), ~somebody_may_not),
+            # What is open needs no look at every member: of a closed circle the first who may not ends it.
+            or_(Change.scope_id.is_(None), is_open, ~somebody_may_not),
             Change.least_role.is_(None),
         )
         .order_by(Change.position)

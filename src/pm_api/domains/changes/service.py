@@ -192,7 +192,8 @@ async def positions_of(
 async def read_for_all(
     session: AsyncSession, _scope: SystemScope, workspace_id: UUID, *, after: int, limit: int
 ) -> ChangePage:
-    """What changed after a position that every member of the workspace may see: for whoever tells it to outsiders.
+    """What changed after a position that every member of the workspace but its guests may see: for whoever tells it
+    to outsiders.
 
     From the oldest kept when the position is older than that.
     """

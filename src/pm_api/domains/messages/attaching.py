@@ -56,6 +56,13 @@ async def ensure_open(session: AsyncSession, place: Destination) -> None:
         await conversations.ensure_writable(session, row)
 
 
+async def closed(session: AsyncSession, places: Collection[Destination]) -> set[Destination]:
+    """Those on messages of archived conversations and projects."""
+    ids = {one.message_id for one in places if one.message_id is not None}
+    shut = await repository.closed_among(session, ids)
+    return {one for one in places if one.message_id in shut}
+
+
 async def _with_its_message(
     session: AsyncSession, platform: Platform, scope: AccountScope, *, task_id: UUID | None, project_id: UUID | None
 ) -> Destination:
@@ -64,4 +71,4 @@ async def _with_its_message(
     raise NotAPlaceForFiles("Upload it without a place, and name it in the `fileIds` of the message.")
 
 
-destinations.register(FileType.MESSAGE_ATTACHMENT, _with_its_message, listener=note, gate=ensure_open)
+destinations.register(FileType.MESSAGE_ATTACHMENT, _with_its_message, listener=note, gate=ensure_open, look=closed)

@@ -153,6 +153,13 @@ async def open_plans(session: AsyncSession, account_id: UUID, limit: int = 20) -
     return await repository.open_plans(session, account_id, limit)
 
 
+async def open_pages(
+    session: AsyncSession, account_id: UUID, after: UUID | None, limit: int = 100
+) -> Sequence[tuple[UUID, str]]:
+    """(id, Stripe's id) of the pages on which something may still be bought for the account; a page by id."""
+    return await repository.open_pages(session, _SCOPE, account_id, after, limit)
+
+
 async def by_sessions(session: AsyncSession, stripe_session_ids: Collection[str]) -> Sequence[CheckoutSession]:
     """Those of the sessions at Stripe that we know, whose ever they are."""
     return await repository.by_sessions(session, _SCOPE, stripe_session_ids)

@@ -22,6 +22,7 @@ __all__ = [
     "Dated",
     "Days",
     "ProjectDate",
+    "archived_among",
     "count_of",
     "dated",
     "ensure_writable",
@@ -100,6 +101,11 @@ async def ensure_writable(session: AsyncSession, project_id: UUID) -> None:
         raise NotFound
     if archived:
         raise ProjectArchived
+
+
+async def archived_among(session: AsyncSession, project_ids: Collection[UUID]) -> set[UUID]:
+    """Those that can only be read, whoever sees them; one query."""
+    return await repository.archived_among(session, project_ids) if project_ids else set()
 
 
 async def count_of(session: AsyncSession, workspace_ids: Collection[UUID]) -> int:

@@ -1,6 +1,6 @@
 """Rules of search: how documents are written, and how what the caller may see is found."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from pm_api.core.paging import PageRequest
 from pm_api.core.platform import Platform
 from pm_api.domains.search import finding
 from pm_api.domains.search.asking import parse
+from pm_api.domains.search.documents import Document
 from pm_api.domains.search.enums import Kind
 from pm_api.domains.search.finding import Asked, Place
 from pm_api.domains.search.highlighting import Highlighter
@@ -47,14 +48,10 @@ async def put(
     number: int | None = None,
     updated_at: datetime,
 ) -> None:
-    """Write the document of a thing, new or changed, in the transaction that changes the thing.
-
-    Found are 500 characters of a title and 20,000 of a body. A project gives its `key` ("WEB"), a task its `number`:
-    together they are an answer's `key` ("WEB-42"). With a `parent_id` it is found only while the parent's document is
-    there; with an `owner_user_id` only that member and the workspace's admins find it.
+    """Write the document of a thing, new or changed, in the transaction that changes the thing. What the fields mean
+    is told at `Document`.
     """
-    await repository.put(
-        session,
+    document = Document(
         kind=Kind(kind),
         entity_id=entity_id,
         workspace_id=workspace_id,
@@ -68,6 +65,12 @@ async def put(
         body=body,
         updated_at=updated_at,
     )
+    await repository.put(session, [document])
+
+
+async def put_all(session: AsyncSession, documents: Sequence[Document]) -> None:
+    """The same for many things at once."""
+    await repository.put(session, documents)
 
 
 async def drop(

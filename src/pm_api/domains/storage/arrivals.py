@@ -401,14 +401,19 @@ async def _kept(platform: Platform, run: _Run, source: AsyncIterator[bytes]) -> 
 
 async def _fail(platform: Platform, run: _Run, code: str) -> None:
     """End the upload, if this run still holds it: another one may have found better bytes."""
-    async with platform.database.transaction() as session:
+    async with platform.database.reading() as session:
         seen = await uploads.upload(session, run.upload_id)
-        if seen is None:
-            return
-        await quotas.hold(session, platform, account_at(seen.account_kind, seen.account_id))
-        held = await uploads.lock_upload(session, run.upload_id)
-        if held is not None and held.lease_epoch == run.epoch and held.state == SessionState.FINISHING:
-            await sessions.fail(session, platform, held, code)
+    if seen is None:
+        return
+    account = account_at(seen.account_kind, seen.account_id)
+    try:
+        async with admitted(platform, account) as session:
+            await quotas.hold(session, platform, account)
+            held = await uploads.lock_upload(session, run.upload_id)
+            if held is not None and held.lease_epoch == run.epoch and held.state == SessionState.FINISHING:
+                await sessions.fail(session, platform, held, code)
+    except Unavailable:  # the line is long: whoever comes next finds the same
+        await _let_go(platform, run, SessionState.FINISHING, code)
 
 
 async def _let_go(platform: Platform, run: _Run, state: SessionState, failure: str | None) -> None:

@@ -4,7 +4,7 @@ Storage knows its own. Tasks and projects are above or beside it, so they put th
 `registry.py` imports; what is not on the list takes no files.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
@@ -75,14 +75,29 @@ class Gate(Protocol):
     def __call__(self, session: AsyncSession, place: Destination) -> Awaitable[None]: ...
 
 
+class Look(Protocol):
+    """Which of these places can only be read now: those whose gate would refuse. One query."""
+
+    def __call__(self, session: AsyncSession, places: Collection[Destination]) -> Awaitable[set[Destination]]: ...
+
+
 _CHECKS: Final[dict[FileType, Check]] = {}
 _LISTENERS: Final[dict[FileType, Listener]] = {}
 _GATES: Final[dict[FileType, Gate]] = {}
+_LOOKS: Final[dict[FileType, Look]] = {}
 
 
 def register(
-    file_type: FileType, check: Check, *, listener: Listener | None = None, gate: Gate | None = None
+    file_type: FileType,
+    check: Check,
+    *,
+    listener: Listener | None = None,
+    gate: Gate | None = None,
+    look: Look | None = None,
 ) -> None:
+    """A place with a gate has a look too."""
+    if (gate is None) != (look is None):
+        raise TypeError("what a gate refuses is told before it is tried: give both")
     if file_type in _CHECKS:
         raise TypeError(f"two slices take files of type {file_type}")
     _CHECKS[file_type] = check
@@ -90,6 +105,8 @@ def register(
         _LISTENERS[file_type] = listener
     if gate is not None:
         _GATES[file_type] = gate
+    if look is not None:
+        _LOOKS[file_type] = look
 
 
 def place_of(file: StoredFile) -> Destination:
@@ -102,6 +119,17 @@ async def ensure_open(session: AsyncSession, file: StoredFile) -> None:
     gate = _GATES.get(FileType(file.file_type))
     if gate is not None:
         await gate(session, place_of(file))
+
+
+async def closed(session: AsyncSession, files: Collection[StoredFile]) -> set[UUID]:
+    """The ids of those in places that take no changes; one query for each kind of place among them."""
+    found: set[UUID] = set()
+    for file_type, look in _LOOKS.items():
+        places = {one.id: place_of(one) for one in files if one.file_type == file_type}
+        if places:
+            shut = await look(session, set(places.values()))
+            found |= {file_id for file_id, place in places.items() if place in shut}
+    return found
 
 
 async def ensure_room(session: AsyncSession, task_id: UUID | None) -> None:

@@ -141,7 +141,7 @@ async def _flip(
         objects.turn_to(file, version, stored, status)
     # Otherwise what it held before counts until the scanner has called the new bytes clean (`scanning.settle`).
     file.original_name = upload.original_name if not upload.is_new_version else file.original_name
-    if file.is_temporary:
+    if file.is_temporary and file.deleted_at is None:
         file.expires_at = now + TEMPORARY_FOR
     file.updated_at = now
     file.version += 1

@@ -18,6 +18,7 @@ from pm_api.domains.storage.errors.uploads import (
     UploadInterrupted,
     UploadTimedOut,
 )
+from pm_api.domains.storage.leases import Patience
 
 MOST_FIELDS: Final = 20
 MOST_BEFORE_FILE_BYTES: Final = 64 << 10
@@ -26,13 +27,15 @@ LONGEST_BOUNDARY: Final = 70
 FILE: Final = "file"
 
 
-async def as_it_comes(stream: AsyncIterator[bytes], stall_s: float) -> AsyncGenerator[bytes, None]:
-    """A request's body, given up when nothing of it comes for so long: a silent line must not keep what was promised
-    to it. Raises UploadTimedOut and UploadInterrupted.
+async def as_it_comes(stream: AsyncIterator[bytes], patience: Patience) -> AsyncGenerator[bytes, None]:
+    """A request's body, given up when nothing of it comes for so long, or not all of it in a day: neither a silent
+    line nor one of a byte a minute must keep what was promised to it. Raises UploadTimedOut and UploadInterrupted.
     """
+    loop = asyncio.get_running_loop()
+    is_over_at = loop.time() + patience.body_s
     while True:
         try:
-            async with asyncio.timeout(stall_s):
+            async with asyncio.timeout_at(min(loop.time() + patience.stall_s, is_over_at)):
                 piece = await anext(stream, None)
         except TimeoutError:
             raise UploadTimedOut(headers={"Connection": "close"}) from None

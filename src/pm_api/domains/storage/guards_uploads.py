@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Path, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pm_api.core.actor import AccountScope, Actor
+from pm_api.core.actor import AccountScope, Actor, WorkspaceScope
 from pm_api.core.errors import MalformedBody, NotFound, ValidationFailed
 from pm_api.core.platform import Platform, get_platform
 from pm_api.domains.storage import rules
@@ -22,9 +22,10 @@ from pm_api.domains.storage.repository import files, uploads
 from pm_api.domains.storage.sessions import UNDER_WAY
 from pm_api.domains.storage.tus_headers import Unreadable, metadata_texts
 from pm_api.identity.api_key_access import own_scope, require_scope
-from pm_api.identity.errors.people import WorkspaceNotFound
+from pm_api.identity.errors.people import WorkspaceNotFound, role_lacks
 from pm_api.identity.guards import RequireAccount, RequireAccountOf, authenticate, read_id, workspace_scope
-from pm_api.identity.permissions import KeyScope, Role
+from pm_api.identity.permissions import KeyScope, Role, allows
+from pm_api.identity.repository import circles
 
 PLACE: Final = ("workspaceId", "fileType", "taskId", "projectId", "fileId")
 """What names a place, in the address, in `Upload-Metadata` or in a JSON body."""
@@ -66,10 +67,12 @@ class RequirePlace(RequireAccount):
                 return await self._version(platform, actor, ids, named)
         file_type = _file_type(named.get("fileType"))
         async with door.place():
-            scope = await self._scope(platform, actor, ids)
+            scope = await self._scope(platform, actor, ids, file_type)
         return Place(scope, file_type, ids["taskId"], ids["projectId"])
 
-    async def _scope(self, platform: Platform, actor: Actor, ids: dict[str, UUID | None]) -> AccountScope:
+    async def _scope(
+        self, platform: Platform, actor: Actor, ids: dict[str, UUID | None], file_type: FileType
+    ) -> AccountScope:
         permission = self.permission or ""
         for name, table in (("taskId", "tasks"), ("projectId", "projects")):
             row_id = ids[name]
@@ -82,9 +85,21 @@ class RequirePlace(RequireAccount):
             if ids["workspaceId"] not in (None, scope.workspace_id):
                 raise PlaceNotFound
             return scope
-        if ids["workspaceId"] is not None:
-            return await workspace_scope(platform, actor, "workspaces", ids["workspaceId"], permission)
+        workspace_id = ids["workspaceId"]
+        if workspace_id is not None:
+            if file_type is FileType.TEMPORARY_UPLOAD:
+                return await self._of_workspace(platform, actor, workspace_id)
+            return await workspace_scope(platform, actor, "workspaces", workspace_id, permission)
         return own_scope(actor, KeyScope.FILE_WRITE, WorkspaceNotFound)
+
+    async def _of_workspace(self, platform: Platform, actor: Actor, workspace_id: UUID) -> AccountScope:
+        """For what has no place yet it is enough to write somewhere in the workspace: who only reads otherwise speaks
+        in conversations, and what they send along begins here.
+        """
+        scope = await workspace_scope(platform, actor, "workspaces", workspace_id, rules.READ)
+        require_scope(actor, KeyScope.FILE_WRITE)
+        await _ensure_writes_somewhere(platform, scope, self.permission or "")
+        return scope
 
     async def _version(
         self, platform: Platform, actor: Actor, ids: dict[str, UUID | None], named: dict[str, str]
@@ -145,14 +160,28 @@ class RequireUpload(RequireAccountOf):
         permission = self.permission or ""
         require_scope(actor, KeyScope.FILE_WRITE)
         try:
-            return await file_scope(platform, actor, found.file_id, permission)
+            scope = await file_scope(platform, actor, found.file_id, rules.READ)
         except FileNotFound:
             if found.state in UNDER_WAY:
                 raise NotFound from None
+        else:
+            await self._ensure_writes(platform, scope, found.file_id)
+            return scope
         try:
             return await workspace_scope(platform, actor, "workspaces", workspace_id, permission)
         except WorkspaceNotFound:
             raise NotFound from None
+
+    async def _ensure_writes(self, platform: Platform, scope: AccountScope, file_id: UUID) -> None:
+        """Raises Forbidden. Of what has no place yet its place will ask again."""
+        permission = self.permission or ""
+        if not isinstance(scope, WorkspaceScope) or allows(scope.role, permission):
+            return
+        async with platform.database.reading() as session:
+            file = await files.file(session, scope, file_id)
+        if file is None or file.file_type != FileType.TEMPORARY_UPLOAD:
+            raise role_lacks(scope.role, permission)
+        await _ensure_writes_somewhere(platform, scope, permission)
 
     @staticmethod
     async def _of(session: AsyncSession, actor: Actor, upload_id: UUID) -> UploadSession:
@@ -161,6 +190,16 @@ class RequireUpload(RequireAccountOf):
         if found is None:
             raise NotFound
         return found
+
+
+async def _ensure_writes_somewhere(platform: Platform, scope: WorkspaceScope, permission: str) -> None:
+    """Raises Forbidden where neither the workspace nor a circle of it lets them."""
+    if allows(scope.role, permission):
+        return
+    async with platform.database.reading() as session:
+        roles = await circles.own_roles(session, scope.workspace_id, scope.user_id)
+    if not any(allows(one, permission) for one in roles):
+        raise role_lacks(scope.role, permission)
 
 
 def require_place(permission: str) -> RequirePlace:

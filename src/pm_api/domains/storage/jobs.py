@@ -63,6 +63,12 @@ async def reconcile(context: JobContext) -> None:
     await reconciling.reconcile(context.platform)
 
 
+@periodic("storage.trust_again", "41 3 * * *")
+async def trust_again(context: JobContext) -> None:
+    """Take back what was said against bytes that are whole after all."""
+    await reconciling.trust_again(context.platform)
+
+
 @implements(scanning.SCAN)
 async def scan(context: JobContext, payload: scanning.ScanObject) -> None:
     """Have one object scanned."""

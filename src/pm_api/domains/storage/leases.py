@@ -64,6 +64,8 @@ class Patience:
     poll_s: float = 0.05
     stall_s: float = 60.0
     """For the next bytes of a connection that has said nothing of its end."""
+    body_s: float = 86_400.0
+    """For the whole of a body that cannot be gone on with."""
 
 
 class Lease:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
 from pm_api.core.platform import Platform
-from pm_api.domains.storage import rules
+from pm_api.domains.storage import destinations, rules
 from pm_api.domains.storage.enums import FileType, ScanState, UploadStatus
 from pm_api.domains.storage.models import StoredFile, StoredObject
 from pm_api.domains.storage.repository import files as repository
@@ -33,6 +33,7 @@ async def reads(
     people = await repository.people(session, {one.user_id for one in files})
     in_circles = {one.scope_id for one in files if one.scope_id is not None}
     roles = await circles.roles_in_scopes(session, scope.user_id, in_circles) if in_circles else {}
+    closed = await destinations.closed(session, files)
     return [
         _shown(
             platform,
@@ -41,6 +42,7 @@ async def reads(
             objects.get(one.object_id) if one.object_id is not None else None,
             people[one.user_id],
             roles.get(one.scope_id) if one.scope_id is not None else _role(scope),
+            is_closed=one.id in closed,
         )
         for one in files
     ]
@@ -81,6 +83,8 @@ def _shown(
     stored: StoredObject | None,
     uploader: Person,
     role: Role | None,
+    *,
+    is_closed: bool,
 ) -> FileRead:
     address = f"{PATH}{file.id}"
     state = ScanState(stored.scan_state) if stored is not None else ScanState.NOT_SCANNED
@@ -112,7 +116,7 @@ def _shown(
         height=stored.height if stored is not None else None,
         content_url=f"{address}/content" if rules.is_served(file) else None,
         thumbnail_url=f"{address}/thumbnail" if rules.has_thumbnail(file) else None,
-        allowed_actions=rules.actions(scope, role, file),
+        allowed_actions=rules.actions(scope, role, file, is_closed=is_closed),
         version=file.version,
         created_at=file.created_at,
         updated_at=file.updated_at,

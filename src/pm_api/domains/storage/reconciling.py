@@ -7,6 +7,7 @@ without a row was left by somebody who died, or belongs to somebody else; and a 
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,13 +22,16 @@ from pm_api.domains.storage import losses, objects, quotas
 from pm_api.domains.storage.accounts import account_at
 from pm_api.domains.storage.repository import reconciling as repository
 from pm_api.domains.storage.repository.reconciling import KnownObject, lose
+from pm_api.domains.storage.streaming import look_through
 from pm_api.domains.storage.telling import told, told_as_gone
-from pm_api.integrations.blobs import BlobDoor, BlobHead
+from pm_api.integrations.blobs import BlobDoor, BlobHead, BlobMissing
 
 UNTOUCHED_FOR: Final = timedelta(days=1)
 """Younger bytes are left alone, whatever the rows say."""
 KEYS_AT_A_TIME: Final = 500
 OBJECTS_AT_A_TIME: Final = 200
+TRUSTED_AT_A_TIME: Final = 10_000
+READ_AT_A_TIME_BYTES: Final = 1 << 40
 ASKED_AT_ONCE: Final = 16
 EXAMPLES: Final = 1000
 """So many of each kind are named; all are counted."""
@@ -183,7 +187,8 @@ async def _from_the_rows(platform: Platform, report: Report) -> list[KnownObject
         report.rows += len(found)
         heads = await asyncio.gather(*(_head(platform, turns, one.key) for one in found))
         for one, head in zip(found, heads, strict=True):
-            if head is not None and head.size_bytes == one.size_bytes:
+            is_as_long = head is not None and head.size_bytes == one.size_bytes
+            if is_as_long and (one.doubted_at is None or await _is_whole(platform, one)):
                 continue
             async with platform.database.reading() as session:
                 if not await repository.is_still_there(session, one):
@@ -193,12 +198,40 @@ async def _from_the_rows(platform: Platform, report: Report) -> list[KnownObject
                 report.note("missing", f"{one.key} ({one.size_bytes} bytes)")
             else:
                 report.damaged += 1
-                report.note("damaged", f"{one.key} has {head.size_bytes} bytes, not {one.size_bytes}")
+                what = "other bytes" if is_as_long else f"{head.size_bytes} bytes"
+                report.note("damaged", f"{one.key} has {what}, not the {one.size_bytes} that came in")
             if len(lost) < EXAMPLES:
                 lost.append(one)
         if len(found) < OBJECTS_AT_A_TIME:
             return lost
         after = found[-1].id
+
+
+async def trust_again(platform: Platform) -> None:
+    """Objects that somebody was refused and that are whole now, byte for byte: their disk has come back. As many as
+    one run has time for, whichever they are: what stays damaged, or cannot be read, must not keep the others from
+    their turn for ever. Raises StorageUnavailable.
+    """
+    async with platform.database.reading() as session:
+        found = await repository.some_doubted(session, limit=TRUSTED_AT_A_TIME)
+    read_bytes = 0
+    for one in found:
+        if read_bytes >= READ_AT_A_TIME_BYTES:
+            return
+        read_bytes += one.size_bytes
+        if await _is_whole(platform, one):
+            async with platform.database.transaction() as session:
+                await repository.trust(session, one)
+
+
+async def _is_whole(platform: Platform, known: KnownObject) -> bool:
+    """Whether the bytes are those that came in. All of them are read."""
+    try:
+        async with aclosing(platform.part(BlobDoor).read(known.key, whole_bytes=known.size_bytes)) as pieces:
+            read = await look_through(pieces, known.key, most_bytes=None)
+    except BlobMissing:
+        return False
+    return read.sha256 == known.sha256
 
 
 async def _head(platform: Platform, turns: asyncio.Semaphore, key: str) -> BlobHead | None:

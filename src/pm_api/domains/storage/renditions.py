@@ -4,7 +4,6 @@ A size's row is written before its bytes, as all keys are: whoever finds the row
 """
 
 import math
-import tempfile
 from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import BinaryIO, Final
@@ -18,6 +17,7 @@ from pm_api.domains.storage.keys import rendition_key
 from pm_api.domains.storage.repository import pictures as repository
 from pm_api.domains.storage.repository.pictures import Source
 from pm_api.domains.storage.rules import THUMBNAILED
+from pm_api.domains.storage.scratch import scratch
 from pm_api.integrations.blobs import BlobDoor, BlobMissing, StorageUnavailable
 
 LARGEST_SOURCE_BYTES: Final = 64 << 20
@@ -76,7 +76,7 @@ async def content(platform: Platform, source: Source, size: int, fit: Fit) -> by
         raise not_in_time(wait_s)
     if source.media_type not in THUMBNAILED or source.size_bytes > LARGEST_SOURCE_BYTES:
         raise Unreadable(NOT_A_PICTURE)
-    with tempfile.TemporaryFile() as copy:
+    with scratch() as copy:
         await _fetch(platform, source, copy)
         try:
             made = await platform.part(Studio).render(copy, [size], fit)

@@ -38,11 +38,15 @@ def has_thumbnail(file: StoredFile) -> bool:
     return is_served(file) and file.media_type in THUMBNAILED
 
 
-def actions(scope: AccountScope, role: Role | None, file: StoredFile) -> list[str]:
-    """What the caller may do now, in the words of `allowedActions`."""
+def actions(scope: AccountScope, role: Role | None, file: StoredFile, *, is_closed: bool = False) -> list[str]:
+    """What the caller may do now, in the words of `allowedActions`. In a place that `is_closed` nothing changes, and
+    what lies in its trash may go.
+    """
     found = ["READ", "LINK"] if is_served(file) else []
     if file.file_type in KEPT_BY_US or not may_change(scope, role, file):
         return found
+    if is_closed:
+        return [*found, "PURGE"] if file.deleted_at is not None else found
     if file.deleted_at is not None:
         return [*found, "RESTORE", "PURGE"]
     if file.status == UploadStatus.UPLOADING:  # nothing of it is there that the trash could give back

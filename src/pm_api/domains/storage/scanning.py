@@ -5,7 +5,9 @@ died. The bytes go to the scanner with no transaction open. A verdict is written
 everybody holds who changes what refers to an object: no file comes to it or leaves it meanwhile.
 """
 
-from collections.abc import Sequence
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,7 +29,7 @@ from pm_api.domains.storage.models import StoredFile, StoredObject
 from pm_api.domains.storage.repository import scans as repository
 from pm_api.domains.storage.repository.scans import Claimed, Concerned, Due
 from pm_api.domains.storage.telling import told
-from pm_api.integrations.blobs import BlobDoor, BlobMissing, StorageUnavailable
+from pm_api.integrations.blobs import BlobDamaged, BlobDoor, BlobMissing, StorageUnavailable
 from pm_api.integrations.scanner import Outcome, ScannerDoor, ScannerUnavailable
 
 AT_A_TIME: Final = 200
@@ -66,7 +68,8 @@ SCAN: Final = declare("storage.scan", ScanObject)
 async def begin(session: AsyncSession, platform: Platform, stored: StoredObject) -> ScanState:
     """What is known of an object that a file has just come to, held; what never was scanned is put in turn.
 
-    What is here already keeps its verdict: who brings it once more has it neither cleaner nor worse.
+    What is here already keeps its verdict: who brings it once more has it neither cleaner nor worse. Other files with
+    content that was here before there was a scanner wait for the verdict too, and say so.
     """
     state = ScanState(stored.scan_state)
     if state is not ScanState.NOT_SCANNED:
@@ -78,6 +81,8 @@ async def begin(session: AsyncSession, platform: Platform, stored: StoredObject)
     stored.scan_attempts = 0
     await session.flush()
     await put_in_turn(session, stored.id)
+    if stored.charged_as is not None:  # others have it
+        await _decide(session, platform, stored, await repository.lock_files_of(session, stored.id), is_news=True)
     return ScanState.PENDING
 
 
@@ -106,18 +111,27 @@ async def look_at(platform: Platform, object_id: UUID) -> None:
         if not door.is_on:
             await _go_without(platform, claimed)
             return
+        digest = hashlib.sha256()
         async with aclosing(platform.part(BlobDoor).read(claimed.key, whole_bytes=claimed.size_bytes)) as pieces:
-            verdict = await door.scan(pieces, claimed.size_bytes)
+            verdict = await door.scan(_digested(pieces, digest.update), claimed.size_bytes)
+        if verdict.outcome is Outcome.CLEAN and digest.digest() != claimed.sha256:
+            raise BlobDamaged(claimed.key, claimed.size_bytes)  # it has called other bytes clean than came in
         await settle(platform, object_id, SCANNED[verdict.outcome], verdict.threat)
         if verdict.outcome is Outcome.INFECTED:
             await quarantine(platform, object_id, claimed.key)
     except (ScannerUnavailable, StorageUnavailable, BlobMissing) as error:
         _log.warning("scan_postponed", object_id=str(object_id), error=repr(error), attempts=claimed.attempts)
-        if isinstance(error, BlobMissing):
-            await objects.doubt(platform, claimed.key)
+        if isinstance(error, BlobMissing) and await objects.doubt(platform, claimed.key):
+            _log.error("stored_bytes_damaged", key=claimed.key, size_bytes=claimed.size_bytes)
         async with platform.database.transaction() as session:
             until = platform.clock.now() + next_try(claimed.attempts)
             await repository.postpone(session, object_id, until)
+
+
+async def _digested(pieces: AsyncIterator[bytes], update: Callable[[bytes], None]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        await asyncio.to_thread(update, piece)
+        yield piece
 
 
 async def put_all_in_turn(platform: Platform) -> None:

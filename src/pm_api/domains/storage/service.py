@@ -34,6 +34,7 @@ __all__ = [
     "screenshots",
     "served_screenshot",
     "take_off_message",
+    "take_off_report",
     "trash_one",
 ]
 
@@ -147,6 +148,18 @@ async def served_screenshot(session: AsyncSession, platform: Platform, file_id: 
     if file is None:
         raise FileNotFound
     return await serving.served(session, platform, file)
+
+
+async def take_off_report(session: AsyncSession, platform: Platform, scope: AccountScope, file_id: UUID) -> None:
+    """A screenshot that is none any more goes into the trash, and is a file without a place again, for whoever takes
+    it out. Raises FileNotFound, NotTheUploader.
+    """
+    file = await filing.held(session, platform, scope, file_id)
+    file.file_type, file.is_temporary = FileType.TEMPORARY_UPLOAD, True
+    if file.deleted_at is not None:
+        filing.touch(platform, file)
+    else:
+        await trash.throw_away(session, platform, [file], actor_user_id=scope.user_id)
 
 
 # --- of messages ---------------------------------------------------------------------------------------------------

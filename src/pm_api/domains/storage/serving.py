@@ -22,6 +22,7 @@ from pm_api.domains.storage.models import StoredFile, StoredObject
 from pm_api.domains.storage.ranges import Part
 from pm_api.domains.storage.repository import files as repository
 from pm_api.domains.storage.repository import versions as version_rows
+from pm_api.domains.storage.repository.pictures import Source
 from pm_api.integrations.blobs import BlobDamaged, BlobDoor, BlobMissing, StorageUnavailable
 
 POLICY: Final = "sandbox; default-src 'none'"
@@ -88,7 +89,7 @@ async def version(
     )
 
 
-def may_leave(platform: Platform, stored: StoredObject) -> bool:
+def may_leave(platform: Platform, stored: StoredObject | Source) -> bool:
     """Whether bytes are given out, by what the scanner said of them. What waits for it does not leave."""
     return objects.status_for(platform, ScanState(stored.scan_state)) is UploadStatus.COMPLETED
 

@@ -1,7 +1,7 @@
 """Uploads under way: what one is promised when it begins, and what it gives back when it ends."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope
 from pm_api.core.errors import NotFound
+from pm_api.core.http import check_version
 from pm_api.core.platform import Platform
 from pm_api.domains.storage import naming, objects, quotas
 from pm_api.domains.storage.accounts import Account, account_at, account_of
@@ -33,6 +34,15 @@ LIFETIME: Final = {
     UploadWay.PRESIGNED: timedelta(hours=2),
 }
 """After how long without a sign of life an upload is over."""
+LONGEST: Final = {
+    UploadWay.MULTIPART: timedelta(days=1),
+    UploadWay.INTERNAL: timedelta(days=1),
+    UploadWay.TUS: timedelta(days=7),
+    UploadWay.PRESIGNED: timedelta(days=1),
+}
+"""How long after its beginning an upload is over, whatever still comes: who sends a byte a minute does not keep room
+for ever.
+"""
 STILL_WRITTEN: Final = timedelta(hours=1)
 MOST_AT_ONCE: Final = 1000
 UNLIMITED_BYTES: Final = 1 << 62
@@ -150,6 +160,7 @@ async def _file_for(
         file_type=wanted.file_type,
         task_id=place.task_id,
         project_id=place.project_id,
+        message_id=place.message_id,
         original_name=name,
         status=UploadStatus.UPLOADING,
         declared_type=wanted.declared_type,
@@ -186,9 +197,15 @@ async def extend_reservation(
     held.reserved_bytes += more
     if received_bytes is not None:
         held.received_bytes = max(held.received_bytes, received_bytes)
-    held.expires_at = max(held.expires_at, now + LIFETIME[UploadWay(held.way)])
+    held.expires_at = max(held.expires_at, lives_until(held, now))
     held.updated_at = now
     return held
+
+
+def lives_until(upload: UploadSession, now: datetime) -> datetime:
+    """When an upload is over that shows a sign of life now."""
+    way = UploadWay(upload.way)
+    return min(now + LIFETIME[way], upload.created_at + LONGEST[way])
 
 
 async def keep_alive(platform: Platform, upload: UploadSession, received_bytes: int) -> None:
@@ -201,11 +218,30 @@ async def keep_alive(platform: Platform, upload: UploadSession, received_bytes: 
             session,
             upload.id,
             received_bytes=received_bytes,
-            expires_at=now + LIFETIME[UploadWay(upload.way)],
+            expires_at=lives_until(upload, now),
             now=now,
         )
     if not is_open:
         raise UploadEnded
+
+
+async def cancel(platform: Platform, user_id: UUID, upload_id: UUID, expected_version: int | None) -> None:
+    """End one of somebody's uploads, as they wish. It opens transactions of its own; call it with none open. Raises
+    NotFound, PreconditionFailed, UploadEnded, and Unavailable.
+    """
+    async with platform.database.reading() as session:
+        found = await repository.upload_of(session, user_id, upload_id)
+    if found is None:
+        raise NotFound
+    account = account_at(found.account_kind, found.account_id)
+    async with admitted(platform, account) as session:
+        await quotas.hold(session, platform, account)
+        held = await repository.lock_upload(session, upload_id)
+        if held is None:
+            raise NotFound
+        check_version(held.version, expected_version)
+        if not await end(session, platform, held, SessionState.TERMINATED):
+            raise UploadEnded
 
 
 async def fail(session: AsyncSession, platform: Platform, upload: UploadSession, code: str) -> bool:

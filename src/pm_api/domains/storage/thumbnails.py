@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pm_api.core.platform import Platform
-from pm_api.domains.storage import renditions
+from pm_api.domains.storage import renditions, serving
 from pm_api.domains.storage.errors.pictures import NoThumbnail
 from pm_api.domains.storage.guards import FileScope
 from pm_api.domains.storage.imaging import Fit, Unreadable
@@ -22,7 +22,7 @@ async def of_file(platform: Platform, at: FileScope, size: ThumbnailSize) -> Thu
     """Of a file that the guard has let the caller see; raises NoThumbnail and StorageUnavailable."""
     async with platform.database.reading() as session:
         source = await repository.of_file(session, at.file_id)
-    if source is None:
+    if source is None or not serving.may_leave(platform, source):
         raise NoThumbnail
     try:
         content = await renditions.content(platform, source, int(size), Fit.INSIDE)

@@ -62,6 +62,7 @@ async def throw_away(
     ids = [one.id for one in files]
     for file in files:
         file.deleted_at, file.deleted_by_user_id, file.purge_at = now, actor_user_id, now + KEPT_IN_TRASH
+        file.expires_at = None  # it has its days in the trash, as everything there
         filing.touch(platform, file)
     await session.flush()
     await link_rows.revoke_all(session, ids, platform.clock.wall())

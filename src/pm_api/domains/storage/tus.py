@@ -101,12 +101,17 @@ async def add(platform: Platform, upload_id: UUID, piece: Piece, receive: Receiv
                 raise UploadOffsetMismatch(
                     f"The upload is at {found.received_bytes}, not at {piece.offset}.", offset=found.received_bytes
                 )
-            upload = await _declare(platform, found, lease, piece.upload_length)
+            _check_length(found, piece.upload_length)
+            # A piece that is not what its checksum says changes nothing of an upload, not even its length.
+            is_told_first = piece.checksum is None or found.state != SessionState.OPEN
+            upload = await _declare(platform, found, lease, piece.upload_length) if is_told_first else found
         if lease is None or upload.state != SessionState.OPEN:
             if piece.announced_bytes:
                 raise UploadLengthExceeded(headers=standing_of(upload).headers())
         else:
             upload = await _taken(platform, upload, lease, piece, receive)
+            with _telling(upload):
+                upload = await _declare(platform, upload, lease, piece.upload_length)
     return await _joined(platform, upload)
 
 
@@ -158,20 +163,24 @@ async def _joined(platform: Platform, upload: UploadSession) -> Standing:
     return standing_of(upload)
 
 
-async def _declare(
-    platform: Platform, upload: UploadSession, lease: Lease | None, length: int | None
-) -> UploadSession:
-    """The length of an upload that began without one; the same again changes nothing."""
-    if length is None:
-        return upload
-    if upload.total_bytes is not None or lease is None:
-        if length != upload.total_bytes:
-            raise InvalidTusHeader("Upload-Length is what it was: it cannot be changed.")
-        return upload
+def _check_length(upload: UploadSession, length: int | None) -> None:
+    """Raises InvalidTusHeader and FileTooLarge for what an upload's length cannot be."""
+    if length is None or length == upload.total_bytes:
+        return
+    if upload.total_bytes is not None:
+        raise InvalidTusHeader("Upload-Length is what it was: it cannot be changed.")
     if length < upload.received_bytes:
         raise InvalidTusHeader("Upload-Length is less than has arrived.")
     if length > upload.most_bytes:
         raise FileTooLarge(f"A file has at most {upload.most_bytes} bytes under this plan.", limit=upload.most_bytes)
+
+
+async def _declare(
+    platform: Platform, upload: UploadSession, lease: Lease | None, length: int | None
+) -> UploadSession:
+    """The length of an upload that began without one; the same again changes nothing."""
+    if length is None or upload.total_bytes is not None or lease is None:
+        return upload
     account = account_at(upload.account_kind, upload.account_id)
     async with admitted(platform, account) as session:
         if length > upload.reserved_bytes:

@@ -17,7 +17,7 @@ from pm_api.core.platform import Platform
 from pm_api.domains.storage import joining, sessions
 from pm_api.domains.storage.accounts import account_at
 from pm_api.domains.storage.admission import admitted
-from pm_api.domains.storage.enums import SessionState, UploadWay
+from pm_api.domains.storage.enums import SessionState
 from pm_api.domains.storage.errors.tus import (
     ChunkChecksumMismatch,
     UploadCutOff,
@@ -81,6 +81,7 @@ class Intake:
         self.upload = upload
         self._piece = piece
         self._number = chunks_so_far
+        self._total = upload.total_bytes if upload.total_bytes is not None else piece.upload_length
         self._coming = upload.received_bytes
         self._reserved = upload.reserved_bytes
         self._buffer = bytearray()
@@ -117,7 +118,7 @@ class Intake:
             raise UploadFragmented
 
     def _refuse_beyond(self, end: int) -> None:
-        total, most = self.upload.total_bytes, self.upload.most_bytes
+        total, most = self._total, self.upload.most_bytes
         if total is not None and end > total:
             raise UploadLengthExceeded(f"The upload has {total} bytes; these would end at {end}.")
         if end > most:
@@ -125,7 +126,7 @@ class Intake:
 
     def _has_room_for_small(self, end: int) -> bool:
         """Whether a small piece may be kept that ends there. The last one always may."""
-        return end == self.upload.total_bytes or self._number < SMALL_CHUNKS + self._coming // SMALL_BYTES
+        return end == self._total or self._number < SMALL_CHUNKS + self._coming // SMALL_BYTES
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ class Intake:
                 offset=starts_at,
                 size_bytes=sum(one.size_bytes for one in puts),
                 leased_until=self._platform.clock.wall() + LEASE,
-                expires_at=now + sessions.LIFETIME[UploadWay.TUS],
+                expires_at=sessions.lives_until(self.upload, now),
                 now=now,
             )
             if row is not None:

@@ -55,7 +55,7 @@ async def upload(platform: Platform, place: Place, body: Body, key: LateKey | No
     earlier = await key.earlier() if key is not None else None
     if earlier is None:
         await _check_length(platform, place, body.content_length)
-    form = FileForm(body.content_type, as_it_comes(body.stream, platform.part(Leases).patience.stall_s))
+    form = FileForm(body.content_type, as_it_comes(body.stream, platform.part(Leases).patience))
     part = await form.begin()
     announced = _announced(form.fields)
     name = form.fields.get("name") or part.file_name

@@ -4,6 +4,7 @@ Whoever writes tasks somewhere and may write files there attaches; taking off is
 manages files there. A copy of a task or a project has none of its files.
 """
 
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -94,6 +95,14 @@ async def ensure_open(session: AsyncSession, place: Destination) -> None:
         await projects.ensure_writable(session, place.project_id)
 
 
+async def closed(session: AsyncSession, places: Collection[Destination]) -> set[Destination]:
+    """Those in archived projects."""
+    archived = await projects.archived_among(
+        session, {one.project_id for one in places if one.project_id is not None}
+    )
+    return {one for one in places if one.project_id in archived}
+
+
 async def check_project(
     session: AsyncSession, platform: Platform, scope: AccountScope, *, task_id: UUID | None, project_id: UUID | None
 ) -> Destination:
@@ -127,7 +136,7 @@ async def erase(session: AsyncSession, platform: Platform, project_id: UUID, mos
     return await places.purge_of_scope(session, platform, scope_id, most) if scope_id is not None else 0
 
 
-destinations.register(FileType.TASK_ATTACHMENT, check_task, listener=note, gate=ensure_open)
-destinations.register(FileType.PROJECT_ASSET, check_project, gate=ensure_open)
+destinations.register(FileType.TASK_ATTACHMENT, check_task, listener=note, gate=ensure_open, look=closed)
+destinations.register(FileType.PROJECT_ASSET, check_project, gate=ensure_open, look=closed)
 # Before the tasks, and in transactions of their own: counters are held before the rows they count.
 contents.register(Content("files", erase=erase, order=-1))

@@ -45,6 +45,8 @@ class _Work:
 
     wanted: TaskBulkRequest
     order: list[UUID]
+    unknown: list[str] = field(default_factory=list)
+    """Keys by which the caller sees no task."""
     held: dict[UUID, Task] = field(default_factory=dict)
     scopes: dict[UUID, WorkspaceScope] = field(default_factory=dict)
     keys: dict[UUID, str] = field(default_factory=dict)
@@ -82,7 +84,7 @@ async def run(
         if wanted.dry_run:
             await attempt.rollback()
     token = await _token(session, platform, scope, work, before)
-    results = [work.results[one] for one in work.order]
+    results = [*(work.results[one] for one in work.order), *(_unknown(key) for key in work.unknown)]
     return TaskBulkAnswer(
         results=results,
         changed=sum(one.outcome is Outcome.CHANGED for one in results),
@@ -90,6 +92,12 @@ async def run(
         dry_run=wanted.dry_run,
         undo_token=token,
     )
+
+
+def _unknown(key: str) -> TaskBulkResult:
+    error = TaskNotFound()
+    failure = FailureShown(code=error.code, detail=error.detail)
+    return TaskBulkResult(task_id=None, key=key, outcome=Outcome.FAILED, changes=[], error=failure)
 
 
 async def _token(
@@ -110,7 +118,9 @@ async def _at_hand(
     condition = None
     if wanted.filter is not None:
         condition = await sieving.condition(session, platform, scope, wanted.filter)
-    ids = list(dict.fromkeys(wanted.task_ids or ()))
+    asked = list(dict.fromkeys(wanted.task_ids or ()))
+    named = await rows.named(session, scope, asked, deleted=deleted)
+    ids = list(dict.fromkeys(named[one] for one in asked if one in named))
     if condition is not None:
         ids = await repository.found(
             session, scope, condition, project_id=wanted.project_id, deleted=deleted, limit=MOST + 1
@@ -125,7 +135,7 @@ async def _at_hand(
         still = await repository.found(session, scope, condition, only=ids, deleted=deleted, limit=MOST)
         held = [one for one in held if one.id in set(still)]
         ids = [one for one in ids if one in set(still)]
-    work = _Work(wanted, ids, {one.id: one for one in held})
+    work = _Work(wanted, ids, [one for one in asked if one not in named], {one.id: one for one in held})
     roles = await circles.roles_in_scopes(session, scope.user_id, {one.scope_id for one in held})
     projects = await reading.projects(session, {one.project_id for one in held})
     for task in held:
@@ -137,8 +147,8 @@ async def _at_hand(
 async def _check(session: AsyncSession, work: _Work) -> None:
     """Whether all are there and may be changed; in the mode PARTIAL the others are told of and left out."""
     missing = [one for one in work.order if one not in work.held]
-    if missing and work.wanted.mode is BulkMode.ATOMIC:
-        raise BulkTasksNotFound(taskIds=[str(one) for one in missing])
+    if (missing or work.unknown) and work.wanted.mode is BulkMode.ATOMIC:
+        raise BulkTasksNotFound(taskIds=[*(str(one) for one in missing), *work.unknown])
     for task_id in missing:
         work.note(task_id, Outcome.FAILED, error=TaskNotFound())
     refused = []

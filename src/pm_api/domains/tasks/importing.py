@@ -16,7 +16,8 @@ from pm_api.domains.projects import labels as project_labels
 from pm_api.domains.projects import service as projects
 from pm_api.domains.projects.models import ProjectField, ProjectLabel
 from pm_api.domains.projects.schemas.workflow import ShortName
-from pm_api.domains.tasks import dependencies, rules, table
+from pm_api.domains.tasks import dependencies, rules, table, undoing
+from pm_api.domains.tasks.batching import NewTask, create_all
 from pm_api.domains.tasks.errors.interchange import InvalidImport
 from pm_api.domains.tasks.guards import TaskScope
 from pm_api.domains.tasks.models import ChecklistItem, Task
@@ -28,11 +29,11 @@ from pm_api.domains.tasks.schemas.dependencies import DependencyCreate
 from pm_api.domains.tasks.schemas.interchange import CellShown, ImportReport, ImportRow
 from pm_api.domains.tasks.schemas.tasks import MOST_ON_A_TASK, TaskCreate
 from pm_api.domains.tasks.table import Row, Unreadable, Wrong
-from pm_api.domains.tasks.writing import create
 
 DEEPEST: Final = 9
 LABEL_NAME: Final = TypeAdapter[str](ShortName)
 MOST_TOLD: Final = 100
+IMPORTED: Final = "imported"
 LINKS: Final = {"blocks": "BLOCKS", "relates": "RELATES", "duplicates": "DUPLICATES"}
 WRITTEN: Final = (
     *("title", "description", "status", "priority", "startOn", "startAt", "dueOn", "dueAt", "timeZone"),
@@ -51,7 +52,9 @@ class _File:
     labels: dict[str, ProjectLabel] = field(default_factory=dict)
     fields: Sequence[ProjectField] = ()
     people: dict[str, UUID] = field(default_factory=dict)
+    named: dict[int, dict[str, UUID]] = field(default_factory=dict)
     wanted: dict[int, TaskCreate] = field(default_factory=dict)
+    scope_id: UUID | None = None
 
 
 async def run(
@@ -64,9 +67,10 @@ async def run(
     is_csv: bool,
     dry_run: bool,
     creates_labels: bool,
-) -> ImportReport:
-    """Make a task of every row, or none; with `dry_run` only tell. Raises NotFound, ProjectArchived, TooManyLabels,
-    InvalidImport, DependencyCycle, DependencyExists and TooManyDependencies.
+) -> tuple[ImportReport, UUID | None]:
+    """Make a task of every row, or none; with `dry_run` only tell. Returns what takes the tasks back, too. Raises
+    NotFound, ProjectArchived, TooManyLabels, InvalidImport, DependencyCycle, DependencyExists and
+    TooManyDependencies.
     """
     try:
         read = table.read_csv(content) if is_csv else table.read_json(content)
@@ -78,13 +82,14 @@ async def run(
     missing = _missing_labels(file)
     for row in file.rows:
         _check(file, row, creates_labels=creates_labels)
+    await _check_named(session, file)
     order = _in_order(file)
     wrong = [row for row in file.rows if row.wrong]
     if wrong and not dry_run:
         raise _refusal(wrong)
     new_labels = sorted(missing) if creates_labels else []
     if dry_run:
-        return _report(file, {}, new_labels, dry_run=True)
+        return _report(file, {}, new_labels, dry_run=True), None
     if any(name in row.values for row in file.rows for name in LINKS):
         await dependency_rows.hold(session, scope.workspace_id)
     if new_labels:
@@ -92,7 +97,11 @@ async def run(
         file.labels |= {one.name.casefold(): one for one in made_labels.values()}
     made = await _make(session, platform, scope, file, order)
     await _link(session, platform, scope, file, made)
-    return _report(file, made, new_labels, dry_run=False)
+    token = None
+    if made:
+        before = [undoing.absent(task.id) for task in made.values()]
+        token = await undoing.remember(session, platform, scope, IMPORTED, before)
+    return _report(file, made, new_labels, dry_run=False), token
 
 
 # --- looking ---------------------------------------------------------------------------------------------------
@@ -102,6 +111,7 @@ async def _look_up(session: AsyncSession, scope: WorkspaceScope, file: _File) ->
     project = await projects.project(session, scope, file.project_id)
     if project is None:
         raise NotFound
+    file.scope_id = project.scope_id
     for status in await projects.statuses_of(session, file.project_id):
         file.statuses.setdefault(status.name.casefold(), status.key)
         file.statuses[status.key.casefold()] = status.key
@@ -157,10 +167,21 @@ def _check(file: _File, row: Row, *, creates_labels: bool) -> None:
         return
     try:
         rules.check_times(wanted.start_on, wanted.start_at, wanted.due_on, wanted.due_at)
-        rules.merged_fields({}, wanted.fields, file.fields)
+        _, file.named[row.number] = rules.merged_fields({}, wanted.fields, file.fields)
     except ValidationFailed as error:
         for told in error.details or ():
             row.wrong.append(Wrong(told["pointer"].lstrip("/"), told["detail"]))
+
+
+async def _check_named(session: AsyncSession, file: _File) -> None:
+    """Whoever stands in a field of the project's own sees the project."""
+    people = {user_id for named in file.named.values() for user_id in named.values()}
+    assert file.scope_id is not None, "the project was looked up"
+    blind = people - await rows.who_sees(session, file.scope_id, people) if people else set[UUID]()
+    for row in file.rows:
+        for key, user_id in file.named.get(row.number, {}).items():
+            if user_id in blind:
+                row.wrong.append(Wrong(f"fields/{key}", "is nobody who sees the project"))
 
 
 def _check_people_and_labels(file: _File, row: Row, *, creates_labels: bool) -> None:
@@ -264,19 +285,25 @@ def _parent(file: _File, row: Row) -> Row | None:
 async def _make(
     session: AsyncSession, platform: Platform, scope: WorkspaceScope, file: _File, order: Sequence[Row]
 ) -> dict[int, Task]:
-    made: dict[int, Task] = {}
+    places = {row.number: place for place, row in enumerate(order)}
+    wanted: list[NewTask] = []
     for row in order:
         above = _parent(file, row)
-        change = {
-            "assignee_ids": [file.people[one.casefold()] for one in row.values.get("assignees", ())],
-            "label_ids": [file.labels[one.casefold()].id for one in row.values.get("labels", ())],
-            "parent_id": str(made[above.number].id) if above is not None else None,
-        }
-        wanted = file.wanted[row.number].model_copy(update=change)
-        task = await create(session, platform, scope, file.project_id, wanted)
-        made[row.number] = task
+        parent = places[above.number] if above is not None else None
+        wanted.append(
+            NewTask(
+                file.wanted[row.number],
+                frozenset(file.people[one.casefold()] for one in row.values.get("assignees", ())),
+                frozenset(file.labels[one.casefold()].id for one in row.values.get("labels", ())),
+                parent,
+                wanted[parent].depth + 1 if parent is not None else 0,
+            )
+        )
+    tasks = await create_all(session, platform, scope, file.project_id, wanted)
+    made = {row.number: task for row, task in zip(order, tasks, strict=True)}
+    for row in order:
         for position, item in enumerate(row.values.get("checklist", ())):
-            session.add(_item(platform, task, item, position))
+            session.add(_item(platform, made[row.number], item, position))
     await session.flush()
     return made
 

@@ -18,6 +18,7 @@ from pm_api.domains.tasks.enums import TaskSort
 from pm_api.domains.tasks.reading import project_shown, reads
 from pm_api.domains.tasks.repository import columns
 from pm_api.domains.tasks.repository import listing as repository
+from pm_api.domains.tasks.repository import tasks as task_rows
 from pm_api.domains.tasks.repository.listing import Wanted
 from pm_api.domains.tasks.schemas.tasks import BoardColumn, BoardRead, TasksAnswer
 
@@ -51,6 +52,10 @@ async def list_of(
         assert isinstance(scope, WorkspaceScope), "the guard looked for the project"
         if await projects.project(session, scope, wanted.project_id) is None:
             raise NotFound
+    if wanted.parent is not None:
+        wanted = replace(wanted, parent_id=await _parent(session, scope, wanted.parent))
+        if wanted.parent_id is None:
+            return TasksAnswer(tasks=[], next_cursor=None)
     bound = _bound(scope, wanted)
     key = platform.cursors.decode(page.cursor, of=LISTED, **bound)
     rows = await repository.tasks(session, scope, wanted, limit=page.limit + 1, after=_after(sort, key))
@@ -60,6 +65,18 @@ async def list_of(
         tasks=await reads(session, platform, scope, [one.task for one in shown]),
         next_cursor=platform.cursors.encode(following, of=LISTED, **bound),
     )
+
+
+async def _parent(session: AsyncSession, scope: AccountScope, reference: str) -> UUID | None:
+    """The task that is named; None when the caller sees none of this key. Raises ValidationFailed for a key without
+    the workspace it is looked for in.
+    """
+    if isinstance(scope, WorkspaceScope):
+        return (await task_rows.named(session, scope, [reference])).get(reference)
+    try:
+        return UUID(reference)
+    except ValueError:
+        raise rules.refused("/parentId", "A key such as WEB-42 goes with workspaceId or projectId") from None
 
 
 def _bound(scope: AccountScope, wanted: Wanted) -> dict[str, object]:

@@ -4,7 +4,8 @@ Nobody is told of what they did themselves or may not see (notifications see to 
 who is named in a comment is told that, and not also that there is a comment.
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,6 +26,7 @@ COMMENTED: Final = "task.commented"
 MENTIONED: Final = "task.mentioned"
 CREATED: Final = "created"
 MOST_WATCHERS: Final = 200
+TITLES_NAMED: Final = 3
 
 
 async def told(
@@ -70,6 +72,41 @@ async def told(
             title=f"{actor} finished {key}",
             body=task.title,
             reason="You watch this task.",
+        )
+
+
+async def told_of_new(
+    session: AsyncSession,
+    platform: Platform,
+    scope: WorkspaceScope,
+    tasks: Sequence[Task],
+    assigned: Mapping[UUID, Collection[UUID]],
+) -> None:
+    """Tell of tasks of one project that were made together, in their order: each person once of all that they are to
+    do of them, `assigned` by task.
+    """
+    theirs: dict[UUID, list[Task]] = defaultdict(list)
+    for task in tasks:
+        for user_id in assigned.get(task.id, ()):
+            theirs[user_id].append(task)
+    for user_id, found in sorted(theirs.items()):
+        if user_id == scope.user_id:
+            continue
+        first = found[0]
+        key, actor = await repository.names_of(session, first, scope.user_id)
+        titles = [one.title for one in found[:TITLES_NAMED]]
+        more = f" and {len(found) - len(titles)} more" if len(found) > len(titles) else ""
+        await _notify(
+            session,
+            platform,
+            scope,
+            first,
+            [user_id],
+            type=ASSIGNED,
+            dedup_key=f"{ASSIGNED}:{first.id}:{first.version}",
+            title=f"{actor} assigned {key if len(found) == 1 else f'{len(found)} tasks'} to you",
+            body=", ".join(titles) + more,
+            reason="The task was assigned to you." if len(found) == 1 else "They were assigned to you.",
         )
 
 

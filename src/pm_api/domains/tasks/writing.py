@@ -68,18 +68,56 @@ async def create(
     assignees, labels = set(wanted.assignee_ids), set(wanted.label_ids)
     await _check_people(session, project.scope_id, assignees)
     await _check_labels(session, project_id, labels)
+    task = new_task(
+        platform,
+        scope,
+        project,
+        wanted,
+        number=number,
+        status=status,
+        board_key=await end_of_column(session, project_id, status.key),
+        parent_id=parent_id,
+        depth=depth,
+        fields=fields,
+        recurrence=recurrence,
+        previous_task_id=previous_task_id,
+    )
+    session.add(task)
+    await session.flush()
+    await ties.assign(session, task, assignees, task.created_at)
+    await ties.put_labels(session, task, labels)
+    await announce(session, platform, scope, task, CREATED, begun(task, assignees), assigned=assignees)
+    return task
+
+
+def new_task(
+    platform: Platform,
+    scope: WorkspaceScope,
+    project: Project,
+    wanted: TaskCreate,
+    *,
+    number: int,
+    status: ProjectStatus,
+    board_key: str,
+    parent_id: UUID | None,
+    depth: int,
+    fields: dict[str, Any],
+    recurrence: dict[str, Any] | None = None,
+    previous_task_id: UUID | None = None,
+) -> Task:
+    """The row of what was looked at already."""
     now = platform.clock.now()
-    task = Task(
+    return Task(
         id=platform.randomness.uuid(),
         workspace_id=project.workspace_id,
         scope_id=project.scope_id,
-        project_id=project_id,
+        project_id=project.id,
         number=number,
         title=wanted.title,
         description=wanted.description,
         status=status.key,
         priority=wanted.priority.number,
-        board_key=await end_of_column(session, project_id, status.key),
+        board_key=board_key,
         start_on=wanted.start_on,
         start_at=wanted.start_at,
         due_on=wanted.due_on,
@@ -99,15 +137,12 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    session.add(task)
-    await session.flush()
-    await ties.assign(session, task, assignees, now)
-    await ties.put_labels(session, task, labels)
+
+
+def begun(task: Task, assignees: Collection[UUID]) -> list[FieldChange]:
+    """What the log says of a new one."""
     made = [FieldChange("title", None, task.title), FieldChange("status", None, task.status)]
-    if assignees:
-        made.append(FieldChange(ASSIGNEES, [], sorted(assignees)))
-    await announce(session, platform, scope, task, CREATED, made, assigned=assignees)
-    return task
+    return [*made, FieldChange(ASSIGNEES, [], sorted(assignees))] if assignees else made
 
 
 async def apply(

@@ -8,7 +8,7 @@ from fastapi import Body, Depends, Path, Query, Response
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -75,7 +75,7 @@ async def create_webhook_endpoint(
     `webhook-timestamp` and `webhook-signature` (several signatures while a secret is rotated). The body is
     `{"type": "task.updated", "timestamp": "…", "data": {"payloadVersion": 1, "workspaceId", "position", "entity",
     "id", "action", "version", "actorUserId", "url"}}`: what changed and, with `url`, where to read it; new fields may
-    come. Only changes that every member of the workspace may see are told.
+    come. Only changes that every member of the workspace but its guests may see are told.
 
     Answer 2xx within the time limit (10 s unless the operator chose another). Anything else is tried again for three
     days, with growing delays; 410 disables the endpoint, as do five days without success, and its admins are told. A
@@ -237,10 +237,11 @@ async def replay_webhook_delivery(
 
 
 def _answer(found: WebhookEndpointRead, response: Response) -> WebhookEndpointAnswer:
-    response.headers["ETag"] = entity_tag(found.version)
+    # What arrives or fails is shown without a new version.
+    response.headers["ETag"] = sight_tag(found.version, found.model_dump_json())
     return WebhookEndpointAnswer(webhook_endpoint=found)
 
 
 def _with_secret(made: WebhookEndpointRead, secret: str, response: Response) -> WebhookEndpointSecretAnswer:
-    response.headers["ETag"] = entity_tag(made.version)
+    response.headers["ETag"] = sight_tag(made.version, made.model_dump_json())
     return WebhookEndpointSecretAnswer(webhook_endpoint=made, secret=secret)

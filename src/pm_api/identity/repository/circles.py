@@ -100,6 +100,17 @@ async def count_in_role(session: AsyncSession, scope_id: UUID, role: str, *, but
     return found or 0
 
 
+async def own_roles(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> set[Role]:
+    """What somebody was made in circles of a workspace, wherever that is."""
+    rows = await session.scalars(
+        select(ScopeMember.role)
+        .join(Scope, Scope.id == ScopeMember.scope_id)
+        .where(Scope.workspace_id == workspace_id, ScopeMember.user_id == user_id, ScopeMember.role.is_not(None))
+        .distinct()
+    )
+    return {Role(one) for one in rows if one is not None}
+
+
 async def roles_in_scopes(session: AsyncSession, user_id: UUID, scope_ids: Collection[UUID]) -> dict[UUID, Role]:
     """What somebody is within each of these scopes; those they do not see are left out."""
     rows = await session.execute(

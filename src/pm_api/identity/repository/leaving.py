@@ -137,6 +137,7 @@ async def anonymise_workspaces(session: AsyncSession, workspace_ids: Collection[
                 name="Deleted workspace",
                 slug=f"deleted-{workspace_id.hex}",
                 description=None,
+                logo=None,
                 version=Workspace.version + 1,
                 updated_at=now,
             )

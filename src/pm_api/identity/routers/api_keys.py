@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request, Response
 from pm_api.core.actor import AccountScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -59,7 +59,7 @@ async def create_api_key(
     """
     key, token = await api_keys.create(session, platform, scope, wanted, browser.caller_of(request))
     response.headers["Location"] = f"/api/api-keys/{key.id}"
-    response.headers["ETag"] = entity_tag(key.version)
+    response.headers["ETag"] = sight_tag(key.version, key.model_dump_json())
     return ApiKeyCreated(api_key=key, token=token)
 
 
@@ -120,5 +120,6 @@ async def revoke_api_key(
 
 
 def _answer(key: ApiKeyRead, response: Response) -> ApiKeyAnswer:
-    response.headers["ETag"] = entity_tag(key.version)
+    # The body shows when it was last used, and by what name its maker goes: the version does not tell of either.
+    response.headers["ETag"] = sight_tag(key.version, key.model_dump_json())
     return ApiKeyAnswer(api_key=key)

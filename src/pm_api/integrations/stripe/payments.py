@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import stripe
 from stripe.params import PaymentIntentCreateParams
@@ -10,6 +11,7 @@ from stripe.params import PaymentIntentCreateParams
 from pm_api.integrations.stripe.door import StripeDoor, calling, keyed
 from pm_api.integrations.stripe.values import (
     BEGINNING,
+    FOREVER,
     LIST_LIMIT,
     StripeList,
     everything,
@@ -21,10 +23,14 @@ from pm_api.integrations.stripe.values import (
     upper,
 )
 
+_CHARGE: Final = "latest_charge"
+
 
 @dataclass(frozen=True, slots=True)
 class StripePayment:
-    """A payment intent as Stripe has it now. `error_code` and `decline_code` say why the last attempt failed."""
+    """A payment intent as Stripe has it now. `error_code` and `decline_code` say why the last attempt failed,
+    `paid_at` when the money was taken.
+    """
 
     id: str
     status: str
@@ -39,6 +45,7 @@ class StripePayment:
     decline_code: str | None
     metadata: Mapping[str, str]
     created_at: datetime
+    paid_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ async def charge_off_session(
         "off_session": True,
         "description": description,
         "metadata": dict(metadata),
+        "expand": [_CHARGE],
     }
     async with calling("payment intent"):
         return read_payment(await door.client.v1.payment_intents.create_async(params, keyed(key)))
@@ -94,14 +102,16 @@ async def cancel(door: StripeDoor, payment_intent_id: str, *, key: str) -> Strip
     async with calling(payment_intent_id):
         return read_payment(
             await door.client.v1.payment_intents.cancel_async(
-                payment_intent_id, {"cancellation_reason": "abandoned"}, keyed(key)
+                payment_intent_id, {"cancellation_reason": "abandoned", "expand": [_CHARGE]}, keyed(key)
             )
         )
 
 
 async def retrieve(door: StripeDoor, payment_intent_id: str) -> StripePayment:
     async with calling(payment_intent_id):
-        return read_payment(await door.client.v1.payment_intents.retrieve_async(payment_intent_id))
+        return read_payment(
+            await door.client.v1.payment_intents.retrieve_async(payment_intent_id, {"expand": [_CHARGE]})
+        )
 
 
 async def list_of_customer(
@@ -110,7 +120,27 @@ async def list_of_customer(
     """A customer's payments, invoices' too, newest first: to find one again whose answer was not heard."""
     async with calling(customer_id):
         first = await door.client.v1.payment_intents.list_async(
-            {"customer": customer_id, "created": {"gte": seconds(since)}, "limit": page_size(limit)}
+            {
+                "customer": customer_id,
+                "created": {"gte": seconds(since)},
+                "limit": page_size(limit),
+                "expand": [f"data.{_CHARGE}"],
+            }
+        )
+        return await everything(first, read_payment, limit)
+
+
+async def list_created(
+    door: StripeDoor, *, since: datetime, until: datetime = FOREVER, limit: int = LIST_LIMIT
+) -> StripeList[StripePayment]:
+    """Everybody's, also those of invoices and checkouts, begun in the window [since, until), newest first."""
+    async with calling("payment intents"):
+        first = await door.client.v1.payment_intents.list_async(
+            {
+                "created": {"gte": seconds(since), "lt": seconds(until)},
+                "limit": page_size(limit),
+                "expand": [f"data.{_CHARGE}"],
+            }
         )
         return await everything(first, read_payment, limit)
 
@@ -122,7 +152,7 @@ async def retrieve_charge(door: StripeDoor, charge_id: str) -> StripeCharge:
 
 def read_payment(found: stripe.PaymentIntent) -> StripePayment:
     # An error has only the fields that say something.
-    error = found.last_payment_error
+    error, charge = found.last_payment_error, found.latest_charge
     return StripePayment(
         id=found.id,
         status=found.status,
@@ -137,6 +167,7 @@ def read_payment(found: stripe.PaymentIntent) -> StripePayment:
         decline_code=error.decline_code if error and "decline_code" in error else None,
         metadata=texts(found.metadata),
         created_at=moment(found.created),
+        paid_at=moment(charge.created) if found.amount_received and isinstance(charge, stripe.Charge) else None,
     )
 
 

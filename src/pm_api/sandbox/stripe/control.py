@@ -1,6 +1,7 @@
 """`/_sandbox`: what tests and the command line steer the sandbox with. No key: it stands on this machine only."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -10,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from pm_api.sandbox.stripe.cards import CARDS
 from pm_api.sandbox.stripe.checkout import Line, complete, open_session
+from pm_api.sandbox.stripe.manners import Manners, manners_of, set_manners
 from pm_api.sandbox.stripe.objects.catalogue import build_price, build_product
 from pm_api.sandbox.stripe.objects.checkout import PaymentStatus, Status
 from pm_api.sandbox.stripe.objects.common import Json
@@ -78,6 +80,16 @@ class NewEvent(Body):
 class Deliver(Body):
     times: int = Field(default=1, ge=1, le=50)
     concurrently: bool = False
+
+
+class DeliverySwitch(Body):
+    """`reorder` and `drop_every` are sizes of groups: of each so many the last goes first, or never."""
+
+    duplicate: int = Field(default=0, ge=0, le=10)
+    delay_s: float = Field(default=0, ge=0, le=300)
+    reorder: int = Field(default=0, ge=0, le=100)
+    drop_every: int = Field(default=0, ge=0, le=100)
+    type_prefix: str = Field(default="", max_length=255)
 
 
 class FaultSwitch(Body):
@@ -186,6 +198,26 @@ async def deliver_event(request: Request, event_id: str, body: Deliver | None = 
     else:
         attempts = [await sandbox.deliverer.send(event) for _ in range(wanted.times)]
     return {"statuses": [attempt.status for attempt in attempts]}
+
+
+@router.get("/delivery")
+async def read_manners(request: Request) -> Json:
+    """How events reach the endpoint from now on."""
+    return DeliverySwitch(**asdict(manners_of(sandbox_of(request).store))).model_dump(by_alias=True)
+
+
+@router.put("/delivery")
+async def put_manners(request: Request, body: DeliverySwitch) -> Json:
+    """More than once, late, out of order, or never: what is not said is as it should be."""
+    set_manners(sandbox_of(request).store, Manners(**body.model_dump()))
+    return await read_manners(request)
+
+
+@router.delete("/delivery")
+async def clear_manners(request: Request) -> Json:
+    """As they come, once each."""
+    set_manners(sandbox_of(request).store, Manners())
+    return await read_manners(request)
 
 
 @router.post("/reset")

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import httpx
 
+from pm_api.sandbox.stripe.manners import Way, way_of
 from pm_api.sandbox.stripe.objects.common import Json
 from pm_api.sandbox.stripe.store import Delivery, Store
 
 PARALLEL_ATTEMPTS = 16
+AT_ONCE = Way()
 
 
 def signature_header(payload: bytes, secrets: Sequence[str], timestamp: int) -> str:
@@ -57,12 +59,17 @@ class Deliverer:
         self._attempts = asyncio.Semaphore(PARALLEL_ATTEMPTS)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def queue(self, event_id: str) -> None:
-        """Owe this event to the endpoint and begin in the background; needs a running event loop."""
+    def queue(self, event: Json) -> None:
+        """Owe this event to the endpoint and begin in the background; needs a running event loop. One that is dropped
+        is never sent, and stays undelivered.
+        """
         if self.endpoint.url is None:
             return
-        self._store.queue(event_id)
-        self._begin(event_id)
+        way = way_of(self._store, event["type"])
+        if way.is_dropped:
+            return
+        self._store.queue(event["id"])
+        self._begin(event["id"], way)
 
     def resume(self) -> None:
         for event_id in self._store.queued():
@@ -120,12 +127,13 @@ class Deliverer:
             self._client = httpx.AsyncClient(timeout=self._timeout_s, trust_env=False)
         return self._client
 
-    def _begin(self, event_id: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._hand_over(event_id))
+    def _begin(self, event_id: str, way: Way = AT_ONCE) -> None:
+        task = asyncio.get_running_loop().create_task(self._hand_over(event_id, way))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hand_over(self, event_id: str) -> None:
+    async def _hand_over(self, event_id: str, way: Way) -> None:
+        await asyncio.sleep(way.wait_s)
         while True:
             attempts_made = self._store.attempts_made(event_id)
             event = self._store.find(event_id, "event")
@@ -139,4 +147,7 @@ class Deliverer:
                     await asyncio.sleep(self._retry_delays_s[attempts_made])
                     continue
             self._store.dequeue(event_id)
-            return
+            break
+        for _ in range(way.copies):
+            async with self._attempts:
+                await self.send(event)

@@ -74,7 +74,7 @@ class Sandbox:
                 idempotency_key=cause.idempotency_key,
             )
         )
-        self.deliverer.queue(event["id"])
+        self.deliverer.queue(event)
         return event
 
     def shown_event(self, event: Json) -> Json:

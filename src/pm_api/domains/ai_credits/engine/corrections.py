@@ -17,7 +17,7 @@ from pm_api.domains.ai_credits.book import (
     Result,
 )
 from pm_api.domains.ai_credits.commands import ClawBack, Demand, Reverse
-from pm_api.domains.ai_credits.engine import caps
+from pm_api.domains.ai_credits.engine import caps, holds
 from pm_api.domains.ai_credits.engine.working import Book, Share
 from pm_api.domains.ai_credits.enums import EntryType, LotKind
 
@@ -67,6 +67,7 @@ def reverse(book: Book, command: Reverse) -> Result:
     entries += _make_good(book, command, shares, entries[0])
     came = [*shares, *((one.lot, one.lot.amount) for one in book.new_lots[before:])]
     entries += book.pay_debt(came, by=command.by, key=command.key)
+    holds.move_to(book, [lot for lot, _ in came])
     book.forget_empty()
     return book.applied(entries)
 

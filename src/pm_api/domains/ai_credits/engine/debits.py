@@ -55,7 +55,7 @@ def use(book: Book, shares: Sequence[Share], command: Spend | Capture, hold: Hol
         description=command.description or work.description,
         details=work.details if command.details is None else command.details,
         service=work.service,
-        quantity=work.quantity,
+        quantity=hold.units_of(total) if hold else work.quantity,
         price_version=work.price_version,
         hold_id=hold.id if hold else None,
     )

@@ -121,7 +121,7 @@ def extend(book: Book, command: Extend) -> Result:
 
 
 def move_to(book: Book, lots: Sequence[Lot]) -> None:
-    """Open holds leave lots that live longer for lots that have just come: what runs out first is used first."""
+    """Open holds leave lots that live longer for credits that have just come: what runs out first is used first."""
     for hold in sorted(book.state.holds.values(), key=_age):
         if hold.status is not HoldStatus.OPEN:
             continue
@@ -146,10 +146,10 @@ def _move(book: Book, hold: Hold, old: Lot, new: Lot, part: int) -> None:
 
 
 def leave(book: Book, ended: Sequence[Lot], made: Sequence[Lot]) -> list[Entry]:
-    """Open holds leave a plan's lots for those of the plan in its place; what they leave behind expires with the rest
-    of that plan.
+    """Open holds leave a plan's lots that are replaced before their end for those of the plan in its place; what they
+    leave behind expires with the rest of that plan. What has come to its end is theirs alone until they end.
     """
-    old = [lot for lot in sorted(ended, key=Lot.order) if lot.held]
+    old = [lot for lot in sorted(ended, key=Lot.order) if lot.held and not lot.is_expired(book.now)]
     held = {lot.id: lot.held for lot in old}
     for hold in sorted(book.state.holds.values(), key=_age):
         if hold.status is not HoldStatus.OPEN:

@@ -1,4 +1,6 @@
-"""Reads of the day sums, of what was earned, and of badges. Nothing here reads entries."""
+"""Reads of the day sums, of what was earned, and of badges. Nothing here reads entries but who asks for one type of
+them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,33 +8,70 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, cast, exists, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    cast,
+    exists,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from pm_api.core.actor import CreditScope, UserScope, WorkspaceScope
-from pm_api.domains.ai_credits.enums import LotKind
+from pm_api.domains.ai_credits.enums import EntryType, LotKind
 from pm_api.domains.ai_credits.models.catalogue import CreditPlan
 from pm_api.domains.ai_credits.models.insight import CreditAchievement
-from pm_api.domains.ai_credits.models.ledger import CreditAccount, CreditGrant, CreditPlanGrant, CreditUsageDay
+from pm_api.domains.ai_credits.models.ledger import (
+    CreditAccount,
+    CreditEntry,
+    CreditGrant,
+    CreditPlanGrant,
+    CreditUsageDay,
+)
 from pm_api.domains.ai_credits.models.pools import CreditPool
 from pm_api.domains.ai_credits.repository.ledger import account_id_of
+from pm_api.domains.ai_credits.store.writing import NO_SERVICE, NOBODY
 from pm_api.identity.models.people import Member, User
 
 EARNED_KINDS: Final = (LotKind.REFERRAL, LotKind.GIFT, LotKind.BONUS)
-CHECKOUT: Final = "stripe_checkout"
+TILLS: Final = ("stripe_checkout", "stripe_payment")
+"""Source types of what was bought, by hand or by the automatic top-up: the values of `purchases.Till`."""
 NET: Final = CreditUsageDay.credits - CreditUsageDay.refunded
+KEPT: Final = CreditGrant.amount - CreditGrant.clawed_back
+"""What a lot brought for good: nobody earns by a purchase that is paid back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of one type from a place of the book up to another, which is not included."""
+
+    type: EntryType
+    first_seq: int
+    end_seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """UTC days from `first` up to `end`, which is not included, of one service or member if named."""
+    """UTC days from `first` up to `end`, which is not included, of one service or member if named; of usage, or of
+    one type of lines.
+    """
 
     first: date
     end: date
     service: str | None = None
     member_id: UUID | None = None
+    lines: Lines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +88,48 @@ class Used:
         return self.gross - self.refunded
 
 
-def _within(scope: CreditScope, window: Window) -> list[ColumnElement[bool]]:
+def _rows(scope: CreditScope, window: Window) -> FromClause:
+    """The day sums; for one type of lines the same columns made of what those moved, whichever way. Spends of a day
+    are in its sums already: there are far too many of them to be read one by one.
+    """
+    lines = window.lines
+    if lines is None:
+        return inspect(CreditUsageDay).local_table
+    nothing = literal(0, BigInteger).label("refunded")
+    if lines.type is EntryType.USAGE:
+        kept = [one for one in inspect(CreditUsageDay).local_table.c if one.name != "refunded"]
+        return select(*kept, nothing).where(CreditUsageDay.account_id == account_id_of(scope)).subquery()
+    line = CreditEntry
+    return (
+        select(
+            line.account_id,
+            cast(func.timezone("UTC", line.created_at), Date).label("day"),
+            func.coalesce(line.service, NO_SERVICE).label("service"),
+            func.coalesce(line.actor_user_id, NOBODY).label("actor_user_id"),
+            func.abs(line.amount).label("credits"),
+            literal(1, BigInteger).label("entries"),
+            nothing,
+        )
+        .where(
+            line.account_id == account_id_of(scope),
+            line.seq >= lines.first_seq,
+            line.seq < lines.end_seq,
+            line.type == lines.type,
+        )
+        .subquery()
+    )
+
+
+def _within(rows: FromClause, scope: CreditScope, window: Window) -> list[ColumnElement[bool]]:
     conditions = [
-        CreditUsageDay.account_id == account_id_of(scope),
-        CreditUsageDay.day >= window.first,
-        CreditUsageDay.day < window.end,
+        rows.c.account_id == account_id_of(scope),
+        rows.c.day >= window.first,
+        rows.c.day < window.end,
     ]
     if window.service is not None:
-        conditions.append(CreditUsageDay.service == window.service)
+        conditions.append(rows.c.service == window.service)
     if window.member_id is not None:
-        conditions.append(CreditUsageDay.actor_user_id == window.member_id)
+        conditions.append(rows.c.actor_user_id == window.member_id)
     return conditions
 
 
@@ -76,29 +147,32 @@ async def used_by(
     limit: int,
 ) -> list[tuple[Any, Used]]:
     """The window's sums by a column, largest first; the days before `since` are the time before."""
-    inside, before = CreditUsageDay.day >= since, CreditUsageDay.day < since
-    gross = cast(func.coalesce(func.sum(CreditUsageDay.credits).filter(inside), 0), BigInteger)
-    rows = await session.execute(
+    rows = _rows(scope, window)
+    by = rows.c[column.key]
+    inside, before = rows.c.day >= since, rows.c.day < since
+    gross = cast(func.coalesce(func.sum(rows.c.credits).filter(inside), 0), BigInteger)
+    found = await session.execute(
         select(
-            column,
+            by,
             gross,
-            cast(func.coalesce(func.sum(CreditUsageDay.refunded).filter(inside), 0), BigInteger),
-            cast(func.coalesce(func.sum(CreditUsageDay.entries).filter(inside), 0), BigInteger),
-            cast(func.coalesce(func.sum(NET).filter(before), 0), BigInteger),
+            cast(func.coalesce(func.sum(rows.c.refunded).filter(inside), 0), BigInteger),
+            cast(func.coalesce(func.sum(rows.c.entries).filter(inside), 0), BigInteger),
+            cast(func.coalesce(func.sum(rows.c.credits - rows.c.refunded).filter(before), 0), BigInteger),
         )
-        .where(*_within(scope, window))
-        .group_by(column)
-        .order_by(gross.desc(), column)
+        .where(*_within(rows, scope, window))
+        .group_by(by)
+        .order_by(gross.desc(), by)
         .limit(limit)
     )
-    return [(row[0], Used(row[1], row[2], row[3], row[4])) for row in rows]
+    return [(row[0], Used(row[1], row[2], row[3], row[4])) for row in found]
 
 
 async def used_in_total(session: AsyncSession, scope: CreditScope, window: Window) -> Used:
+    rows = _rows(scope, window)
     row = (
         await session.execute(
-            select(_sum(CreditUsageDay.credits), _sum(CreditUsageDay.refunded), _sum(CreditUsageDay.entries)).where(
-                *_within(scope, window)
+            select(_sum(rows.c.credits), _sum(rows.c.refunded), _sum(rows.c.entries)).where(
+                *_within(rows, scope, window)
             )
         )
     ).one()
@@ -106,18 +180,14 @@ async def used_in_total(session: AsyncSession, scope: CreditScope, window: Windo
 
 
 async def used_by_day(session: AsyncSession, scope: CreditScope, window: Window) -> dict[date, Used]:
-    rows = await session.execute(
-        select(
-            CreditUsageDay.day,
-            _sum(CreditUsageDay.credits),
-            _sum(CreditUsageDay.refunded),
-            _sum(CreditUsageDay.entries),
-        )
-        .where(*_within(scope, window))
-        .group_by(CreditUsageDay.day)
-        .order_by(CreditUsageDay.day)
+    rows = _rows(scope, window)
+    found = await session.execute(
+        select(rows.c.day, _sum(rows.c.credits), _sum(rows.c.refunded), _sum(rows.c.entries))
+        .where(*_within(rows, scope, window))
+        .group_by(rows.c.day)
+        .order_by(rows.c.day)
     )
-    return {row[0]: Used(row[1], row[2], row[3], 0) for row in rows}
+    return {row[0]: Used(row[1], row[2], row[3], 0) for row in found}
 
 
 async def plan_of(session: AsyncSession, scope: CreditScope, now: datetime) -> CreditPlan | None:
@@ -147,17 +217,19 @@ class Bought:
 
 
 async def bought_since(session: AsyncSession, scope: CreditScope, since: datetime) -> Bought:
+    # A bundle is several lots of one purchase: `reference`, `reference:2`, … (`purchases`).
+    purchase = func.split_part(CreditGrant.source_ref, ":", 1)
     rows = await session.execute(
         select(
             CreditGrant.cost_currency,
-            func.count().filter(CreditGrant.kind == LotKind.PURCHASE),
+            func.count(purchase.distinct()).filter(CreditGrant.kind == LotKind.PURCHASE),
             _sum(CreditGrant.amount),
             _sum(CreditGrant.cost_minor),  # type: ignore[arg-type]  # null where nothing was paid
         )
         .where(
             CreditGrant.account_id == account_id_of(scope),
             CreditGrant.kind.in_((LotKind.PURCHASE, LotKind.BONUS)),
-            CreditGrant.source_type == CHECKOUT,
+            CreditGrant.source_type.in_(TILLS),
             CreditGrant.created_at >= since,
         )
         .group_by(CreditGrant.cost_currency)
@@ -209,7 +281,7 @@ async def earned_board(
     session: AsyncSession, scope: WorkspaceScope, since: datetime | None, limit: int
 ) -> list[Standing]:
     """Whose wallet, of today's members, was brought most by referrals, gifts and bonuses."""
-    amount = _sum(CreditGrant.amount)
+    amount = _sum(KEPT)
     statement = (
         select(User.id, User.name, amount)
         .join(Member, Member.user_id == User.id)
@@ -272,8 +344,8 @@ async def days_reached(
 async def earned_lots(session: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID, list[tuple[str, datetime, int]]]:
     """(kind, moment, credits) of everything people have earned, in the order of time."""
     rows = await session.execute(
-        select(CreditGrant.account_id, CreditGrant.kind, CreditGrant.created_at, CreditGrant.amount)
-        .where(CreditGrant.account_id.in_(user_ids), CreditGrant.kind.in_(EARNED_KINDS))
+        select(CreditGrant.account_id, CreditGrant.kind, CreditGrant.created_at, KEPT)
+        .where(CreditGrant.account_id.in_(user_ids), CreditGrant.kind.in_(EARNED_KINDS), KEPT > 0)
         .order_by(CreditGrant.account_id, CreditGrant.created_at, CreditGrant.id)
     )
     found: dict[UUID, list[tuple[str, datetime, int]]] = {}

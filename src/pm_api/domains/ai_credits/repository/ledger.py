@@ -140,6 +140,8 @@ def stored_entry(row: CreditEntry) -> Entry:
         created_at=row.created_at,
         allocations=(),
         hash=bytes(row.hash),
+        hold_id=row.hold_id,
+        debt_after=row.debt_after,
     )
 
 

@@ -8,8 +8,9 @@ from fastapi import Depends, Path, Query, Response
 from pm_api.core.actor import CreditScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import Forbidden, NotFound
+from pm_api.core.http import entity_tag
 from pm_api.core.idempotency import api_router
-from pm_api.core.openapi import answers_with, raises
+from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.ai_credits import holds
@@ -184,19 +185,25 @@ async def list_holds(
 
 
 @router.get(
-    "/credits/holds/{hold_id}", operation_id="getHold", openapi_extra=raises(HoldNotFound, NotFound, Forbidden)
+    "/credits/holds/{hold_id}",
+    operation_id="getHold",
+    responses={200: ETAG_HEADER},
+    openapi_extra=raises(HoldNotFound, NotFound, Forbidden),
 )
 async def get_hold(
     scope: Annotated[CreditScope, Depends(require_account_of("credit_holds", "credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
     hold_id: HoldId,
+    response: Response,
 ) -> HoldDetailsAnswer:
     """One hold as it is now; one whose time has passed has expired.
 
     In a pool, without `credits.manage`, only one that you placed.
     """
-    return HoldDetailsAnswer(hold=await holds.read(session, platform, scope, hold_id))
+    found = await holds.read(session, platform, scope, hold_id)
+    response.headers["ETag"] = entity_tag(found.version)
+    return HoldDetailsAnswer(hold=found)
 
 
 def _mark(response: Response, replayed: bool) -> None:

@@ -14,7 +14,7 @@ from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Timestamp
 from pm_api.core.spreadsheets import CSV_MEDIA_TYPE, csv_document
 from pm_api.domains.ai_credits import insight, leaderboards
-from pm_api.domains.ai_credits.enums import Service
+from pm_api.domains.ai_credits.enums import EntryType, Service
 from pm_api.domains.ai_credits.errors import InvalidPeriod
 from pm_api.domains.ai_credits.router.ledger import WorkspaceParameter
 from pm_api.domains.ai_credits.schemas.insight import (
@@ -64,6 +64,9 @@ async def get_credit_analytics(
         Query(alias="to", description="Up to here, to the end of the UTC day it falls in; absent: with today."),
     ] = None,
     service_name: Annotated[Service | None, Query(alias="service", description="Only this service.")] = None,
+    entry_type: Annotated[
+        EntryType | None, Query(alias="type", description="What lines of this kind moved; absent: usage, net.")
+    ] = None,
     member_id: Annotated[
         UUID | None,
         Query(alias="memberId", description="Only this user; in a pool others than you need credits.manage."),
@@ -85,6 +88,7 @@ async def get_credit_analytics(
         since=since,
         until=until,
         service=service_name,
+        type=entry_type,
         member_id=member_id,
         group_by=wanted,
     )

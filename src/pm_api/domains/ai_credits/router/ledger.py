@@ -146,15 +146,19 @@ async def grant_credits(
     return answer
 
 
-@router.get("/credits/balance", operation_id="getCreditBalance")
+@router.get("/credits/balance", operation_id="getCreditBalance", responses={200: ETAG_HEADER})
 async def get_credit_balance(
     scope: Annotated[CreditScope, Depends(require_account("credits.read", leads=True))],
     platform: PlatformDep,
     session: SessionDep,
+    response: Response,
     _workspace_id: WorkspaceParameter = None,
 ) -> BalanceAnswer:
     """What an account has, lot by lot, and where every credit it ever got is now."""
-    return BalanceAnswer(balance=await balances.balance(session, platform, scope))
+    answer = BalanceAnswer(balance=await balances.balance(session, platform, scope))
+    # Of what it says: holds and the clock change a balance without a line.
+    response.headers["ETag"] = content_tag(answer.model_dump_json())
+    return answer
 
 
 @router.get("/ai/credits", operation_id="getCreditOverview")

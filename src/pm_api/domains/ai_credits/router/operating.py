@@ -35,8 +35,10 @@ async def read_credit_account(
 ) -> BalanceAnswer:
     """What any account has now, lot by lot. That you read it is put on record."""
     account = await operating.scope_of_account(platform, scope, account_id)
+    # Noted after it was read: what begins with the note is no longer a reading of one moment.
+    found = await balances.balance(session, platform, account)
     operating.note(session, platform, scope, account, "balance")
-    return BalanceAnswer(balance=await balances.balance(session, platform, account))
+    return BalanceAnswer(balance=found)
 
 
 @router.get(
@@ -100,5 +102,6 @@ async def explain_any_credit_entry(
 ) -> ExplanationAnswer:
     """Why any line is as it is. That you read it is put on record."""
     account = await operating.scope_of_entry(platform, scope, entry_id)
+    found = await explaining.explain(session, account, entry_id)
     operating.note(session, platform, scope, account, "explanation", entry=str(entry_id))
-    return ExplanationAnswer(explanation=await explaining.explain(session, account, entry_id))
+    return ExplanationAnswer(explanation=found)

@@ -30,8 +30,10 @@ class RefundCreditsRequest(ApiRequest):
 
     entry_id: UUID = Field(description="The spend to give back.")
     amount: Amount | None = Field(None, description="Credits; all that is left of it when absent.", examples=[3])
-    reason: Reason = Field(
-        description="Why; shown to the account's owner.", examples=["The task list came out empty"]
+    reason: Reason | None = Field(
+        None,
+        description="Why; shown to the account's owner. `Refund` when absent.",
+        examples=["The task list came out empty"],
     )
     idempotency_key: Key | None = Field(None, description="Instead of the Idempotency-Key header.")
 

@@ -98,6 +98,9 @@ class HoldRead(ApiModel):
     description: str = Field(description="Text for people.", examples=["Report of the week"])
     expires_at: Timestamp = Field(description="When what is left goes back by itself.")
     created_at: Timestamp = Field(description="When it was placed.")
+    version: int = Field(
+        description="Grows with every change, by more than one; also when its time has passed.", examples=[900_002]
+    )
 
 
 class HoldDetails(HoldRead):

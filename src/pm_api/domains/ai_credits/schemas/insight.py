@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from pm_api.core.schema import ApiModel, Timestamp
-from pm_api.domains.ai_credits.enums import LotKind, Service
+from pm_api.domains.ai_credits.enums import EntryType, LotKind, Service
 
 
 class ForecastReason(StrEnum):
@@ -160,6 +160,10 @@ class AnalyticsRead(ApiModel):
     """Usage of an account in a time of whole UTC days, against the time of equal length before."""
 
     account_id: UUID = Field(description="The wallet's user or the pool's workspace.")
+    type: EntryType | None = Field(
+        description="Only lines of this type: `gross` and `net` are the credits they moved, whichever way. Null for "
+        "usage: spends, less what was given back of them since."
+    )
     from_: Timestamp = Field(alias="from", description="Where the time begins, included.")
     to: Timestamp = Field(description="Where it ends, not included.")
     totals: UsageFigures = Field(description="All of the time asked for.")

@@ -43,7 +43,9 @@ class CreditEntryRead(ApiModel):
         description="The book's balance after this line, held credits included.", examples=[97]
     )
     service: Service | None = Field(description="The service it paid for.")
-    quantity: int | None = Field(description="How many units of the service.")
+    quantity: int | None = Field(
+        description="How many units of the service it paid for; null for a part of a hold that is no whole units."
+    )
     price_version: int | None = Field(description="Version of the price rule used.")
     description: str = Field(description="Text for people.", examples=["Task list for the launch"])
     metadata: dict[str, Any] = Field(description="What the caller attached.")
@@ -199,10 +201,12 @@ class Balance(ApiModel):
     limit: int = Field(
         description="This period's grant plus the original amounts of other lots that still have credits."
     )
-    reset_date: Timestamp | None = Field(description="When the plan's credits are renewed.")
+    reset_date: Timestamp | None = Field(description="When the plan's credits are renewed; null when none come.")
     held: int = Field(description="Credits set aside for work under way.")
     debt: int = Field(description="Credits the next grant pays off first.")
-    seq: int = Field(description="Number of the book's last line; grows with every change.")
+    seq: int = Field(
+        description="Number of the book's last line. Holds and expiry change a balance without one: compare the ETag."
+    )
     expiring_soon: ExpiringSoon = Field(description="How much of it runs out within seven days.")
     lots: list[LotRead] = Field(description="Lots that have credits, in the order they are spent.")
     identity: Identity = Field(description="Where every credit ever granted is now.")
@@ -217,7 +221,7 @@ class CreditBalanceSummary(ApiModel):
 
     current: int = Field(description="Available credits, without held ones.", examples=[97])
     limit: int = Field(description="What `current` is measured against.", examples=[110])
-    reset_date: Timestamp | None = Field(description="When the plan's credits are renewed.")
+    reset_date: Timestamp | None = Field(description="When the plan's credits are renewed; null when none come.")
 
 
 class CreditUsage(ApiModel):

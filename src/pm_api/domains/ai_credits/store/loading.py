@@ -125,13 +125,13 @@ async def _load_past(
 async def _load_holds(
     statements: sql.Statements, states: Mapping[UUID, AccountState], commands: Sequence[Command], now: datetime
 ) -> None:
-    """Holds that are due, holds that commands name, and every open one where a grant may move them."""
+    """Holds that are due, holds that commands name, and every open one where credits that come may move them."""
     holding = [state.id for state in states.values() if state.open_holds]
     named = [(one.account_id, one.hold_id) for one in commands if isinstance(one, Capture | Release | Extend)]
     if not holding and not named:
         return
-    granted = {one.account_id for one in commands if isinstance(one, Grant)}
-    moving = [account_id for account_id in holding if account_id in granted]
+    brought = {one.account_id for one in commands if isinstance(one, Grant | Reverse)}
+    moving = [account_id for account_id in holding if account_id in brought]
     rows = await statements.fetch(sql.HOLDS, holding, now, moving, *_unzip(named))
     found = []
     for row in rows:

@@ -4,18 +4,22 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core import flows
 from pm_api.core.answers import Response, answer_with
 from pm_api.core.flows import FlowKind, FlowView
+from pm_api.core.jobs import declare, enqueue
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import accounts, promotions
+from pm_api.domains.billing.accounts import Account
 from pm_api.domains.billing.errors import CheckoutRefused, PromotionCodeInvalid, SubscriptionExists
 from pm_api.domains.billing.flows.callers import account_of
 from pm_api.domains.billing.schemas.checkouts import CheckoutItem, CheckoutOpened
 from pm_api.domains.payments import checkouts as till
 from pm_api.domains.payments import customers
+from pm_api.entitlements.enums import AccountType
 from pm_api.integrations.stripe import (
     CheckoutVisit,
     NamedItem,
@@ -31,8 +35,19 @@ from pm_api.integrations.stripe import customers as stripe_customers
 ADDRESS: Final = "/api/billing/checkout-session"
 MISSING: Final = "resource_missing"
 MISUSED_KEY: Final = "idempotency_error"
+EXPIRED: Final = "expired"
 
 _log = structlog.get_logger(__name__)
+
+
+class GoneAccount(BaseModel):
+    """Close its pages at Stripe: nobody is to pay for a workspace that is deleted."""
+
+    account_kind: AccountType
+    account_id: UUID
+
+
+CLOSE_PAGES: Final = declare("billing.close_pages", GoneAccount)
 
 
 class OpenCheckout(FlowKind[StripeCheckout]):
@@ -50,6 +65,7 @@ class OpenCheckout(FlowKind[StripeCheckout]):
                 flow.parameters["promotionCode"],
                 amount=flow.parameters["amount"],
                 currency=flow.parameters["currency"],
+                may_be_free=flow.parameters["item"] == CheckoutItem.PLAN,
             )
         await close_other_pages(platform, flow)
         try:
@@ -74,6 +90,9 @@ class OpenCheckout(FlowKind[StripeCheckout]):
     async def settle(
         self, session: AsyncSession, platform: Platform, flow: FlowView, found: StripeCheckout
     ) -> Response:
+        account = account_of(flow)
+        if await accounts.is_deleted(session, account):  # while its page was being opened
+            await enqueue(session, CLOSE_PAGES, GoneAccount(account_kind=account[0], account_id=account[1]))
         checkout = await till.claim(session, UUID(flow.parameters["checkoutId"]), found.id)
         till.follow(checkout, found, platform.clock.now())
         opened = CheckoutOpened(session_id=found.id, url=found.url, expires_at=found.expires_at)
@@ -138,6 +157,36 @@ async def close_other_pages(platform: Platform, flow: FlowView) -> None:
         except StripeRefused as refused:
             if (await checkouts.retrieve(door, session_id)).status == "complete":
                 raise SubscriptionExists from refused
+
+
+async def close_pages(platform: Platform, account: Account, *, for_good: bool = False) -> None:
+    """Close every page on which something may still be bought for a workspace that is deleted, or, `for_good`, for
+    whoever goes. What was paid there before is for its event. Raises PaymentProviderUnavailable.
+    """
+    door, after = platform.part(StripeDoor), None
+    while True:
+        async with platform.database.transaction() as session:
+            if not for_good and not await accounts.is_deleted(session, account):
+                return  # it was restored
+            waiting = await till.open_pages(session, account[1], after)
+        for checkout_id, session_id in waiting:
+            await _close_page(platform, door, checkout_id, session_id)
+        if not waiting:
+            return
+        after = waiting[-1][0]
+
+
+async def _close_page(platform: Platform, door: StripeDoor, checkout_id: UUID, session_id: str) -> None:
+    try:
+        # Under a key of its own each time: Stripe repeats its failures under the same one.
+        found = await checkouts.expire(door, session_id, key=f"pm:close:{session_id}:{platform.randomness.uuid()}")
+    except StripeRefused:
+        found = await checkouts.retrieve(door, session_id)
+    except StripeObjectMissing:
+        return
+    if found.status == EXPIRED:
+        async with platform.database.transaction() as session:
+            till.follow(await till.claim(session, checkout_id, session_id), found, platform.clock.now())
 
 
 def _refusal(refused: StripeRefused) -> Exception:

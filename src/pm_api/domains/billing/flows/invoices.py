@@ -9,7 +9,7 @@ from uuid import UUID
 from pm_api.core.actor import AccountScope
 from pm_api.core.platform import Platform
 from pm_api.domains.billing import invoice_reading
-from pm_api.domains.billing.errors import InvoiceNotFinal
+from pm_api.domains.billing.errors import InvoiceHasNoFile, InvoiceNotFinal
 from pm_api.integrations.stripe import StripeDoor, StripeObjectMissing
 from pm_api.integrations.stripe.files import StripeFile, open_invoice_pdf
 
@@ -24,11 +24,15 @@ class OpenFile:
 
 
 async def open_pdf(platform: Platform, scope: AccountScope, invoice_id: UUID) -> OpenFile:
-    """An invoice's file, already begun. Raises NotFound, InvoiceNotFinal, PaymentProviderUnavailable."""
+    """An invoice's file, already begun. Raises NotFound, InvoiceHasNoFile, InvoiceNotFinal,
+    PaymentProviderUnavailable.
+    """
     async with platform.database.reading() as session:
         row = await invoice_reading.row_of(session, scope, invoice_id)
     if row.provider_status == "draft":
         raise InvoiceNotFinal
+    if row.stripe_invoice_id is None:
+        raise InvoiceHasNoFile
     async with AsyncExitStack() as stack:
         try:
             opened = open_invoice_pdf(platform.part(StripeDoor), row.stripe_invoice_id)

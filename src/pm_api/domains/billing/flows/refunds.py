@@ -1,5 +1,6 @@
 """Giving money back: one refund at Stripe for one request, whatever breaks on the way."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -44,6 +45,7 @@ from pm_api.integrations.stripe import refunds as stripe_refunds
 ADDRESS: Final = "/api/admin/billing/refunds"
 ALREADY: Final = "charge_already_refunded"
 DISPUTED: Final = "charge_disputed"
+BY_ITSELF: Final = "system"
 _WORDS: Final = {
     PaymentRefundReason.DUPLICATE: "duplicate",
     PaymentRefundReason.FRAUDULENT: "fraudulent",
@@ -120,21 +122,8 @@ async def refund(
         paid = await _paid(session, wanted)
         await accounts.lock(session, paid.owner, gone_too=True)
         paid = await _paid(session, wanted)  # as it stands now that nobody else changes it
-        left = paid.amount_minor - await repository.taken_up(session, paid.payment_intent_id)
-        amount = left if wanted.amount is None else wanted.amount
-        if left <= 0 or amount > left:
-            raise RefundExceedsPayment(left=max(0, left), currency=paid.currency)
-        await refunds.request(
-            session,
-            platform,
-            paid.owner,
-            flow_id=flow_id,
-            payment_intent_id=paid.payment_intent_id,
-            amount_minor=amount,
-            currency=paid.currency,
-            reason=_WORDS[wanted.reason],
-            requested_by=scope.actor.key,
-        )
+        asked = _Asked(wanted.amount, _WORDS[wanted.reason], scope.actor.key)
+        pinned = await _request(session, platform, flow_id, paid, asked)
         audit.record(
             session,
             platform,
@@ -143,15 +132,75 @@ async def refund(
             subject=paid.subject,
             workspace_id=paid.owner[1] if paid.owner[0] is AccountType.WORKSPACE else None,
         )
-        return {
-            "accountType": paid.owner[0],
-            "accountId": str(paid.owner[1]),
-            "paymentIntentId": paid.payment_intent_id,
-            "amount": amount,
-            "reason": _WORDS[wanted.reason],
-        }
+        return pinned
 
     return await flows.run(platform, REFUNDING, begin, request_key=request_key)
+
+
+async def give_back_too_late(platform: Platform, invoice_id: UUID) -> None:
+    """Refund what is left of an invoice that was paid for a workspace when it was deleted; a restored one keeps what
+    was bought. Raises InvoiceNotPaid, PaymentDisputed, RefundRefused, ChangeInProgress, PaymentProviderUnavailable.
+    """
+    async with platform.database.reading() as session:
+        known = await invoice_rows.any_invoice(session, refunds.SCOPE, invoice_id)
+        if known is None:
+            return
+        owner = invoices.account_of(known)
+
+    async def begin(session: AsyncSession, flow_id: UUID) -> dict[str, Any]:
+        # One that was restored and deleted again since had what was bought between.
+        if not await accounts.was_deleted_by(session, owner, known.paid_at or known.issued_at):
+            raise _NothingToGiveBack
+        invoice = await invoice_rows.any_invoice(session, refunds.SCOPE, invoice_id)
+        assert invoice is not None, "an invoice is never deleted"
+        asked = _Asked(None, _WORDS[PaymentRefundReason.REQUESTED_BY_CUSTOMER], BY_ITSELF)
+        return await _request(session, platform, flow_id, _paid_by(invoice, ("invoice", str(invoice_id))), asked)
+
+    with contextlib.suppress(_NothingToGiveBack, RefundExceedsPayment):
+        await flows.run(
+            platform, REFUNDING, begin, request_key=None, exclusive=f"give-back:{invoice_id}", subject=owner[1]
+        )
+
+
+class _NothingToGiveBack(Exception):
+    """The workspace is there again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to go back (None: all that is left), Stripe's word for why, and who asks."""
+
+    amount: int | None
+    reason: str
+    by: str
+
+
+async def _request(
+    session: AsyncSession, platform: Platform, flow_id: UUID, paid: Paid, asked: _Asked
+) -> dict[str, Any]:
+    """Write the intent, under the account's lock; returns what the flow pins. Raises RefundExceedsPayment."""
+    left = paid.amount_minor - await repository.taken_up(session, paid.payment_intent_id)
+    amount = left if asked.amount is None else asked.amount
+    if left <= 0 or amount > left:
+        raise RefundExceedsPayment(left=max(0, left), currency=paid.currency)
+    await refunds.request(
+        session,
+        platform,
+        paid.owner,
+        flow_id=flow_id,
+        payment_intent_id=paid.payment_intent_id,
+        amount_minor=amount,
+        currency=paid.currency,
+        reason=asked.reason,
+        requested_by=asked.by,
+    )
+    return {
+        "accountType": paid.owner[0],
+        "accountId": str(paid.owner[1]),
+        "paymentIntentId": paid.payment_intent_id,
+        "amount": amount,
+        "reason": asked.reason,
+    }
 
 
 async def _refund(door: StripeDoor, flow: FlowView) -> StripeRefund:

@@ -1,22 +1,24 @@
-"""Invoices as Stripe has them, line by line."""
+"""Invoices, line by line: as Stripe has them, and of automatic charges, of which Stripe makes none."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pm_api.core.db import Base, Timestamped, Versioned, personal
 
 ACCOUNT_KIND_CHECK = "account_kind IN ('USER', 'WORKSPACE')"
 STATUS_CHECK = "status IN ('PENDING', 'FAILED', 'PAID', 'REFUNDED', 'VOID', 'UNCOLLECTIBLE')"
+KNOWN_AT_STRIPE_CHECK = "stripe_invoice_id IS NOT NULL OR stripe_payment_intent_id IS NOT NULL"
 PROVIDER_STATUS_CHECK = "provider_status IN ('draft', 'open', 'paid', 'void', 'uncollectible')"
 
 
 class Invoice(Base, Versioned, Timestamped):
     """Of one account, for ever. `provider_status` is Stripe's word, `status` ours, which knows of refunds too.
 
-    `synced_at` is the wall time of the look at Stripe: an older one changes nothing.
+    `synced_at` is the wall time of the look at Stripe: an older one changes nothing. That of an automatic charge has
+    no id at Stripe but its payment's, and there is one of each.
     """
 
     __tablename__ = "invoices"
@@ -25,15 +27,22 @@ class Invoice(Base, Versioned, Timestamped):
         CheckConstraint(STATUS_CHECK, name="status_known"),
         CheckConstraint(PROVIDER_STATUS_CHECK, name="provider_status_known"),
         CheckConstraint("refunded_minor >= 0", name="refunded_not_negative"),
+        CheckConstraint(KNOWN_AT_STRIPE_CHECK, name="known_at_stripe"),
         Index("ix_invoices_account_id_issued_at_id", "account_id", "issued_at", "id"),
         Index("ix_invoices_stripe_subscription_id", "stripe_subscription_id"),
         Index("ix_invoices_stripe_payment_intent_id", "stripe_payment_intent_id"),
+        Index(
+            "uq_invoices_automatic_charge",
+            "stripe_payment_intent_id",
+            unique=True,
+            postgresql_where=text("stripe_invoice_id IS NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_kind: Mapped[str]
     account_id: Mapped[UUID]
-    stripe_invoice_id: Mapped[str] = mapped_column(unique=True)
+    stripe_invoice_id: Mapped[str | None] = mapped_column(unique=True)
     stripe_customer_id: Mapped[str | None]
     stripe_subscription_id: Mapped[str | None]
     stripe_payment_intent_id: Mapped[str | None]
@@ -59,6 +68,13 @@ class Invoice(Base, Versioned, Timestamped):
     paid_at: Mapped[datetime | None]
     hosted_url: Mapped[str | None] = mapped_column(info=personal("erased", of="account_id"))
     synced_at: Mapped[datetime]
+
+    @property
+    def reference(self) -> str:
+        """Where it is found at Stripe: its own id there, else its payment's."""
+        found = self.stripe_invoice_id or self.stripe_payment_intent_id
+        assert found is not None, "a CHECK sees to it"
+        return found
 
 
 class InvoiceLine(Base):

@@ -163,6 +163,27 @@ async def lock_by_stripe_id(session: AsyncSession, _scope: SystemScope, stripe_i
     return await by_stripe_id(session, _scope, stripe_invoice_id)
 
 
+async def lock_of_charge(session: AsyncSession, _scope: SystemScope, payment_intent_id: str) -> Invoice | None:
+    """The invoice of an automatic charge, which Stripe made none of; held to the end of the transaction."""
+    return await session.scalar(
+        select(Invoice)
+        .where(Invoice.stripe_payment_intent_id == payment_intent_id, Invoice.stripe_invoice_id.is_(None))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+async def add_charge(
+    session: AsyncSession, _scope: SystemScope, values: dict[str, Any], line: dict[str, Any]
+) -> Invoice:
+    """An automatic charge's, with its one line. Under the account's lock there is none beside it."""
+    row = Invoice(**values)
+    session.add(row)
+    await session.flush()
+    await session.execute(insert(InvoiceLine).values(**line))
+    return row
+
+
 async def insert_new(session: AsyncSession, _scope: SystemScope, values: dict[str, Any]) -> bool:
     """Whether the row is ours: another transaction may have made it at the same moment."""
     made = await session.scalar(

@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select, text
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from pm_api.core.actor import AdminScope, SystemScope
+from pm_api.domains.billing.enums import TopUpStatus
 from pm_api.domains.billing.models.invoices import Invoice
+from pm_api.domains.billing.models.payment_methods import TopUpPayment
 from pm_api.domains.billing.models.reconciliation import ReconciliationFinding, ReconciliationRun
 from pm_api.domains.billing.models.refunds import Dispute, Refund
 from pm_api.domains.billing.models.subscriptions import LIVE, Subscription
@@ -86,6 +88,10 @@ async def invoices(session: AsyncSession, stripe_ids: Collection[str]) -> Sequen
     return await _of(session, Invoice, Invoice.stripe_invoice_id, stripe_ids)
 
 
+async def top_ups(session: AsyncSession, payment_intent_ids: Collection[str]) -> Sequence[TopUpPayment]:
+    return await _of(session, TopUpPayment, TopUpPayment.stripe_payment_intent_id, payment_intent_ids)
+
+
 async def refunds(session: AsyncSession, stripe_ids: Collection[str]) -> Sequence[Refund]:
     return await _of(session, Refund, Refund.stripe_refund_id, stripe_ids)
 
@@ -112,26 +118,34 @@ async def subscription_ids(
 
 async def without_effect(
     session: AsyncSession, _scope: Scope, ids: Collection[UUID]
-) -> Sequence[tuple[Invoice, Subscription | None]]:
-    """Of these invoices those that were paid, and not all paid back, for a subscription that gives nothing for it:
-    one that is not known, that is held, or that had ended when the money came.
+) -> Sequence[tuple[Invoice, Subscription | None, bool]]:
+    """Of these invoices those that were paid, and not all paid back, for a workspace that was deleted by then (the
+    last of the three says so), or for a subscription that gives nothing for it: one that is not known, that is held,
+    or that had ended when the money came.
     """
+    # Stripe's times are whole seconds.
+    was_deleted = func.coalesce(Invoice.paid_at >= func.date_trunc("second", Workspace.deleted_at), false())
     ended = Subscription.status.not_in(LIVE) & (
         Subscription.ended_at.is_(None) | (Invoice.paid_at > Subscription.ended_at)
     )
+    gives_nothing = and_(
+        Invoice.stripe_subscription_id.is_not(None),
+        or_(Subscription.id.is_(None), Subscription.held_reason.is_not(None), ended),
+    )
     statement = (
-        select(Invoice, Subscription)
+        select(Invoice, Subscription, was_deleted)
         .outerjoin(Subscription, Subscription.stripe_subscription_id == Invoice.stripe_subscription_id)
+        .outerjoin(Workspace, Workspace.id == Invoice.account_id)
         .where(
             Invoice.id.in_(ids),
-            Invoice.stripe_subscription_id.is_not(None),
             Invoice.provider_status == "paid",
             Invoice.paid_minor > Invoice.refunded_minor,
-            or_(Subscription.id.is_(None), Subscription.held_reason.is_not(None), ended),
+            or_(was_deleted, gives_nothing),
         )
         .order_by(Invoice.id)
     )
-    return [(invoice, subscription) for invoice, subscription in await session.execute(statement)]
+    rows = await session.execute(statement)
+    return [(invoice, subscription, bool(late)) for invoice, subscription, late in rows]
 
 
 async def too_many(
@@ -157,8 +171,26 @@ async def too_many(
 async def invoice_ids(
     session: AsyncSession, since: datetime, until: datetime, after: UUID | None, limit: int
 ) -> Sequence[tuple[UUID, str]]:
-    counted = (Invoice.issued_at >= since) & (Invoice.issued_at < until)
+    """Those that Stripe made: (our id, Stripe's)."""
+    counted = (Invoice.issued_at >= since) & (Invoice.issued_at < until) & Invoice.stripe_invoice_id.is_not(None)
     return await _ids(session, Invoice.id, Invoice.stripe_invoice_id, counted, after, limit)
+
+
+async def issued_ids(
+    session: AsyncSession, since: datetime, until: datetime, after: UUID | None, limit: int
+) -> Sequence[UUID]:
+    """All of them, those of automatic charges too."""
+    counted = (Invoice.issued_at >= since) & (Invoice.issued_at < until)
+    return [one for one, _ in await _ids(session, Invoice.id, Invoice.account_id, counted, after, limit)]
+
+
+async def top_up_ids(
+    session: AsyncSession, since: datetime, until: datetime, after: UUID | None, limit: int
+) -> Sequence[tuple[UUID, str]]:
+    """Those that were paid: (our id, their payment's at Stripe)."""
+    counted = (TopUpPayment.created_at >= since) & (TopUpPayment.created_at < until)
+    paid = (TopUpPayment.status == TopUpStatus.SUCCEEDED) & TopUpPayment.stripe_payment_intent_id.is_not(None)
+    return await _ids(session, TopUpPayment.id, TopUpPayment.stripe_payment_intent_id, counted & paid, after, limit)
 
 
 async def refund_ids(

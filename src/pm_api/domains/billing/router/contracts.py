@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Response
 from pm_api.core.actor import AdminScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.platform import PlatformDep
@@ -45,7 +45,8 @@ async def get_contract(
 ) -> ContractAnswer:
     """The contract an account has, or is to have."""
     found = await contracts.get(session, platform, scope, (account_type, account_id))
-    response.headers["ETag"] = entity_tag(found.version)
+    # It begins by the clock, without a new version.
+    response.headers["ETag"] = sight_tag(found.version, found.model_dump_json())
     return ContractAnswer(contract=found)
 
 
@@ -84,7 +85,7 @@ async def put_contract(
     """
     account = (account_type, account_id)
     made, is_new = await contracts.put(session, platform, scope, account, wanted, expected_version)
-    response.headers["ETag"] = entity_tag(made.version)
+    response.headers["ETag"] = sight_tag(made.version, made.model_dump_json())
     if is_new:
         response.status_code = 201
         response.headers["Location"] = f"/api/admin/accounts/{account_type}/{account_id}/contract"

@@ -17,7 +17,7 @@ from pm_api.core.platform import PlatformDep
 from pm_api.core.schema import Timestamp
 from pm_api.domains.billing import history, invoice_reading
 from pm_api.domains.billing.enums import InvoiceStatus
-from pm_api.domains.billing.errors import InvoiceNotFinal
+from pm_api.domains.billing.errors import InvoiceHasNoFile, InvoiceNotFinal
 from pm_api.domains.billing.flows import invoices as files
 from pm_api.domains.billing.repository.invoices import Wanted
 from pm_api.domains.billing.schemas.invoices import HistoryAnswer, InvoiceAnswer, InvoicesAnswer
@@ -48,7 +48,7 @@ async def list_invoices(
     since: Annotated[Timestamp | None, Query(alias="from", description="Issued from here on, included.")] = None,
     until: Annotated[Timestamp | None, Query(alias="to", description="Issued before this.")] = None,
 ) -> InvoicesAnswer:
-    """An account's invoices, of plans and of packs, the last issued first."""
+    """An account's invoices, of plans, of packs and of automatic top-ups, the last issued first."""
     return await invoice_reading.list_of(session, platform, scope, page, Wanted(status, since, until))
 
 
@@ -72,10 +72,10 @@ async def get_invoice(
     operation_id="getInvoicePdf",
     response_class=StreamingResponse,
     responses=PDF,
-    openapi_extra=raises(NotFound, InvoiceNotFinal, PaymentProviderUnavailable),
+    openapi_extra=raises(NotFound, InvoiceHasNoFile, InvoiceNotFinal, PaymentProviderUnavailable),
 )
 async def get_invoice_pdf(scope: ReaderOfOne, platform: PlatformDep, invoice_id: InvoiceId) -> StreamingResponse:
-    """The invoice's file, as Stripe made it. A draft has none yet."""
+    """The invoice's file, as Stripe made it. A draft has none yet, an automatic charge has none at all."""
     found = await files.open_pdf(platform, scope, invoice_id)
     headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
     if found.size is not None:

@@ -16,8 +16,16 @@ class InvoiceRead(ApiModel):
     user_id: UUID | None = Field(description="Whose it is; null for a workspace's.")
     workspace_id: UUID | None = Field(description="Whose it is; null for a user's.")
     subscription_id: UUID | None = Field(description="The subscription it is for; null for packs.")
-    stripe_invoice_id: str = Field(description="Its id at Stripe.", examples=["in_1PqRsT2eZvKYlo2C"])
-    number: str | None = Field(description="On the paper; null for a draft.", examples=["A1B2C3D4-0001"])
+    stripe_invoice_id: str | None = Field(
+        description="Its id at Stripe; null for an automatic charge, of which Stripe makes no invoice.",
+        examples=["in_1PqRsT2eZvKYlo2C"],
+    )
+    stripe_payment_intent_id: str | None = Field(
+        description="The payment at Stripe; null while there is none.", examples=["pi_1PqRsT2eZvKYlo2C"]
+    )
+    number: str | None = Field(
+        description="On the paper; null for a draft, and for an automatic charge.", examples=["A1B2C3D4-0001"]
+    )
     status: InvoiceStatus = Field(description="How it stands.", examples=["PAID"])
     amount: int = Field(description="The total.", examples=[9999])
     subtotal: int = Field(description="Before tax and discount.", examples=[9999])
@@ -29,7 +37,9 @@ class InvoiceRead(ApiModel):
     currency: str = Field(description="ISO 4217.", examples=["USD"])
     description: str = Field(description="What it is for.", examples=["1 × Team Standard (at $99.99 / month)"])
     billing_reason: str = Field(
-        description="Stripe's word for why there is one; `manual` for packs.", examples=["subscription_cycle"]
+        description="Stripe's word for why there is one; `manual` for packs. Ours is `automatic_charge`: a pack that "
+        "auto top-up bought.",
+        examples=["subscription_cycle"],
     )
     attempts: int = Field(description="How often it was tried to collect it.", examples=[1])
     next_attempt_at: Timestamp | None = Field(description="When it is tried again, if it is.")
@@ -43,7 +53,7 @@ class InvoiceRead(ApiModel):
         examples=["https://invoice.stripe.com/i/acct_1/test_1"],
     )
     download_url: str | None = Field(
-        description="Its file, of this service; null for a draft.",
+        description="Its file, of this service; null where there is none: of a draft, and of an automatic charge.",
         examples=["/api/billing/invoices/0198c0de-0000-7000-8000-000000000000/pdf"],
     )
     created_at: Timestamp = Field(description="When it came here.")

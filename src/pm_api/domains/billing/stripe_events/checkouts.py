@@ -8,12 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.platform import Platform
 from pm_api.domains.ai_credits import purchases
-from pm_api.domains.billing import pictures, subscriptions
+from pm_api.domains.billing import pictures, subscriptions, telling
 from pm_api.domains.billing.pictures import SubscriptionPicture
 from pm_api.domains.billing.stripe_events.handling import EventNotUnderstood, Handler
 from pm_api.domains.payments import checkouts as till
 from pm_api.domains.payments.models.checkouts import CheckoutSession
+from pm_api.entitlements.enums import AccountType
 from pm_api.integrations.stripe import StripeCheckout, StripeDoor, checkouts
+
+FOR_NOTHING: Final = "no_payment_required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,27 @@ async def apply_checkout(session: AsyncSession, platform: Platform, found: Strip
     if found.status == "expired":
         return "the checkout expired unpaid"
     if not found.is_paid:
+        if found.status == "complete" and found.payment_status == FOR_NOTHING and checkout.item_version is not None:
+            await _tell_nothing_came(session, platform, checkout, found)
         return f"nothing granted: the session is {found.status} and {found.payment_status}"
     return await _grant(session, platform, checkout, found)
+
+
+async def _tell_nothing_came(
+    session: AsyncSession, platform: Platform, checkout: CheckoutSession, found: StripeCheckout
+) -> None:
+    """A discount that leaves nothing to pay is refused before a page is opened, but may be put on it at Stripe."""
+    await telling.tell(
+        session,
+        platform,
+        (AccountType(checkout.account_kind), checkout.account_id),
+        type="billing.nothing_paid",
+        dedup_key=f"nothing-paid:{found.id}",
+        title=f"{checkout.item_name} brought no credits",
+        body="A discount left nothing to pay, and credits come only of a payment. Nothing was charged. Buy it "
+        "without that discount, or write to us.",
+        data={"checkoutId": str(checkout.id), "name": checkout.item_name},
+    )
 
 
 async def _claimed(session: AsyncSession, platform: Platform, found: StripeCheckout) -> CheckoutSession:

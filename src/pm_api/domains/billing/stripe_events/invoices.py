@@ -63,7 +63,7 @@ async def _tell_asking(session: AsyncSession, platform: Platform, row: Invoice) 
         platform,
         invoices.account_of(row),
         type="billing.payment_action_required",
-        dedup_key=f"invoice-action:{row.stripe_invoice_id}:{row.attempts}",
+        dedup_key=f"invoice-action:{row.reference}:{row.attempts}",
         title=f"Please confirm a payment of {shown}",
         body=f"{row.description}. Your bank asks for a confirmation before it pays {shown}.",
         data={

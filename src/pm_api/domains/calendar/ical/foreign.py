@@ -111,16 +111,17 @@ class Zones:
 
 @lru_cache(maxsize=4096)
 def by_name(tzid: str) -> str | None:
-    """The IANA name that a TZID is, or ends with, or is called by Windows."""
+    """The IANA name that a TZID is, or ends with, or is called by Windows; also with hyphens, as in "US-Eastern"."""
     wanted = tzid.strip().strip('"')[:200]
-    parts = [one for one in wanted.replace(" ", "_").split("/") if one]
+    written = wanted.replace(" ", "_")
+    parts = [one for one in written.split("/") if one]
     for at in range(len(parts)):
         if at and at == len(parts) - 1:
             break  # the last part alone, "York", is no name
         found = _iana().get("/".join(parts[at:]).casefold())
         if found is not None:
             return "UTC" if found in UTC_NAMES else found
-    return _WINDOWS.get(wanted.casefold())
+    return _WINDOWS.get(wanted.casefold()) or _iana().get(written.replace("-", "/", 1).casefold())
 
 
 @lru_cache(maxsize=1)

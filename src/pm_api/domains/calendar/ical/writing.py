@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from pm_api.core.recurrence import Budget, Override, Placement, RecurrenceSet, bounds
+from pm_api.core.recurrence import Budget, Override, Placement, RecurrenceSet, Rule, bounds
 from pm_api.core.recurrence.errors import RecurrenceRefused
+from pm_api.core.recurrence.expansion import fits
 from pm_api.core.recurrence.placement import Span
 from pm_api.core.recurrence.sets import originals
 from pm_api.core.recurrence.zones import LARGEST_CHANGE, is_gap, is_twice, to_utc, zone
@@ -156,14 +157,37 @@ def _master(entry: Entry, gone: Sequence[datetime]) -> str:
         *_names(entry, entry.sequence),
         *_times(series.placement, recurs=_recurs(series)),
     ]
-    if series.rule is not None:
-        parts.append(line("RRULE", str(series.rule)))
-    parts += [_moment("RDATE", series.placement, one) for one in series.rdates]
+    rule, dates = _rule_and_dates(series)
+    if rule is not None:
+        parts.append(line("RRULE", str(rule)))
+    parts += [_moment("RDATE", series.placement, one) for one in dates]
     excluded = dict.fromkeys((*series.exdates, *gone))
     parts += [_moment("EXDATE", series.placement, by_rule(series, one)) for one in sorted(excluded)]
     parts += _what(entry, {})
     parts += _who(entry, entry.people)
     return "".join((*parts, line("END", "VEVENT")))
+
+
+def _rule_and_dates(series: RecurrenceSet) -> tuple[Rule | None, Sequence[datetime]]:
+    """So that every program finds the same occurrences. The first start is one, and counts, also where the rule does
+    not say it (§3.8.5.3); many leave it out then, and count one more. It is told as a date of its own, and the end as
+    a moment.
+    """
+    rule, placement = series.rule, series.placement
+    if rule is None or _says_its_start(series):
+        return rule, series.rdates
+    last, place = series.counted_end, placement.place
+    if rule.count is not None and last is not None:
+        until = last.date() if place is None else to_utc(last, place)
+        rule = rule.ending(until=until) if last > placement.start else None
+    return rule, [placement.start, *(one for one in series.rdates if one != placement.start)]
+
+
+def _says_its_start(series: RecurrenceSet) -> bool:
+    try:
+        return series.rule is None or fits(series.rule, series.placement.start)
+    except RecurrenceRefused:
+        return True
 
 
 def _occurrence(entry: Entry, override: Override) -> str:

@@ -99,7 +99,9 @@ async def count(session: AsyncSession, workspace_id: UUID) -> int:
 
 
 async def is_called(session: AsyncSession, workspace_id: UUID, name: str, *, but: UUID | None) -> bool:
-    taken = exists().where(CalendarResource.workspace_id == workspace_id, CalendarResource.name == name)
+    """Whether another room has the name; capitals make no difference, since people say names."""
+    alike = func.lower(CalendarResource.name) == func.lower(name)
+    taken = exists().where(CalendarResource.workspace_id == workspace_id, alike)
     if but is not None:
         taken = taken.where(CalendarResource.id != but)
     return bool(await session.scalar(select(taken)))

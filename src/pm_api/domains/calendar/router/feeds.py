@@ -8,8 +8,8 @@ from fastapi.responses import StreamingResponse
 
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.db import SessionDep
-from pm_api.core.errors import Forbidden, NotFound, TooManyRequests
-from pm_api.core.http import sight_tag
+from pm_api.core.errors import Forbidden, NotFound, PreconditionFailed, TooManyRequests
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -147,12 +147,13 @@ async def get_calendar_feed(
     "/calendar/feeds/{feed_id}",
     operation_id="deleteCalendarFeed",
     status_code=204,
-    openapi_extra=raises(NotFound, FeedNotFound),
+    openapi_extra=raises(NotFound, FeedNotFound, PreconditionFailed, InvalidIfMatch),
 )
 async def delete_calendar_feed(
     scope: Annotated[WorkspaceScope, Depends(require(READ, of="calendar_feeds"))],
     session: SessionDep,
     feed_id: Annotated[UUID, Path(description="The feed.")],
+    expected_version: Annotated[int | None, Depends(if_match)] = None,
 ) -> None:
     """Revoke a feed of yours: from now on its address leads nowhere."""
-    await feeds.revoke(session, scope, feed_id)
+    await feeds.revoke(session, scope, feed_id, expected_version)

@@ -40,14 +40,16 @@ class RulePreviewRequest(ApiRequest):
     )
     tzid: ZoneName | None = Field(
         None,
-        description="IANA zone of the wall times. Needed for them; UTC where nothing needs it.",
+        description="IANA zone of the wall times. Left out: that of your settings; UTC where nothing needs one.",
         examples=["America/New_York"],
     )
     rrule: RuleText | None = Field(
         None, description="The rule, with or without `RRULE:` before it.", examples=["FREQ=WEEKLY;BYDAY=MO;COUNT=10"]
     )
-    rdate: Dates = Field([], description=f"Further starts: {_DATES}.", examples=[["2026-03-05T09:00:00"]])
-    exdate: Dates = Field([], description=f"Starts that are left out: {_DATES}.", examples=[["2026-03-09T09:00:00"]])
+    rdate: Dates | None = Field(None, description=f"Further starts: {_DATES}.", examples=[["2026-03-05T09:00:00"]])
+    exdate: Dates | None = Field(
+        None, description=f"Starts that are left out: {_DATES}.", examples=[["2026-03-09T09:00:00"]]
+    )
     all_day: StrictBool | None = Field(
         None, description="Left out: all-day when `dtstart` is a day. False takes a day for its midnight."
     )
@@ -73,7 +75,7 @@ class PreviewWarning(ApiModel):
         description=(
             "EMPTY: no occurrence is left; an event would be refused. DST_GAP: clocks skip its time. DST_OVERLAP: "
             "clocks show its time twice. SKIPPED_DATES: some months or years lack the day. START_OUTSIDE_RULE: the "
-            "start does not fit the rule, and is kept as the first."
+            "start does not fit the rule, which begins later."
         ),
         examples=["DST_GAP"],
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +19,7 @@ from pm_api.domains.messages.models import (
     MessageRevision,
 )
 from pm_api.domains.messages.repository.conversations import of_living_project
+from pm_api.domains.projects.models import Project
 from pm_api.identity.models.people import User
 from pm_api.identity.repository.people import scopes_seen, visible_scope
 
@@ -203,6 +204,18 @@ async def conversation_of(session: AsyncSession, message_id: UUID) -> Conversati
         .where(Message.id == message_id)
         .execution_options(populate_existing=True)
     )
+
+
+async def closed_among(session: AsyncSession, message_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these messages that take no changes, with their conversation or its project; one query."""
+    rows = await session.scalars(
+        select(Message.id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .outerjoin(Project, Project.id == Conversation.project_id)
+        .where(Message.id.in_(message_ids))
+        .where(or_(Conversation.archived_at.is_not(None), Project.archived_at.is_not(None)))
+    )
+    return set(rows)
 
 
 async def touch(session: AsyncSession, message_id: UUID, now: datetime) -> Message | None:

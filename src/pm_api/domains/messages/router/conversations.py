@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Response
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import Forbidden, NotFound, PreconditionFailed, ValidationFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, entity_tag, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -156,13 +156,17 @@ async def get_unread_messages(
 @router.get(
     "/conversations/{conversation_id}",
     operation_id="getConversation",
+    responses={200: ETAG_HEADER},
     openapi_extra=raises(NotFound),
 )
 async def get_conversation(
-    scope: Reads, session: SessionDep, platform: PlatformDep, conversation_id: ConversationId
+    scope: Reads, session: SessionDep, platform: PlatformDep, response: Response, conversation_id: ConversationId
 ) -> ConversationAnswer:
-    """One conversation, and where you are in it. For `If-Match` send its `version` in double quotes."""
-    return ConversationAnswer(conversation=await conversations.get(session, platform, scope, conversation_id))
+    """One conversation, and where you are in it."""
+    found = await conversations.get(session, platform, scope, conversation_id)
+    # What is unread, and who is in it, changes what is shown without a new version.
+    response.headers["ETag"] = sight_tag(found.version, found.model_dump_json())
+    return ConversationAnswer(conversation=found)
 
 
 @router.patch(

@@ -65,6 +65,21 @@ async def open_plans(session: AsyncSession, account_id: UUID, limit: int) -> Seq
     return [one for one in rows if one is not None]
 
 
+async def open_pages(
+    session: AsyncSession, _scope: SystemScope, account_id: UUID, after: UUID | None, limit: int
+) -> Sequence[tuple[UUID, str]]:
+    """(our id, Stripe's) of the pages on which something may still be bought for the account; a page by id."""
+    statement = select(CheckoutSession.id, CheckoutSession.stripe_session_id).where(
+        CheckoutSession.account_id == account_id,
+        CheckoutSession.status == "OPEN",
+        CheckoutSession.stripe_session_id.is_not(None),
+    )
+    if after is not None:
+        statement = statement.where(CheckoutSession.id > after)
+    rows = await session.execute(statement.order_by(CheckoutSession.id).limit(limit))
+    return [(checkout_id, stripe_id) for checkout_id, stripe_id in rows if stripe_id is not None]
+
+
 async def by_sessions(
     session: AsyncSession, _scope: SystemScope, stripe_ids: Collection[str]
 ) -> Sequence[CheckoutSession]:

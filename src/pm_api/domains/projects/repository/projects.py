@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, tuple_, update
@@ -61,6 +61,10 @@ async def project(
     return await session.scalar(statement.execution_options(populate_existing=True))
 
 
+_mine: Final = aliased(ScopeMember)
+_member: Final = aliased(Member)
+
+
 async def seen_by(
     session: AsyncSession,
     user_id: UUID,
@@ -78,7 +82,7 @@ async def seen_by(
     """Projects that somebody sees, newest first, in one workspace or in all of theirs. Deleted ones (`deleted`) are
     shown to those who may bring them back.
     """
-    mine, member = aliased(ScopeMember), aliased(Member)
+    mine, member = _mine, _member
     statement = (
         select(Project, User.name, Scope.is_open, mine.user_id, mine.role, member.role)
         .join(Scope, Scope.id == Project.scope_id)
@@ -163,6 +167,11 @@ async def is_archived(session: AsyncSession, project_id: UUID) -> bool | None:
         select(Project.archived_at.is_not(None)).where(Project.id == project_id, Project.deleted_at.is_(None))
     )
     return found
+
+
+async def archived_among(session: AsyncSession, project_ids: Collection[UUID]) -> set[UUID]:
+    rows = select(Project.id).where(Project.id.in_(project_ids), Project.archived_at.is_not(None))
+    return set(await session.scalars(rows))
 
 
 async def count_living(session: AsyncSession, workspace_ids: Collection[UUID]) -> int:

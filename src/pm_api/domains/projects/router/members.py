@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Response
 
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import NotFound, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag
+from pm_api.core.http import InvalidIfMatch, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.paging import InvalidCursor
@@ -102,5 +102,6 @@ async def remove_project_member(
 
 
 def _answer(found: ProjectMemberRead, response: Response) -> ProjectMemberAnswer:
-    response.headers["ETag"] = entity_tag(found.version)
+    # Their name and their role in the workspace change without a new version.
+    response.headers["ETag"] = sight_tag(found.version, found.model_dump_json())
     return ProjectMemberAnswer(member=found)

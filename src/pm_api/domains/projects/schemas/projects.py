@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, model_validator
 
-from pm_api.core.schema import ApiModel, ApiRequest, Name, Text, Timestamp
+from pm_api.core.schema import ApiModel, ApiRequest, BareDate, Name, Text, Timestamp
 from pm_api.domains.projects.enums import Action, ProjectState
 from pm_api.domains.projects.rules import KEY_PATTERN
 from pm_api.identity.permissions import Role
@@ -46,8 +46,8 @@ class ProjectCreate(ApiRequest):
     is_private: StrictBool = Field(False, description=_PRIVATE, examples=[False])
     is_template: StrictBool = Field(False, description="A pattern for copies, no work of its own.", examples=[False])
     enforce_blocked: StrictBool = Field(False, description=_ENFORCE, examples=[False])
-    starts_on: date | None = Field(None, description="The day it begins.", examples=["2026-03-02"])
-    due_on: date | None = Field(None, description=_DUE, examples=["2026-05-29"])
+    starts_on: BareDate | None = Field(None, description="The day it begins.", examples=["2026-03-02"])
+    due_on: BareDate | None = Field(None, description=_DUE, examples=["2026-05-29"])
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -85,8 +85,10 @@ class ProjectUpdate(ApiRequest):
     enforce_blocked: Annotated[StrictBool | None, BeforeValidator(not_null)] = Field(
         None, description=_ENFORCE, examples=[True]
     )
-    starts_on: date | None = Field(None, description="The day it begins; null clears it.", examples=["2026-03-02"])
-    due_on: date | None = Field(None, description=f"{_DUE} Null clears it.", examples=["2026-05-29"])
+    starts_on: BareDate | None = Field(
+        None, description="The day it begins; null clears it.", examples=["2026-03-02"]
+    )
+    due_on: BareDate | None = Field(None, description=f"{_DUE} Null clears it.", examples=["2026-05-29"])
 
 
 class ProjectCopy(ApiRequest):

@@ -1,75 +1,81 @@
 """Queries of search for those who write documents."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import String, Text, any_, cast, delete, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR, array, insert
+from sqlalchemy import BindParameter, Text, any_, bindparam, cast, delete, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR, Insert, array, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 
+from pm_api.core.db import Base
 from pm_api.domains.search import words
+from pm_api.domains.search.documents import Document
 from pm_api.domains.search.enums import Kind
 from pm_api.domains.search.models import POSITIONS, SearchDocument, SearchHiddenProject
 
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
-async def put(
-    session: AsyncSession,
-    *,
-    kind: Kind,
-    entity_id: UUID,
-    workspace_id: UUID,
-    scope_id: UUID | None,
-    project_id: UUID | None,
-    parent_id: UUID | None,
-    owner_user_id: UUID | None,
-    key: str | None,
-    number: int | None,
-    title: str,
-    body: str,
-    updated_at: datetime,
-) -> None:
-    """One statement: a known document keeps its position, which its marks of stretches are made from."""
-    title, body = title[: words.TITLE_KEPT], body[: words.BODY_KEPT]
-    tag = words.tag_of(workspace_id)
-    marks = [words.kind_mark(kind), words.scope_mark(scope_id) if owner_user_id is None else words.OWNED_MARK]
-    if project_id is not None:
-        marks.append(words.project_mark(project_id))
-    spoken = words.vector(tag, title=title if key is None else f"{title} {key}", body=body, marks=marks)
+_TABLE: Final = Base.metadata.tables[SearchDocument.__tablename__]
+_COLUMNS: Final = _TABLE.c
+_AS_THEY_ARE: Final = (
+    *("kind", "entity_id", "workspace_id", "scope_id", "project_id", "parent_id", "owner_user_id", "key", "number"),
+    *("title", "body", "updated_at"),
+)
+
+
+def _given(name: str) -> BindParameter[Any]:
+    """A value of one document; the bare names are the statement's own."""
+    return bindparam(f"new_{name}", type_=_COLUMNS[name].type)
+
+
+def _put() -> Insert:
+    """A known document keeps its position, which its marks of stretches are made from."""
     known = (
         select(SearchDocument.position)
-        .where(SearchDocument.kind == kind.value, SearchDocument.entity_id == entity_id)
+        .where(SearchDocument.kind == _given("kind"), SearchDocument.entity_id == _given("entity_id"))
         .scalar_subquery()
     )
     place = select(func.coalesce(known, POSITIONS.next_value()).label("position")).subquery("place")
+    tag = bindparam("new_tag", type_=Text())
     stretches = array(
-        [func.concat(f"{tag}#{shift}.", place.c.position // (1 << shift), type_=Text()) for shift in words.SHIFTS]
+        [func.concat(tag, f"#{shift}.", place.c.position // (1 << shift), type_=Text()) for shift in words.SHIFTS]
     )
     columns: dict[str, Any] = {
-        "kind": literal(kind.value, String()),
-        "entity_id": literal(entity_id, Uuid()),
+        **{name: _given(name) for name in _AS_THEY_ARE},
         "position": place.c.position,
-        "workspace_id": literal(workspace_id, Uuid()),
-        "scope_id": literal(scope_id, Uuid()),
-        "project_id": literal(project_id, Uuid()),
-        "parent_id": literal(parent_id, Uuid()),
-        "owner_user_id": literal(owner_user_id, Uuid()),
-        "key": literal(key, String()),
-        "number": literal(number, SearchDocument.number.type),
-        "title": literal(title, String()),
-        "body": literal(body, String()),
-        "words": cast(literal(spoken, Text()), TSVECTOR).op("||")(func.array_to_tsvector(stretches)),
-        "updated_at": literal(updated_at, SearchDocument.updated_at.type),
+        "words": cast(bindparam("new_words", type_=Text()), TSVECTOR).op("||")(func.array_to_tsvector(stretches)),
     }
-    statement = insert(SearchDocument).from_select(list(columns), select(*columns.values()))
+    statement = insert(_TABLE).from_select(list(columns), select(*columns.values()))
     changed = {name: statement.excluded[name] for name in columns if name not in ("kind", "entity_id")}
-    await session.execute(
-        statement.on_conflict_do_update(index_elements=[SearchDocument.kind, SearchDocument.entity_id], set_=changed)
-    )
+    return statement.on_conflict_do_update(index_elements=[_COLUMNS.kind, _COLUMNS.entity_id], set_=changed)
+
+
+_PUT: Final = _put()
+
+
+async def put(session: AsyncSession, documents: Sequence[Document]) -> None:
+    """One statement, prepared once for all of them."""
+    rows = [_row(one) for one in documents]
+    if rows:
+        connection = await session.connection()
+        await connection.execute(_PUT, rows if len(rows) > 1 else rows[0])
+
+
+def _row(document: Document) -> dict[str, Any]:
+    title, body = document.title[: words.TITLE_KEPT], document.body[: words.BODY_KEPT]
+    tag = words.tag_of(document.workspace_id)
+    circle = words.scope_mark(document.scope_id) if document.owner_user_id is None else words.OWNED_MARK
+    marks = [words.kind_mark(document.kind), circle]
+    if document.project_id is not None:
+        marks.append(words.project_mark(document.project_id))
+    named = title if document.key is None else f"{title} {document.key}"
+    values = {name: getattr(document, name) for name in _AS_THEY_ARE}
+    values |= {"kind": document.kind.value, "title": title, "body": body, "tag": tag}
+    values["words"] = words.vector(tag, title=named, body=body, marks=marks)
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 async def drop(session: AsyncSession, kind: Kind, entity_ids: Sequence[UUID], *, with_children: bool) -> None:

@@ -69,7 +69,7 @@ class UploadInterrupted(BadRequest):
 
 
 class UploadTimedOut(ApiError):
-    """Nothing more of the body arrived for a minute. Nothing was kept; send the file again.
+    """Nothing more of the body arrived for a minute, or not all of it in a day. Nothing was kept; send it again.
 
     Over unsteady lines upload with the tus protocol at `/api/storage/tus`, which goes on where it was cut off.
     """

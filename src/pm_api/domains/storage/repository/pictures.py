@@ -27,11 +27,13 @@ class Source(NamedTuple):
     media_type: str
     width: int | None
     height: int | None
+    scan_state: str
 
 
 _SOURCE: Final = (
     *(StoredObject.id, StoredObject.account_kind, StoredObject.account_id, StoredObject.key),
     *(StoredObject.size_bytes, StoredObject.sha256, StoredObject.media_type, StoredObject.width, StoredObject.height),
+    StoredObject.scan_state,
 )
 
 
@@ -48,7 +50,7 @@ async def worn(session: AsyncSession, token: str) -> Source | None:
             )
         )
     ).one_or_none()
-    return Source(*row) if row is not None else None
+    return Source._make(row) if row is not None else None
 
 
 async def of_file(session: AsyncSession, file_id: UUID) -> Source | None:
@@ -64,7 +66,7 @@ async def of_file(session: AsyncSession, file_id: UUID) -> Source | None:
             )
         )
     ).one_or_none()
-    return Source(*row) if row is not None else None
+    return Source._make(row) if row is not None else None
 
 
 async def lock_file(session: AsyncSession, file_id: UUID) -> StoredFile | None:

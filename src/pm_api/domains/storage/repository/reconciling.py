@@ -36,6 +36,14 @@ class KnownObject(NamedTuple):
     size_bytes: int
     account_id: UUID
     account_kind: str
+    sha256: bytes
+    doubted_at: datetime | None
+
+
+_KNOWN: Final = (
+    *(StoredObject.id, StoredObject.key, StoredObject.size_bytes, StoredObject.account_id),
+    *(StoredObject.account_kind, StoredObject.sha256, StoredObject.doubted_at),
+)
 
 
 class Counted(NamedTuple):
@@ -89,16 +97,17 @@ async def known_keys(
 
 
 async def objects_after(session: AsyncSession, after: UUID | None, *, limit: int) -> Sequence[KnownObject]:
-    statement = select(
-        StoredObject.id,
-        StoredObject.key,
-        StoredObject.size_bytes,
-        StoredObject.account_id,
-        StoredObject.account_kind,
-    )
+    statement = select(*_KNOWN)
     if after is not None:
         statement = statement.where(StoredObject.id > after)
     rows = await session.execute(statement.order_by(StoredObject.id).limit(limit))
+    return [KnownObject(*row) for row in rows]
+
+
+async def some_doubted(session: AsyncSession, *, limit: int) -> Sequence[KnownObject]:
+    """Any of those that somebody was refused, others each time."""
+    doubted = select(*_KNOWN).where(StoredObject.doubted_at.is_not(None))
+    rows = await session.execute(doubted.order_by(func.random()).limit(limit))
     return [KnownObject(*row) for row in rows]
 
 
@@ -108,6 +117,16 @@ async def is_still_there(session: AsyncSession, known: KnownObject) -> bool:
         select(StoredObject.id).where(StoredObject.id == known.id, StoredObject.key == known.key)
     )
     return found is not None
+
+
+async def trust(session: AsyncSession, known: KnownObject) -> None:
+    """Its bytes were found whole: nothing is said against them any more, unless they have changed places since."""
+    await session.execute(
+        update(StoredObject)
+        .where(StoredObject.id == known.id, StoredObject.key == known.key)
+        .values(doubted_at=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def files_on(session: AsyncSession, object_id: UUID) -> Sequence[StoredFile]:

@@ -27,6 +27,7 @@ class Claimed(NamedTuple):
     size_bytes: int
     state: str
     attempts: int
+    sha256: bytes
 
 
 class Due(NamedTuple):
@@ -58,6 +59,7 @@ async def claim(session: AsyncSession, object_id: UUID, now: datetime, until: da
             StoredObject.size_bytes,
             StoredObject.scan_state,
             StoredObject.scan_attempts,
+            StoredObject.sha256,
         )
         .execution_options(synchronize_session=False)
     )

@@ -49,7 +49,8 @@ async def create_file_link(
     you revoke it, when the file is deleted, and when you do not see the file any more.
     """
     made = await links.create(session, platform, allowed.scope, allowed.file_id, wanted)
-    response.headers["Location"] = f"/api/storage/files/{made.file_id}/links/{made.id}"
+    # It is seen in the list alone: what answers at its own address is the file, and the secret belongs in no header.
+    response.headers["Location"] = f"/api/storage/files/{made.file_id}/links"
     return LinkAnswer(link=made)
 
 

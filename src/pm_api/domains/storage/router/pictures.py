@@ -1,6 +1,5 @@
 """Pictures over HTTP: of people and workspaces, and small ones of files."""
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, BinaryIO, Final
@@ -38,6 +37,7 @@ from pm_api.domains.storage.pictures import MOST_BYTES
 from pm_api.domains.storage.router.parameters import IfNoneMatch
 from pm_api.domains.storage.rules import READ
 from pm_api.domains.storage.schemas.pictures import PictureAnswer, PictureRead, PictureSize, ThumbnailSize
+from pm_api.domains.storage.scratch import scratch
 from pm_api.domains.storage.serving import ASKED_EACH_TIME, POLICY
 from pm_api.identity.errors.people import WorkspaceNotFound
 from pm_api.identity.guards import require, signed_in_or_key
@@ -233,12 +233,12 @@ def _answer(picture: PictureRead, response: Response) -> PictureAnswer:
 @asynccontextmanager
 async def _sent(request: Request) -> AsyncIterator[BinaryIO]:
     """The picture of a request, in a file. Raises PictureTooLarge, MalformedMultipart, MultipartExpected,
-    UploadInterrupted and UploadTimedOut.
+    UploadInterrupted, UploadTimedOut and StorageUnavailable.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > MOST_BYTES + MOST_BEFORE_FILE_BYTES):
         raise PictureTooLarge(limit=MOST_BYTES)
-    body = as_it_comes(request.stream(), get_platform(request).part(Leases).patience.stall_s)
+    body = as_it_comes(request.stream(), get_platform(request).part(Leases).patience)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         form = FileForm(request.headers["content-type"], body, part_named=None)
@@ -248,7 +248,7 @@ async def _sent(request: Request) -> AsyncIterator[BinaryIO]:
         pieces = body
     else:
         raise MultipartExpected("Send a form with one file, or the picture as it is with its image/… type.")
-    with tempfile.TemporaryFile() as picture:
+    with scratch() as picture:
         length = 0
         async for piece in pieces:
             length += len(piece)

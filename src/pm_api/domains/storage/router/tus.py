@@ -221,6 +221,7 @@ async def create_tus_upload(
 @router.head(
     "/storage/tus/{upload_id}",
     operation_id="getTusUpload",
+    response_class=Response,
     responses={
         200: _answers(
             "How far it is.",

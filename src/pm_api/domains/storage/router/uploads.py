@@ -7,14 +7,14 @@ from fastapi import Depends, Header, Query, Request, Response
 from fastapi.datastructures import Headers
 
 from pm_api.core.db import SessionDep
-from pm_api.core.errors import BadRequest, Forbidden, NotFound, PayloadTooLarge, ValidationFailed
-from pm_api.core.http import check_version, entity_tag, if_match
+from pm_api.core.errors import BadRequest, Forbidden, NotFound, PayloadTooLarge, PreconditionFailed, ValidationFailed
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused, InvalidIdempotencyKey, api_router
 from pm_api.core.late_keys import late_key_of
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.platform import PlatformDep
 from pm_api.domains.storage import sessions, upload_reading, uploading
-from pm_api.domains.storage.enums import FileType, SessionState
+from pm_api.domains.storage.enums import FileType
 from pm_api.domains.storage.errors.files import FileIsPicture, FileNotFound, NotTheUploader
 from pm_api.domains.storage.errors.places import NotAPlaceForFiles, PlaceNotFound, TooManyFilesHere
 from pm_api.domains.storage.errors.uploads import (
@@ -154,24 +154,22 @@ async def get_upload(
 ) -> UploadAnswer:
     """One of your uploads, whichever way its bytes come. Ended ones are kept for a while."""
     found = await upload_reading.held_by(session, scope)
-    response.headers["ETag"] = entity_tag(found.version)
-    return UploadAnswer(upload=await upload_reading.shown(session, platform, scope.scope, found))
+    upload = await upload_reading.shown(session, platform, scope.scope, found)
+    # How far it is, and what becomes of its file, is shown without a new version.
+    response.headers["ETag"] = sight_tag(upload.version, upload.model_dump_json())
+    return UploadAnswer(upload=upload)
 
 
 @router.delete(
     "/storage/uploads/{upload_id}",
     operation_id="cancelUpload",
     status_code=204,
-    openapi_extra=raises(NotFound, UploadEnded),
+    openapi_extra=raises(NotFound, PreconditionFailed, InvalidIfMatch, UploadEnded),
 )
 async def cancel_upload(
     scope: Annotated[UploadScope, Depends(require_upload())],
     platform: PlatformDep,
-    session: SessionDep,
     version: Annotated[int | None, Depends(if_match)] = None,
 ) -> None:
     """Cancel an upload: what has come in goes, and its room is free again. A file that is complete stays."""
-    found = await upload_reading.held_by(session, scope)
-    check_version(found.version, version)
-    if not await sessions.end(session, platform, found, SessionState.TERMINATED):
-        raise UploadEnded
+    await sessions.cancel(platform, scope.scope.user_id, scope.upload_id, version)

@@ -34,7 +34,7 @@ from pm_api.domains.projects.models import Project, ProjectLabel, ProjectStatus
 from pm_api.domains.tasks.filtering import And, Condition, Filter, Kind, Me, Not, Op, Relative, resolve
 from pm_api.domains.tasks.filtering.dates import start_of
 from pm_api.domains.tasks.filtering.terms import CUSTOM, Value
-from pm_api.domains.tasks.models import Task, TaskAssignee, TaskDependency, TaskLabel, TaskWatcher
+from pm_api.domains.tasks.models import Task, TaskAssignee, TaskComment, TaskDependency, TaskLabel, TaskWatcher
 from pm_api.domains.tasks.repository.tasks import projects_seen
 from pm_api.identity.models.people import User
 
@@ -148,7 +148,18 @@ def _text(name: str, op: Op, value: Any, _asker: Asker) -> ColumnElement[bool]:
         return Task.title == str(value)
     sought = func.lower(literal(value))
     columns = (Task.title,) if name == "title" else (Task.title, Task.description)
-    return or_(*(func.strpos(func.lower(column), sought) > 0 for column in columns))
+    said = [_said(sought)] if name == "text" else []
+    return or_(*(func.strpos(func.lower(column), sought) > 0 for column in columns), *said)
+
+
+def _said(sought: ColumnElement[str]) -> ColumnElement[bool]:
+    """In a comment; one that was deleted says nothing any more."""
+    comment = aliased(TaskComment)
+    return (
+        exists()
+        .where(comment.task_id == Task.id, func.strpos(func.lower(comment.body), sought) > 0)
+        .correlate_except(comment)
+    )
 
 
 def _is_blocked(asker: Asker) -> ColumnElement[bool]:

@@ -36,6 +36,8 @@ class Wanted:
     priority: Sequence[int] = ()
     assignee_id: Sequence[UUID] = ()
     label_id: Sequence[UUID] = ()
+    parent: str | None = None
+    """How it was named; `parent_id` is what that means."""
     parent_id: UUID | None = None
     top: bool = False
     due_before: datetime | None = None

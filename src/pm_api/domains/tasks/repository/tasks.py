@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pm_api.core.actor import AccountScope, WorkspaceScope
@@ -155,6 +155,26 @@ async def resolve(session: AsyncSession, scope: WorkspaceScope, reference: str) 
         .where(named, in_sight(scope), Task.deleted_at.is_(None))
     )
     return found
+
+
+async def named(
+    session: AsyncSession, scope: WorkspaceScope, references: Collection[str], *, deleted: bool = False
+) -> dict[str, UUID]:
+    """The ids of tasks by how they were named: ids as they are, keys of what the caller sees. Keys of nothing are
+    left out. One query.
+    """
+    keys = {one: key for one in references if (key := _KEY.fullmatch(one)) is not None}
+    found = {one: UUID(one) for one in references if one not in keys}
+    if not keys:
+        return found
+    pairs = {one: (key[1].upper(), int(key[2])) for one, key in keys.items()}
+    rows = await session.execute(
+        select(Project.key, Task.number, Task.id)
+        .join(Project, Project.id == Task.project_id)
+        .where(tuple_(Project.key, Task.number).in_(set(pairs.values())), in_sight(scope), _is_deleted(deleted))
+    )
+    ids = {(key, number): task_id for key, number, task_id in rows}
+    return found | {one: ids[pair] for one, pair in pairs.items() if pair in ids}
 
 
 # --- what surrounds a task -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Queries of what hangs on tasks row by row: people, labels, watchers, and what blocks them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -95,6 +95,34 @@ async def watchers(session: AsyncSession, task_id: UUID) -> Sequence[tuple[UUID,
 
 async def count_watchers(session: AsyncSession, task_id: UUID) -> int:
     return await session.scalar(select(func.count()).where(TaskWatcher.task_id == task_id)) or 0
+
+
+# --- of many new tasks ---------------------------------------------------------------------------------------------
+
+
+async def tie_new(
+    session: AsyncSession,
+    tasks: Sequence[Task],
+    assignees: Mapping[UUID, Collection[UUID]],
+    watchers: Mapping[UUID, Collection[UUID]],
+    labels: Mapping[UUID, Collection[UUID]],
+) -> None:
+    """Who is to do tasks that nothing hangs on yet, who watches them, and their labels, each by task: one statement
+    for each table.
+    """
+    for table, column, tied in (
+        (TaskAssignee, "user_id", assignees),
+        (TaskWatcher, "user_id", watchers),
+        (TaskLabel, "label_id", labels),
+    ):
+        rows = [
+            {"task_id": one.id, column: other, "workspace_id": one.workspace_id}
+            | ({"assigned_at": one.created_at} if table is TaskAssignee else {})
+            for one in tasks
+            for other in sorted(tied.get(one.id, ()))
+        ]
+        if rows:
+            await session.execute(insert(table), rows)
 
 
 async def open_blockers(session: AsyncSession, scope: WorkspaceScope, task_id: UUID, limit: int) -> list[Blocker]:

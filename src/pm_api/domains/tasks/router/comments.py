@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Query, Response
 
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import Forbidden, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -54,7 +54,7 @@ async def create_task_comment(
     """
     made, ignored = await comments.create(session, platform, at, wanted)
     response.headers["Location"] = f"/api/tasks/{made.task_id}/comments/{made.id}"
-    response.headers["ETag"] = entity_tag(made.version)
+    response.headers["ETag"] = sight_tag(made.version, made.model_dump_json())
     return CommentWrittenAnswer(comment=made, ignored_mentions=ignored)
 
 
@@ -108,7 +108,7 @@ async def update_task_comment(
     told.
     """
     changed, ignored = await comments.update(session, platform, at, comment_id, wanted, expected_version)
-    response.headers["ETag"] = entity_tag(changed.version)
+    response.headers["ETag"] = sight_tag(changed.version, changed.model_dump_json())
     return CommentWrittenAnswer(comment=changed, ignored_mentions=ignored)
 
 
@@ -168,5 +168,6 @@ async def delete_comment_reaction(
 
 
 def _answer(found: CommentRead, response: Response) -> CommentAnswer:
-    response.headers["ETag"] = entity_tag(found.version)
+    # People are shown as they are called now, without a new version.
+    response.headers["ETag"] = sight_tag(found.version, found.model_dump_json())
     return CommentAnswer(comment=found)

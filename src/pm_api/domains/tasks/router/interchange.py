@@ -117,7 +117,7 @@ async def import_tasks(
     content = await request.body()
     if len(content) > MOST_BYTES:
         raise PayloadTooLarge
-    report = await importing.run(
+    report, token = await importing.run(
         session,
         platform,
         scope,
@@ -127,4 +127,4 @@ async def import_tasks(
         dry_run=dry_run,
         creates_labels=create_labels,
     )
-    return ImportAnswer(report=report)
+    return ImportAnswer(report=report, undo_token=token)

@@ -42,6 +42,7 @@ from pm_api.domains.tasks.schemas.tasks import (
     TaskChangedAnswer,
     TaskCreate,
     TaskDeletedAnswer,
+    TaskRef,
     TaskReplace,
     TasksAnswer,
     TaskUpdate,
@@ -92,7 +93,13 @@ async def wanted_tasks(
     label_id: Annotated[
         tuple[UUID, ...], Query(alias="labelId", max_length=MOST_CHOICES, description="With one of these labels.")
     ] = (),
-    parent_id: Annotated[UUID | None, Query(alias="parentId", description="Directly below this task.")] = None,
+    parent: Annotated[
+        TaskRef | None,
+        Query(
+            alias="parentId",
+            description="Directly below this task: its id, or its key such as `WEB-42` in a workspace or project.",
+        ),
+    ] = None,
     top: Annotated[bool, Query(description="Only those below no other task.")] = False,
     due_before: Annotated[
         Timestamp | None, Query(alias="dueBefore", description="Due before this moment; a day ends in UTC.")
@@ -134,7 +141,7 @@ async def wanted_tasks(
         priority=[one.number for one in priority],
         assignee_id=assignee_id,
         label_id=label_id,
-        parent_id=parent_id,
+        parent=parent,
         top=top,
         due_before=due_before,
         due_after=due_after,

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Response
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import Forbidden, NotFound, PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, answers_with, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -152,5 +152,6 @@ async def list_time_entries(
 
 
 def _answer(found: TimeEntryRead, response: Response) -> TimeEntryAnswer:
-    response.headers["ETag"] = entity_tag(found.version)
+    # Whoever worked is shown as they are called now, without a new version.
+    response.headers["ETag"] = sight_tag(found.version, found.model_dump_json())
     return TimeEntryAnswer(time_entry=found)

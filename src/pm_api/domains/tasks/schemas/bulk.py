@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from pm_api.core.schema import ApiModel, ApiRequest
-from pm_api.domains.tasks.schemas.tasks import Ids, TaskMove, TaskUpdate
+from pm_api.domains.tasks.schemas.tasks import Ids, TaskMove, TaskRef, TaskUpdate
 from pm_api.domains.tasks.schemas.views import FILTER_EXAMPLE, SentFilter
 
 MOST: Final = 200
@@ -56,8 +56,9 @@ class TaskBulkRequest(ApiRequest):
 
     workspace_id: UUID | None = Field(None, description="The workspace; not needed with a project.")
     project_id: UUID | None = Field(None, description="The project the tasks are of. Left out: any of the workspace.")
-    task_ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST)] | None = Field(
-        None, description="The tasks, or a filter instead. For a move the order counts."
+    task_ids: Annotated[list[TaskRef], Field(min_length=1, max_length=MOST)] | None = Field(
+        None,
+        description="The tasks, by id or by key (`WEB-42`), or a filter instead. For a move the order counts.",
     )
     filter: SentFilter | None = Field(
         None, description="Or those that a filter finds, 200 at most.", examples=[FILTER_EXAMPLE]
@@ -100,9 +101,9 @@ class FailureShown(ApiModel):
 class TaskBulkResult(ApiModel):
     """How it went for one task."""
 
-    task_id: UUID = Field(description="The task.")
+    task_id: UUID | None = Field(description="The task; null for a key by which you see none.")
     key: str | None = Field(
-        description="Its name among people; null for one that is not in sight.", examples=["WEB-42"]
+        description="Its name among people; null for an id that is not in sight.", examples=["WEB-42"]
     )
     outcome: Outcome = Field(description="How it went, or would go.")
     changes: list[ChangeShown] = Field(description="What changed, or would change.")
@@ -112,7 +113,9 @@ class TaskBulkResult(ApiModel):
 class TaskBulkAnswer(ApiModel):
     """How it went."""
 
-    results: list[TaskBulkResult] = Field(description="Task by task, in the order they were named or found.")
+    results: list[TaskBulkResult] = Field(
+        description="Task by task, in the order they were named or found; keys of nothing come last."
+    )
     changed: int = Field(description="How many changed, or would change.")
     failed: int = Field(description="How many failed.")
     dry_run: bool = Field(description="Whether nothing was written.")

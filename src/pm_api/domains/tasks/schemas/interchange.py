@@ -38,3 +38,7 @@ class ImportAnswer(ApiModel):
     """What became of a file."""
 
     report: ImportReport = Field(description="Row by row.")
+    undo_token: UUID | None = Field(
+        description="Takes the tasks back by `POST /api/tasks/undo`, for ten minutes, and leaves labels where they"
+        " are; null when no task was made."
+    )

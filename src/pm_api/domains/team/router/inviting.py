@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Response
 from pm_api.core.actor import WorkspaceScope
 from pm_api.core.db import SessionDep
 from pm_api.core.errors import PreconditionFailed
-from pm_api.core.http import InvalidIfMatch, entity_tag, if_match
+from pm_api.core.http import InvalidIfMatch, if_match, sight_tag
 from pm_api.core.idempotency import api_router
 from pm_api.core.openapi import ETAG_HEADER, raises
 from pm_api.core.paging import InvalidCursor, PageRequest, page_request
@@ -170,5 +170,6 @@ async def revoke_invitation(
 
 
 def _answer(invitation: InvitationRead, response: Response) -> InvitationAnswer:
-    response.headers["ETag"] = entity_tag(invitation.version)
+    # It expires by the clock, and shows who invites by their name as it is now: both without a new version.
+    response.headers["ETag"] = sight_tag(invitation.version, invitation.model_dump_json())
     return InvitationAnswer(invitation=invitation)
