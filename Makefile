@@ -13,8 +13,12 @@ S3_TESTS := $(filter-out $(S3_NOT),$(wildcard tests/domains/storage/test_*.py te
 RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 BROWSER := $(VENV)/.ready-browser
+# Its generator wants an older typer than the API does.
+SDK_VENV := .venv-sdk
+SDK_READY := $(SDK_VENV)/.ready
+SDK := sdk/python
 
-.PHONY: help run test test-pg15 test-pg16 test-redis test-browser test-icaljs test-clamd test-s3 test-tus soak lint format bench bench-large openapi matrix lock clean
+.PHONY: help run test test-pg15 test-pg16 test-redis test-browser test-icaljs test-clamd test-s3 test-sdk test-tus soak lint format bench bench-large openapi sdk matrix lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +38,12 @@ $(DEV): requirements/dev.txt $(RUN)
 
 $(BROWSER): requirements/browser.txt $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt
+	@touch $@
+
+$(SDK_READY): requirements/sdk.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(SDK_VENV)
+	$(SDK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/sdk.txt
 	@touch $@
 
 run: $(RUN) ## Everything alive on this machine; Ctrl-C stops it
@@ -68,6 +78,9 @@ test-clamd: $(DEV) ## The virus scanner: Debian's clamd finds the EICAR file (in
 
 test-s3: $(DEV) ## All that reads or writes files once more, with the files in moto's S3
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not soak" -p tests.support.all_in_s3 $(S3_TESTS)
+
+test-sdk: $(DEV) sdk ## The generated client against a served API
+	PM_SDK="$(CURDIR)/$(SDK)" $(BIN)/python -m pytest -q tests/contract/test_sdk.py
 
 test-tus: $(DEV) ## tuspy, tus-js-client and Uppy with 1 GB each over a line that breaks, where there is node (10 GB of disk)
 	@command -v npm >/dev/null && command -v node >/dev/null || { echo "Skipped: node and npm are not here."; exit 0; }; \
@@ -106,6 +119,15 @@ bench-large: $(DEV) ## Wall times of accounts of 10,000 to 10 million entries (h
 openapi: $(DEV) ## Write openapi.json
 	$(BIN)/pm-api openapi
 
+sdk: $(SDK_READY) ## Write a Python client of openapi.json to sdk/python
+	rm -rf $(SDK) && mkdir -p $(dir $(SDK))
+	@PATH="$(CURDIR)/$(SDK_VENV)/bin:$$PATH" openapi-python-client generate --path openapi.json --config tools/sdk.yaml \
+	--meta setup --output-path $(SDK)
+	@echo 'It is in $(CURDIR)/$(SDK). To use it:'
+	@echo '  pip install $(CURDIR)/$(SDK)'
+	@echo '  from pm_api_client import AuthenticatedClient; from pm_api_client.api.identity import list_workspaces'
+	@echo '  list_workspaces.sync(client=AuthenticatedClient("http://127.0.0.1:8000", token="an access token or API key"))'
+
 matrix: $(DEV) ## Write access_matrix.csv
 	$(BIN)/python -m pytest -q tests/architecture/test_access_matrix.py --write-access-matrix
 
@@ -114,6 +136,7 @@ lock: $(DEV) ## Write the hashed locks again
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra embedded --group build -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra embedded --group build --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --constraints requirements/dev.txt --group browser -o requirements/browser.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --group sdk -o requirements/sdk.txt
 
-clean: ## Remove the virtual environment and all local data
-	rm -rf $(VENV) .data
+clean: ## Remove the virtual environments, the generated client and all local data
+	rm -rf $(VENV) $(SDK_VENV) $(SDK) .data
