@@ -26,7 +26,7 @@ from pm_api.identity.devices import Device
 from pm_api.identity.repository.people import user_by_id
 from pm_api.identity.tokens import AccessTokens
 from pm_api.listening import PortTaken, listener_on, serving
-from pm_api.operations.service import clock_state
+from pm_api.operations.service import Probe, clock_state
 from pm_api.sandbox.mail import Faults, Mailbox, receiving
 from pm_api.sandbox.mail import create_app as create_mailbox
 from pm_api.sandbox.postgres import EmbeddedPostgres, running_url
@@ -124,6 +124,9 @@ async def run(settings: Settings) -> None:
         if settings.stripe.api_base.rstrip("/") == sandbox_url:
             await setup.set_up(platform, STRIPE, dry_run=False)  # never by itself at an account that is not ours
             await setup.make_example_bundle(platform)
+        # The sandbox's events come in by this door while the demo data are made: it is open, and not ready.
+        seeding = contextlib.ExitStack()
+        seeding.enter_context(platform.part(Probe).waiting_for("demo data"))
         await stack.enter_async_context(
             serving(app, settings.host, settings.port, variable="PM_PORT", lifespan=False)
         )
@@ -136,6 +139,7 @@ async def run(settings: Settings) -> None:
         stack.callback(platform.part(StreamHub).end_all)
         demo = await seed(platform, sandbox_url)
         print(await banner(platform, demo, sandbox_url, mailbox_url), flush=True)  # noqa: T201  the banner is for the terminal
+        seeding.close()
         await stopped.wait()
 
 

@@ -127,3 +127,10 @@ async def test_monitors_ask_without_a_body(operator: httpx.AsyncClient, fresh_pl
     fresh_platform.provide(service.Probe())
     assert (await operator.head("/readyz")).status_code == 503
     assert (await operator.head("/healthz")).status_code == 200
+
+
+async def test_what_is_still_begun_is_not_ready(operator: httpx.AsyncClient, fresh_platform: Platform) -> None:
+    with fresh_platform.part(service.Probe).waiting_for("demo data"):
+        answer = await operator.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]["demo data"]) == (503, "under way")
+    assert (await operator.get("/readyz")).json()["checks"].keys() == {"database", "migrations", "queue", "signals"}

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -43,12 +45,25 @@ class Probe:
         self._asking = asyncio.Lock()
         self._answer: Readiness | None = None
         self._answered_at = 0.0
+        self._under_way: set[str] = set()
+
+    @contextmanager
+    def waiting_for(self, name: str) -> Iterator[None]:
+        """Nobody is told that this process is ready as long as this lasts."""
+        self._under_way.add(name)
+        try:
+            yield
+        finally:
+            self._under_way.discard(name)
 
     async def ask(self, platform: Platform, expected_revision: str) -> Readiness:
         async with self._asking:
             if self._answer is None or time.monotonic() - self._answered_at >= FRESH_S:
                 self._answer = await readiness(platform, expected_revision)
                 self._answered_at = time.monotonic()
+            if self._under_way:
+                checks = self._answer.checks | dict.fromkeys(sorted(self._under_way), "under way")
+                return Readiness(status="failing", checks=checks)
             return self._answer
 
 
